@@ -1,0 +1,1 @@
+"""The binary interface of x86-64 Linux: errors, constants, structures, syscall numbers. Floor 0."""

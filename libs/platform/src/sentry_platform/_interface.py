@@ -1,0 +1,159 @@
+"""The platform interface: how guest code runs, whatever runs it.
+
+A platform owns guest threads (`Context`) and host address spaces (`AddressSpace`). Nothing above it knows of stubs, thread
+ids, injection or guest-physical addresses. Addresses and lengths are bytes and page-aligned; deadlines are nanoseconds of
+CLOCK_MONOTONIC. All calls come from the one kernel thread, except `Platform.wake`.
+
+`AddressSpace.apply` is a promise that the guest's next access then succeeds without the kernel's help, not that pages
+are present: the host fills them. Copy-on-write is a map (or protect) without PROT_WRITE, then a FAULT event with access
+`FAULT_WRITE`, then `apply` of a writable map.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final, Literal, NamedTuple, Protocol
+
+from sentry_arch import Regs
+
+PROT_NONE: Final = 0
+PROT_READ: Final = 1
+PROT_WRITE: Final = 2
+PROT_EXEC: Final = 4
+
+
+class Backing(Protocol):
+    """A host file whose pages guests may see: the memory file, a host file, an image.
+
+    "memory" is mapped MAP_SHARED. "host" and "image" are mapped MAP_PRIVATE and never both private and writable: a page that
+    the guest may write privately is copied to the memory file first. "shared" is a host file mapped MAP_SHARED.
+    """
+
+    @property
+    def fd(self) -> int:
+        """Descriptor in the sentry; open as long as a mapping may be made from it."""
+        ...
+
+    @property
+    def kind(self) -> Literal["memory", "host", "image", "shared"]:
+        """How its pages may be mapped."""
+        ...
+
+
+class Op(NamedTuple):
+    """One change of an address space; it replaces whatever was there."""
+
+    kind: Literal["map", "unmap", "protect"]
+    addr: int
+    length: int
+    prot: int = 0
+    backing: Backing | None = None
+    offset: int = 0
+    populate: bool = False
+
+
+class MapError(Exception):
+    """Operation `index` failed with host error `errno`; those before it are in force, those after it were not tried."""
+
+    def __init__(self, index: int, errno: int) -> None:
+        """Say which operation failed and why."""
+        super().__init__(f"operation {index} failed with errno {errno}")
+        self.index = index
+        self.errno = errno
+
+
+class AddressSpace(Protocol):
+    """A host address space that guest threads run in."""
+
+    def apply(self, ops: Sequence[Op]) -> None:
+        """Do ops in order; afterwards no thread can use an old translation.
+
+        Raises: MapError.
+        """
+        ...
+
+    def fork(self) -> "AddressSpace":
+        """Return a new space with the same mappings and protections as now.
+
+        Raises: EAGAIN, ENOMEM (LinuxError).
+        """
+        ...
+
+    def resident_bytes(self) -> int:
+        """Return how much of the mapped memory is present for this space."""
+        ...
+
+    def release(self) -> None:
+        """Give the space back; idempotent; no context may be bound to it."""
+        ...
+
+
+class Context(Protocol):
+    """One guest thread."""
+
+    index: int
+    """Small number that `Event.context` carries."""
+
+    def bind(self, space: AddressSpace) -> None:
+        """Move to another space (execve); the context must not be running."""
+        ...
+
+    def regs(self) -> Regs:
+        """Return the registers, settled: never in the middle of a host restart."""
+        ...
+
+    def set_regs(self, regs: Regs) -> None:
+        """Set all registers; they count from the next resume."""
+        ...
+
+    def fpu(self) -> bytes:
+        """Return the standard-format XSAVE image."""
+        ...
+
+    def set_fpu(self, image: bytes) -> None:
+        """Set the whole extended state; an empty image means the initial state."""
+        ...
+
+    def resume(self) -> None:
+        """Run guest code from the present registers on."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make a running context stop: exactly one INTERRUPTED event unless another event of it comes first."""
+        ...
+
+    def park(self) -> None:
+        """Hint that a long wait follows."""
+        ...
+
+    def cpu_time_ns(self) -> int:
+        """Return the CPU time that guest code of this context has used."""
+        ...
+
+    def release(self) -> None:
+        """End the thread; idempotent."""
+        ...
+
+
+class EventKind(IntEnum):
+    """What `Platform.next_event` came back with."""
+
+    SYSCALL = 1  # context, nr, args, ip; abi tells foreign entries
+    FAULT = 2  # context, addr, access (FAULT_*), cause (signal number the host gave)
+    TRAP = 3  # context, signo, code, addr: SIGILL, SIGFPE, SIGTRAP, SIGBUS not from memory
+    INTERRUPTED = 4  # context
+    GONE = 5  # context, status: killed from outside
+    WAKE = 6  # bits
+    TIMEOUT = 7
+
+
+FAULT_READ: Final = 1
+FAULT_WRITE: Final = 2
+FAULT_EXEC: Final = 4
+
+
+class ProbeResult(NamedTuple):
+    """Whether a platform works here."""
+
+    usable: bool
+    reason: str
+    """One line: what was found, or what is missing and what would help."""

@@ -1,0 +1,41 @@
+"""Readiness masks and wait queues, for epoll, poll and blocking calls alike. Floor 2."""
+
+from sentry_waiter._queue import (
+    ALWAYS,
+    ERR,
+    HUP,
+    IN,
+    MSG,
+    NVAL,
+    OUT,
+    PRI,
+    RDBAND,
+    RDHUP,
+    RDNORM,
+    READABLE,
+    WRBAND,
+    WRITABLE,
+    WRNORM,
+    Entry,
+    Queue,
+)
+
+__all__ = [
+    "ALWAYS",
+    "ERR",
+    "HUP",
+    "IN",
+    "MSG",
+    "NVAL",
+    "OUT",
+    "PRI",
+    "RDBAND",
+    "RDHUP",
+    "RDNORM",
+    "READABLE",
+    "WRBAND",
+    "WRITABLE",
+    "WRNORM",
+    "Entry",
+    "Queue",
+]

@@ -1,0 +1,76 @@
+"""Readiness masks and wait queues: the one way in which anything in the kernel waits for anything else.
+
+A thing that can become ready owns a `Queue`. Who waits registers an `Entry` with a mask of poll(2) bits; whoever changes the
+thing calls `Queue.notify` with the bits that may have become true. A notification is a hint: the waiter looks again and
+finds out for itself (rule R4, nothing is handed over). All operations are O(1) in the number of entries, except notify,
+which is O(entries told). Entries are told in the order in which they registered.
+
+An `Entry` is an object with a method and not a callback, so that a wait stays a record that can be saved.
+"""
+
+from typing import Final
+
+IN: Final = 0x001
+PRI: Final = 0x002
+OUT: Final = 0x004
+ERR: Final = 0x008
+HUP: Final = 0x010
+NVAL: Final = 0x020
+RDNORM: Final = 0x040
+RDBAND: Final = 0x080
+WRNORM: Final = 0x100
+WRBAND: Final = 0x200
+MSG: Final = 0x400
+RDHUP: Final = 0x2000
+
+READABLE: Final = IN | RDNORM
+WRITABLE: Final = OUT | WRNORM
+ALWAYS: Final = ERR | HUP
+"""Bits that poll(2) and epoll(7) report whether asked for or not."""
+
+
+class Entry:
+    """One listener; it may stand in several queues at once. Subclass and define `notify`."""
+
+    __slots__ = ()
+
+    def notify(self, queue: "Queue", mask: int) -> None:
+        """Be told that some of the bits of mask, all of them asked for, may now be true of what owns queue.
+
+        Must only take note (queue a task, mark an item): it runs in the middle of the owner's operation.
+        """
+        raise NotImplementedError
+
+
+class Queue:
+    """The listeners of one thing."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        """Make an empty queue."""
+        self._entries: dict[Entry, int] = {}
+
+    def register(self, entry: Entry, mask: int) -> None:
+        """Tell entry of the bits in mask from now on; an entry already here gets the new mask and keeps its place."""
+        self._entries[entry] = mask
+
+    def unregister(self, entry: Entry) -> None:
+        """Tell entry nothing more; nothing happens if it is not here."""
+        self._entries.pop(entry, None)
+
+    def notify(self, mask: int) -> None:
+        """Tell every entry whose mask overlaps, in order of registration; entries may come and go meanwhile."""
+        entries = self._entries
+        if entries:
+            for entry, wanted in tuple(entries.items()):
+                if wanted & mask:
+                    entry.notify(self, wanted & mask)
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return len(self._entries)
+
+    def __bool__(self) -> bool:
+        """Return whether anyone listens."""
+        return bool(self._entries)
