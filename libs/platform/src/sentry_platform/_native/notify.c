@@ -7,7 +7,6 @@
 // answers CONTINUE, which it does for its own batches alone. ptrace serves stops, registers and faults. A wait must end for
 // either kind of news: the signal handler below raises a flag, and where it lands between the test of the flag and the wait,
 // it moves the instruction pointer, so that no wakeup is lost and none costs a further host call.
-#define _GNU_SOURCE
 #include "ks_tracees.h"
 #include "stub.h"
 #include <elf.h>

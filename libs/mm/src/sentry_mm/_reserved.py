@@ -1,0 +1,1 @@
+"""Holds the place of sentry_mm until its first module lands."""
