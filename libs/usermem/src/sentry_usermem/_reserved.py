@@ -1,1 +1,0 @@
-"""Holds the place of sentry_usermem until its first module lands."""
