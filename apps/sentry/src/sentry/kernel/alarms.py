@@ -8,12 +8,14 @@ Sources: setitimer(2), timer_create(2), timer_settime(2), timer_getoverrun(2); L
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel.siginfo import SI_KERNEL, SI_TIMER, SIGALRM, SigInfo
+from sentry.kernel.siginfo import SigInfo
 from sentry_abi.errors import EAGAIN, EINVAL
+from sentry_abi.signal import SI_KERNEL, SI_TIMER, SIGALRM
 
 if TYPE_CHECKING:
-    from sentry.kernel.group import ThreadGroup
     from sentry.kernel.kernel import Kernel
+
+    from sentry.kernel.group import ThreadGroup
 
 CLOCK_REALTIME: Final = 0
 CLOCK_MONOTONIC: Final = 1
@@ -102,7 +104,9 @@ class PosixTimer:
         "value",
     )
 
-    def __init__(self, group: "ThreadGroup", number: int, clock: int, notify: int, signo: int, value: int, tid: int) -> None:  # noqa: PLR0913, PLR0917  (sigevent's fields)
+    def __init__(
+        self, group: "ThreadGroup", number: int, clock: int, notify: int, signo: int, value: int, tid: int
+    ) -> None:  # noqa: PLR0913, PLR0917  (sigevent's fields)
         """Make a disarmed timer."""
         self.group = group
         self.number = number

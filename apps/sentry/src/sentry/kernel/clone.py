@@ -7,34 +7,46 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.group import ThreadGroup
 from sentry.kernel.run import ENDED, Control
-from sentry.kernel.siginfo import SIGCHLD, SIGRTMAX
 from sentry.kernel.task import NO_STACK, RUNNING, VFORK, Task
 from sentry_abi.errors import EAGAIN, EINVAL, EPERM, LinuxError
+from sentry_abi.sched import (
+    CLONE_CHILD_CLEARTID,
+    CLONE_CHILD_SETTID,
+    CLONE_CLEAR_SIGHAND,
+    CLONE_FILES,
+    CLONE_FS,
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWTIME,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    CLONE_PARENT,
+    CLONE_PARENT_SETTID,
+    CLONE_PIDFD,
+    CLONE_SETTLS,
+    CLONE_SIGHAND,
+    CLONE_THREAD,
+    CLONE_VFORK,
+    CLONE_VM,
+)
+from sentry_abi.signal import SIGCHLD, SIGRTMAX
 
 if TYPE_CHECKING:
     from sentry.kernel.kernel import Kernel
 
-CSIGNAL: Final = 0xFF
-CLONE_VM: Final = 0x100
-CLONE_FS: Final = 0x200
-CLONE_FILES: Final = 0x400
-CLONE_SIGHAND: Final = 0x800
-CLONE_PIDFD: Final = 0x1000
-CLONE_PTRACE: Final = 0x2000
-CLONE_VFORK: Final = 0x4000
-CLONE_PARENT: Final = 0x8000
-CLONE_THREAD: Final = 0x10000
-CLONE_NEWNS: Final = 0x20000
-CLONE_SYSVSEM: Final = 0x40000
-CLONE_SETTLS: Final = 0x80000
-CLONE_PARENT_SETTID: Final = 0x100000
-CLONE_CHILD_CLEARTID: Final = 0x200000
-CLONE_DETACHED: Final = 0x400000
-CLONE_UNTRACED: Final = 0x800000
-CLONE_CHILD_SETTID: Final = 0x1000000
-CLONE_CLEAR_SIGHAND: Final = 0x100000000
-NAMESPACES: Final = 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x10000000 | 0x20000000 | 0x40000000 | 0x80
-"""NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME."""
+NAMESPACES: Final = (
+    CLONE_NEWNS
+    | CLONE_NEWCGROUP
+    | CLONE_NEWUTS
+    | CLONE_NEWIPC
+    | CLONE_NEWUSER
+    | CLONE_NEWPID
+    | CLONE_NEWNET
+    | CLONE_NEWTIME
+)
 
 TASK_LIMIT: Final = 32000
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from sentry.kernel import alarms
 from sentry.kernel.run import KEEP, Control
-from sentry.kernel.siginfo import SIGCHLD, SIGKILL
 from sentry.kernel.task import NO_STACK, Task
 from sentry_abi.errors import LinuxError
+from sentry_abi.signal import SIGCHLD, SIGKILL
 from sentry_arch import NO_FAULT, initial_regs
 
 if TYPE_CHECKING:

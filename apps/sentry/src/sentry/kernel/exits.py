@@ -7,25 +7,26 @@ address space, with the vfork parent's release; files; then the group, and with 
 from typing import TYPE_CHECKING
 
 from sentry.kernel import alarms
-from sentry.kernel.siginfo import (
+from sentry.kernel.siginfo import SigInfo
+from sentry.kernel.task import DEAD, VFORK, ZOMBIE
+from sentry_abi.errors import LinuxError
+from sentry_abi.signal import (
     CLD_DUMPED,
     CLD_EXITED,
     CLD_KILLED,
     SA_NOCLDWAIT,
     SIG_IGN,
     SIGCHLD,
-    SIGHUP,
     SIGCONT,
+    SIGHUP,
     SIGKILL,
-    SigInfo,
 )
-from sentry.kernel.task import DEAD, VFORK, ZOMBIE
-from sentry_abi.errors import LinuxError
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.group import ThreadGroup
     from sentry.kernel.kernel import Kernel
+
+    from sentry.kernel.group import ThreadGroup
     from sentry.kernel.task import Task
 
 

@@ -5,14 +5,16 @@ Facts section 8.1, 8.2, 8.10. One namespace so far: a task has one id.
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sentry.kernel.siginfo import SIGCHLD, SignalHandlers, SignalQueue
+from sentry.kernel.siginfo import SignalHandlers, SignalQueue
 from sentry_abi.errors import EAGAIN
+from sentry_abi.signal import SIGCHLD
 from sentry_waiter import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sentry.kernel.kernel import Kernel
+
     from sentry.kernel.task import Task
     from sentry_limits import LimitSet
 

@@ -6,22 +6,15 @@ meanwhile waits for the SIGCONT.
 
 from typing import TYPE_CHECKING
 
-from sentry.kernel.siginfo import (
-    CLD_CONTINUED,
-    CLD_STOPPED,
-    SA_NOCLDSTOP,
-    SIG_IGN,
-    SIGCHLD,
-    SIGCONT,
-    SIGHUP,
-    SigInfo,
-)
+from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.task import HELD, PARKED, VFORK, ZOMBIE
+from sentry_abi.signal import CLD_CONTINUED, CLD_STOPPED, SA_NOCLDSTOP, SIG_IGN, SIGCHLD, SIGCONT, SIGHUP
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.group import ProcessGroup, ThreadGroup
     from sentry.kernel.kernel import Kernel
+
+    from sentry.kernel.group import ProcessGroup, ThreadGroup
 
 
 class Jobs:

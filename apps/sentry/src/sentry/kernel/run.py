@@ -9,10 +9,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from sentry.kernel.pending import Pending
-from sentry.kernel.siginfo import SA_RESTART, SIGBUS, SIGKILL, SIGSEGV, SigInfo
+from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.task import DEAD, HELD, PARKED, RUNNING, VFORK, ZOMBIE
 from sentry_abi import errors
 from sentry_abi.errors import LinuxError
+from sentry_abi.signal import SA_RESTART, SIGBUS, SIGKILL, SIGSEGV
 from sentry_arch import Fault
 from sentry_platform import FAULT_EXEC, FAULT_READ, FAULT_WRITE, EventKind
 from sentry_platform.notify import EVENT
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sentry.kernel.kernel import Kernel
+
     from sentry.kernel.signals import Delivery
     from sentry.kernel.task import Task
 

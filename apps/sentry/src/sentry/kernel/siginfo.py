@@ -9,59 +9,33 @@ Sources: signal(7), sigaction(2), Linux kernel/signal.c, include/uapi/asm-generi
 from struct import Struct
 from typing import Final, NamedTuple
 
-SIGHUP: Final = 1
-SIGINT: Final = 2
-SIGQUIT: Final = 3
-SIGILL: Final = 4
-SIGTRAP: Final = 5
-SIGABRT: Final = 6
-SIGBUS: Final = 7
-SIGFPE: Final = 8
-SIGKILL: Final = 9
-SIGUSR1: Final = 10
-SIGSEGV: Final = 11
-SIGUSR2: Final = 12
-SIGPIPE: Final = 13
-SIGALRM: Final = 14
-SIGTERM: Final = 15
-SIGCHLD: Final = 17
-SIGCONT: Final = 18
-SIGSTOP: Final = 19
-SIGTSTP: Final = 20
-SIGTTIN: Final = 21
-SIGTTOU: Final = 22
-SIGURG: Final = 23
-SIGXCPU: Final = 24
-SIGXFSZ: Final = 25
-SIGVTALRM: Final = 26
-SIGPROF: Final = 27
-SIGWINCH: Final = 28
-SIGSYS: Final = 31
-SIGRTMIN: Final = 32
-SIGRTMAX: Final = 64
-
-SI_USER: Final = 0
-SI_KERNEL: Final = 0x80
-SI_QUEUE: Final = -1
-SI_TIMER: Final = -2
-SI_TKILL: Final = -6
-
-CLD_EXITED: Final = 1
-CLD_KILLED: Final = 2
-CLD_DUMPED: Final = 3
-CLD_STOPPED: Final = 5
-CLD_CONTINUED: Final = 6
-
-SA_NOCLDSTOP: Final = 0x00000001
-SA_NOCLDWAIT: Final = 0x00000002
-SA_SIGINFO: Final = 0x00000004
-SA_RESTORER: Final = 0x04000000
-SA_ONSTACK: Final = 0x08000000
-SA_RESTART: Final = 0x10000000
-SA_NODEFER: Final = 0x40000000
-SA_RESETHAND: Final = 0x80000000
-SIG_DFL: Final = 0
-SIG_IGN: Final = 1
+from sentry_abi.signal import (
+    SI_TIMER,
+    SI_USER,
+    SIG_DFL,
+    SIG_IGN,
+    SIGABRT,
+    SIGBUS,
+    SIGCHLD,
+    SIGCONT,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGQUIT,
+    SIGRTMAX,
+    SIGRTMIN,
+    SIGSEGV,
+    SIGSTOP,
+    SIGSYS,
+    SIGTRAP,
+    SIGTSTP,
+    SIGTTIN,
+    SIGTTOU,
+    SIGURG,
+    SIGWINCH,
+    SIGXCPU,
+    SIGXFSZ,
+)
 
 
 def bit(signo: int) -> int:

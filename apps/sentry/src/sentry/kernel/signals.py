@@ -11,10 +11,10 @@ does as an ordinary process; gVisor does the same.
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel import alarms, siginfo
-from sentry.kernel.siginfo import (
-    DEFAULT_ACTION,
-    DUMPING,
-    IGNORED,
+from sentry.kernel.siginfo import DEFAULT_ACTION, DUMPING, IGNORED, STOPPING, SigAction, SigInfo, SignalQueue
+from sentry.kernel.task import HELD, PARKED, RUNNING, SS_DISABLE, VFORK, ZOMBIE
+from sentry_abi.errors import EAGAIN, ESRCH, LinuxError
+from sentry_abi.signal import (
     SA_NODEFER,
     SA_ONSTACK,
     SA_RESETHAND,
@@ -27,14 +27,8 @@ from sentry.kernel.siginfo import (
     SIGRTMIN,
     SIGSEGV,
     SIGSTOP,
-    STOPPING,
     UNBLOCKABLE,
-    SigAction,
-    SigInfo,
-    SignalQueue,
 )
-from sentry.kernel.task import HELD, PARKED, RUNNING, SS_DISABLE, VFORK, ZOMBIE
-from sentry_abi.errors import EAGAIN, ESRCH, LinuxError
 from sentry_arch import (
     FRAME_SIZE,
     NO_FAULT,
@@ -51,8 +45,9 @@ from sentry_arch import (
 )
 
 if TYPE_CHECKING:
-    from sentry.kernel.group import ThreadGroup
     from sentry.kernel.kernel import Kernel
+
+    from sentry.kernel.group import ThreadGroup
     from sentry.kernel.task import Task
 
 SS_ONSTACK: Final = 1
@@ -237,6 +232,11 @@ class Signals:
             self.kernel.exits.begin_group_exit(group, signo)
             return None
 
+    @staticmethod
+    def timer_taken(group: "ThreadGroup", info: SigInfo) -> SigInfo:
+        """Note that a POSIX timer's signal has left the queue; return the siginfo to show."""
+        return alarms.signal_taken(group, info)
+
     def enter(self, task: "Task", regs: Regs, delivery: Delivery) -> bool:
         """Build the frame of a handler and point regs at it. False: the frame cannot be written, SIGSEGV was forced instead."""
         info, action = delivery
@@ -250,8 +250,15 @@ class Signals:
             if not action.flags & SA_RESTORER:
                 raise ESRCH  # noqa: TRY301  (x86-64 has no other way back)
             image = frame_fpu(task.context.fpu())
-            frame = build_frame(regs, image, info.pack(), kept, action.restorer, shown_stack(stack, regs.rsp), top, task.fault)
-            if action.flags & SA_ONSTACK and not stack.flags & SS_DISABLE and top == stack.sp + stack.size and frame.address < stack.sp:
+            frame = build_frame(
+                regs, image, info.pack(), kept, action.restorer, shown_stack(stack, regs.rsp), top, task.fault
+            )
+            if (
+                action.flags & SA_ONSTACK
+                and not stack.flags & SS_DISABLE
+                and top == stack.sp + stack.size
+                and frame.address < stack.sp
+            ):
                 raise ESRCH  # noqa: TRY301  (overflow of the alternate stack)
             task.mm.copy_out(frame.fpu_address, frame.fpu)
             task.mm.copy_out(frame.address, frame.frame)
