@@ -141,6 +141,10 @@ class Context(Protocol):
         """Return the CPU time that guest code of this context has used."""
         ...
 
+    def halt(self) -> None:
+        """End the thread at once, even if it is running: afterwards it executes nothing; `release` must still follow."""
+        ...
+
     def release(self) -> None:
         """End the thread; idempotent."""
         ...

@@ -194,6 +194,10 @@ class NotifyContext:
         """Return the host's CPU time of the stub, 0 once it is gone."""
         return max(lib.ks_cpu_time(self._core, self.index), 0)
 
+    def halt(self) -> None:
+        """Kill the stub and wait until it executes nothing any more."""
+        lib.ks_halt(self._core, self.index)
+
     def release(self) -> None:
         """Kill the stub; idempotent."""
         if self.index >= 0:
