@@ -268,7 +268,7 @@ class ERANGE(LinuxError):
     errno = 34
 
 
-class EDEADLOCK(LinuxError):
+class EDEADLK(LinuxError):
     """Resource deadlock avoided."""
 
     __slots__ = ()
@@ -674,7 +674,7 @@ class ESOCKTNOSUPPORT(LinuxError):
     errno = 94
 
 
-class ENOTSUP(LinuxError):
+class EOPNOTSUPP(LinuxError):
     """Operation not supported."""
 
     __slots__ = ()

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sentry_vfs import FileDescription
 
 
-
 class Convert(NamedTuple):
     """How a register becomes an argument: `template` is an expression in `{a}`; `show` names the strace format."""
 

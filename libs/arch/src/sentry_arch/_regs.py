@@ -1,0 +1,145 @@
+"""The general registers of one x86-64 guest thread.
+
+Field order is Linux's `struct user_regs_struct` (arch/x86/include/asm/user_64.h), so that an image of it converts in one step.
+"""
+
+from struct import Struct
+from typing import Final
+
+FIELDS: Final = (
+    "r15",
+    "r14",
+    "r13",
+    "r12",
+    "rbp",
+    "rbx",
+    "r11",
+    "r10",
+    "r9",
+    "r8",
+    "rax",
+    "rcx",
+    "rdx",
+    "rsi",
+    "rdi",
+    "orig_rax",
+    "rip",
+    "cs",
+    "eflags",
+    "rsp",
+    "ss",
+    "fs_base",
+    "gs_base",
+    "ds",
+    "es",
+    "fs",
+    "gs",
+)
+IMAGE: Final = Struct(f"={len(FIELDS)}Q")
+
+USER_CS: Final = 0x33
+USER_DS: Final = 0x2B
+EFLAGS_INITIAL: Final = 0x202
+EFLAGS_TF: Final = 0x100
+EFLAGS_DF: Final = 0x400
+EFLAGS_RF: Final = 0x10000
+EFLAGS_USER: Final = 0x250DD5
+"""Flags that a signal frame may set: AC, OF, DF, TF, SF, ZF, AF, PF, CF, RF and ID (Linux FIX_EFLAGS, plus ID)."""
+
+NO_SYSCALL: Final = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Regs:
+    """Registers as unsigned 64-bit integers; mutable, compared by value."""
+
+    __slots__ = FIELDS
+
+    r15: int
+    r14: int
+    r13: int
+    r12: int
+    rbp: int
+    rbx: int
+    r11: int
+    r10: int
+    r9: int
+    r8: int
+    rax: int
+    rcx: int
+    rdx: int
+    rsi: int
+    rdi: int
+    orig_rax: int
+    rip: int
+    cs: int
+    eflags: int
+    rsp: int
+    ss: int
+    fs_base: int
+    gs_base: int
+    ds: int
+    es: int
+    fs: int
+    gs: int
+
+    def __init__(self, image: bytes | bytearray | memoryview = bytes(IMAGE.size)) -> None:
+        """Take the registers from an image of `struct user_regs_struct`; all zero without one."""
+        (
+            self.r15,
+            self.r14,
+            self.r13,
+            self.r12,
+            self.rbp,
+            self.rbx,
+            self.r11,
+            self.r10,
+            self.r9,
+            self.r8,
+            self.rax,
+            self.rcx,
+            self.rdx,
+            self.rsi,
+            self.rdi,
+            self.orig_rax,
+            self.rip,
+            self.cs,
+            self.eflags,
+            self.rsp,
+            self.ss,
+            self.fs_base,
+            self.gs_base,
+            self.ds,
+            self.es,
+            self.fs,
+            self.gs,
+        ) = IMAGE.unpack(image)
+
+    def image(self) -> bytes:
+        """Return the registers as `struct user_regs_struct`."""
+        return IMAGE.pack(*[getattr(self, name) for name in FIELDS])
+
+    def copy(self) -> "Regs":
+        """Return an independent copy."""
+        return Regs(self.image())
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all registers."""
+        return isinstance(other, Regs) and self.image() == other.image()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        """Show what a fault report needs."""
+        return f"Regs(rip={self.rip:#x}, rsp={self.rsp:#x}, rax={self.rax:#x})"
+
+
+def initial_regs(entry: int, stack_pointer: int) -> Regs:
+    """Return the registers of a new program: Linux clears all but these (ELF_PLAT_INIT, start_thread)."""
+    regs = Regs()
+    regs.rip = entry
+    regs.rsp = stack_pointer
+    regs.cs = USER_CS
+    regs.ss = USER_DS
+    regs.eflags = EFLAGS_INITIAL
+    regs.orig_rax = NO_SYSCALL
+    return regs

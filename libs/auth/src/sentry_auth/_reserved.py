@@ -1,0 +1,1 @@
+"""Holds the place of sentry_auth until its first module lands."""

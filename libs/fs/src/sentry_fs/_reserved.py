@@ -1,0 +1,1 @@
+"""Holds the place of sentry_fs until its first module lands."""

@@ -1,0 +1,1 @@
+"""Holds the place of sentry_ktime until its first module lands."""

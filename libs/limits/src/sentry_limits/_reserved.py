@@ -1,0 +1,1 @@
+"""Holds the place of sentry_limits until its first module lands."""

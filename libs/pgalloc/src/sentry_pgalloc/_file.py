@@ -1,0 +1,386 @@
+"""The memory file: every anonymous page of every guest and of tmpfs is an offset in one sparse host file.
+
+Interface: `allocate`, `incref`, `decref` (reference counts per page range), `view` and `base` (the sentry's own mapping),
+`fd` (what a platform maps into guests), `reclaim`.
+
+The file is truncated once to `WINDOW` bytes, sealed against shrinking, and mapped once, whole, into the sentry. Memory never
+moves, translation is an addition, and no page of the window ever gives SIGBUS. Weighed: mapping in chunks of 1 GiB on first
+use; a mapping costs one host VMA and nothing else, whatever its length, so chunks buy nothing and cost a lookup per access.
+
+Life of a page: free -> used (one reference or more) -> waste (no reference, content not yet given back) -> free. Only
+`reclaim` turns waste into free pages: punching 2 MiB that are in use takes 437 us, so the kernel does it in slices between
+events. A free page always reads as zeros.
+
+Reference counts and kinds stand in one map of ranges that is kept maximally merged: a million pages that were allocated
+side by side are one entry.
+
+Locks: one, innermost everywhere; `Evictable.evict` is called without it.
+"""
+
+import fcntl
+import os
+from _thread import allocate_lock
+from collections import deque
+from typing import Final, Protocol
+
+from sentry_abi.errors import ENOMEM
+from sentry_abi.memory import PAGE_SHIFT, PAGE_SIZE
+
+from sentry_pgalloc import _host
+from sentry_pgalloc._free import FreeSpace
+from sentry_pgalloc._ranges import Ranges
+
+WINDOW: Final = 1 << 45
+_SMALLEST_WINDOW: Final = 1 << 36
+_ONE: Final = 8  # a value in the map is references * 8 + kind
+_KIND: Final = 7
+_WASTE_LIMIT: Final = 1 << 30  # a caller that never reclaims is made to
+
+
+class MemoryKind:
+    """What memory is used for; the numbers are part of the save format."""
+
+    SYSTEM: Final = 0
+    ANONYMOUS: Final = 1
+    PAGE_CACHE: Final = 2
+    TMPFS: Final = 3
+    RAMDISK: Final = 4
+    MAPPED: Final = 5
+    COUNT: Final = 6
+
+
+class Evictable(Protocol):
+    """A cache that can give memory back."""
+
+    def evict(self, start: int, end: int) -> None:
+        """Drop what is cached for [start, end) of the user's own key space; may come late and must then do nothing."""
+        ...
+
+
+def _create(size: int) -> tuple[int, int]:
+    """Make the sealed memory file; return fd and size. A limit of the host (RLIMIT_FSIZE, RLIMIT_AS) halves the size."""
+    fd = os.memfd_create("sentry-memory", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    while True:
+        try:
+            os.ftruncate(fd, size)
+        except OSError as error:
+            if size <= _SMALLEST_WINDOW:
+                os.close(fd)
+                message = f"the host allows no memory file of {size >> 30} GiB (ulimit -f, ulimit -v)"
+                raise OSError(error.errno, message) from error
+            size >>= 1
+        else:
+            return fd, size
+
+
+class MemoryFile:
+    """Page allocator over one sparse host file; thread-safe."""
+
+    kind: Final = "memory"
+
+    def __init__(self, size: int = WINDOW) -> None:
+        """Create and map the file.
+
+        Raises: OSError with a message that names the limit, if the host refuses even 64 GiB.
+        """
+        fd, size = _create(size)
+        while True:
+            try:
+                base, view = _host.map_window(fd, size)
+            except OSError as error:
+                if size <= _SMALLEST_WINDOW:
+                    os.close(fd)
+                    message = f"the host allows no mapping of {size >> 30} GiB (ulimit -v)"
+                    raise OSError(error.errno, message) from error
+                size >>= 1
+                os.ftruncate(fd, size)
+            else:
+                break
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        self.fd = fd
+        self.base = base
+        self.view = view
+        self.size = size
+        self._mu = allocate_lock()
+        self._used = Ranges()  # guarded by _mu
+        self._free = FreeSpace(size)  # guarded by _mu
+        self._waste: deque[tuple[int, int]] = deque()  # guarded by _mu
+        self._waste_bytes = 0  # guarded by _mu
+        self._bytes = [0] * MemoryKind.COUNT  # guarded by _mu: allocated, by kind
+        self._evictable: dict[Evictable, Ranges] = {}  # guarded by _mu
+
+    # -- allocation ---------------------------------------------------------------------------------------------------
+
+    def allocate(self, length: int, kind: int, *, top_down: bool = False) -> int:
+        """Return the offset of length zeroed bytes with one reference; 2 MiB aligned from 2 MiB on.
+
+        Neighbouring requests in one direction lie side by side where they can: bottom-up at rising, top-down at falling offsets.
+        Raises: ENOMEM.
+        """
+        if length <= 0 or length & (PAGE_SIZE - 1):
+            message = f"allocate({length}): not a positive multiple of the page size"
+            raise ValueError(message)
+        with self._mu:
+            start = self._free.take(length, top_down=top_down)
+            if start < 0:
+                self._reclaim_locked(self.size)
+                start = self._free.take(length, top_down=top_down)
+                if start < 0:
+                    raise ENOMEM
+            self._used.set(start, start + length, _ONE | kind)
+            self._bytes[kind] += length
+        return start
+
+    def allocate_at(self, offset: int, length: int, kind: int) -> bool:
+        """Allocate exactly [offset, offset + length) if that is free and easy to see; for growing a range in place."""
+        self._check_range("allocate_at", offset, length)
+        with self._mu:
+            if not self._free.take_at(offset, length):
+                return False
+            self._used.set(offset, offset + length, _ONE | kind)
+            self._bytes[kind] += length
+        return True
+
+    def incref(self, offset: int, length: int) -> None:
+        """Add a reference to every page of the range."""
+        self._check_range("incref", offset, length)
+        with self._mu:
+            used = self._used
+            parts = used.within(offset, offset + length)
+            self._check_whole("incref", offset, length, parts)
+            for start, end, value in parts:
+                used.set(start, end, value + _ONE)
+
+    def decref(self, offset: int, length: int) -> None:
+        """Drop a reference of every page of the range; pages without one become waste."""
+        self._check_range("decref", offset, length)
+        with self._mu:
+            used = self._used
+            parts = used.within(offset, offset + length)
+            self._check_whole("decref", offset, length, parts)
+            for start, end, value in parts:
+                if value >= _ONE + _ONE:
+                    used.set(start, end, value - _ONE)
+                else:
+                    used.clear(start, end)
+                    self._bytes[value & _KIND] -= end - start
+                    self._discard_locked(start, end)
+            if self._waste_bytes > _WASTE_LIMIT:
+                self._reclaim_locked(_WASTE_LIMIT)
+
+    def _discard_locked(self, start: int, end: int) -> None:
+        waste = self._waste
+        self._waste_bytes += end - start
+        if waste:
+            first, last = waste[-1]
+            if last == start:
+                waste[-1] = (first, end)
+                return
+            if end == first:
+                waste[-1] = (start, last)
+                return
+        waste.append((start, end))
+
+    def _check_range(self, what: str, offset: int, length: int) -> None:
+        if length <= 0 or (offset | length) & (PAGE_SIZE - 1) or offset < 0 or offset + length > self.size:
+            message = f"{what}({offset:#x}, {length:#x}): not a page-aligned, non-empty range of the file"
+            raise ValueError(message)
+
+    @staticmethod
+    def _check_whole(what: str, offset: int, length: int, parts: list[tuple[int, int, int]]) -> None:
+        covered = parts[0][1] - parts[0][0] if len(parts) == 1 else sum(end - start for start, end, _ in parts)
+        if covered != length:
+            message = f"{what}({offset:#x}, {length:#x}): not all of it is allocated"
+            raise ValueError(message)
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def exclusive(self, offset: int, length: int) -> bool:
+        """Tell whether every page of the range has exactly one reference."""
+        with self._mu:
+            parts = self._used.within(offset, offset + length)
+        return all(value < _ONE + _ONE for _, _, value in parts) and sum(p[1] - p[0] for p in parts) == length
+
+    def exclusive_around(self, offset: int, low: int, high: int) -> tuple[int, int] | None:
+        """Return the longest range of pages with exactly one reference that holds offset, clipped to [low, high)."""
+        with self._mu:
+            found = self._used.at(offset)
+        if found is None or found[2] >= _ONE + _ONE:
+            return None
+        return max(found[0], low), min(found[1], high)
+
+    def references(self, offset: int) -> int:
+        """Return how many references the page at offset has; 0 for one that is not allocated."""
+        with self._mu:
+            found = self._used.at(offset)
+        return 0 if found is None else found[2] >> 3
+
+    def ranges(self) -> list[tuple[int, int, int, int]]:
+        """Return (start, end, kind, references) of all allocated ranges, maximally merged, in rising order."""
+        with self._mu:
+            return [(start, end, value & _KIND, value >> 3) for start, end, value in self._used]
+
+    # -- giving back --------------------------------------------------------------------------------------------------
+
+    def decommit(self, offset: int, length: int) -> None:
+        """Make the range read as zeros and cost nothing; references stay.
+
+        Raises: OSError of the host; ValueError over pages that are not allocated.
+        """
+        self._check_range("decommit", offset, length)
+        with self._mu:
+            self._check_whole("decommit", offset, length, self._used.within(offset, offset + length))
+        _host.punch(self.fd, offset, length)
+
+    @property
+    def waste_bytes(self) -> int:
+        """How many bytes wait for reclaim."""
+        return self._waste_bytes
+
+    def reclaim(self, budget: int = 2 << 20) -> bool:
+        """Turn waste into free pages, punching about budget bytes that were in use; tell whether something is left.
+
+        The default takes half a millisecond. Ranges that were never touched cost nothing, however long.
+        """
+        if not self._waste:
+            return False
+        with self._mu:
+            self._reclaim_locked(budget)
+            return bool(self._waste)
+
+    def _reclaim_locked(self, budget: int) -> None:
+        waste = self._waste
+        while waste and budget > 0:
+            start, end = waste.popleft()
+            first = self._next_data(start, end)
+            last = min(end, first + (budget + PAGE_SIZE - 1 & -PAGE_SIZE))
+            if first < last:
+                self._zero(first, last)
+                budget -= last - first
+            budget -= PAGE_SIZE
+            if last < end:
+                waste.appendleft((last, end))
+            self._waste_bytes -= last - start
+            self._free.give(start, last)
+
+    def _next_data(self, start: int, end: int) -> int:
+        try:
+            return min(os.lseek(self.fd, start, os.SEEK_DATA), end)
+        except OSError:  # ENXIO: only a hole up to the end of the file
+            return end
+
+    def _zero(self, start: int, end: int) -> None:
+        try:
+            _host.punch(self.fd, start, end - start)
+        except OSError:  # no room in the host for splitting a huge page: clear by hand, the pages stay
+            for at in range(start, end, 1 << 20):
+                stop = min(at + (1 << 20), end)
+                self.view[at:stop] = bytes(stop - at)
+
+    # -- accounting ---------------------------------------------------------------------------------------------------
+
+    def allocated(self) -> list[int]:
+        """Return allocated bytes by kind, touched or not."""
+        with self._mu:
+            return list(self._bytes)
+
+    def total_usage(self) -> int:
+        """Return how much memory the file takes from the host now, in bytes."""
+        return os.fstat(self.fd).st_blocks * 512
+
+    def update_usage(self) -> list[int]:
+        """Return bytes that really take memory, by kind; waste and what the host has swapped out count as SYSTEM.
+
+        Walks the host's own map of the file (SEEK_DATA); commits nothing.
+        """
+        usage = [0] * MemoryKind.COUNT
+        with self._mu:
+            total = self.total_usage()
+            for start, end, value in self._used:
+                for first, last in self._data_within(start, end):
+                    usage[value & _KIND] += last - first
+        usage[MemoryKind.SYSTEM] += max(0, total - sum(usage))
+        return usage
+
+    def _data_within(self, start: int, end: int) -> list[tuple[int, int]]:
+        found = []
+        at = self._next_data(start, end)
+        while at < end:
+            stop = min(os.lseek(self.fd, at, os.SEEK_HOLE), end)
+            found.append((at, stop))
+            at = self._next_data(stop, end) if stop < end else end
+        return found
+
+    # -- eviction -----------------------------------------------------------------------------------------------------
+
+    def mark_evictable(self, user: Evictable, start: int, end: int) -> None:
+        """Note that user can give up [start, end) of its own key space."""
+        with self._mu:
+            ranges = self._evictable.get(user)
+            if ranges is None:
+                ranges = self._evictable[user] = Ranges()
+            ranges.set(start, end, 0)
+
+    def mark_unevictable(self, user: Evictable, start: int, end: int) -> None:
+        """Take the note back; an eviction that is already on its way may still come."""
+        with self._mu:
+            ranges = self._evictable.get(user)
+            if ranges is not None:
+                ranges.clear(start, end)
+                if not len(ranges):
+                    del self._evictable[user]
+
+    def evict(self, limit: int = 1 << 62) -> int:
+        """Ask users to give up ranges, the last ones first, until limit units are done; return how many were.
+
+        Differs from the seed: no worker thread per user; the caller decides when and how much.
+        """
+        done = 0
+        while done < limit:
+            with self._mu:
+                user = next(iter(self._evictable), None)
+                if user is None:
+                    break
+                ranges = self._evictable[user]
+                start, end, _ = list(ranges)[-1]
+                start = max(start, end - (limit - done))
+                ranges.clear(start, end)
+                if not len(ranges):
+                    del self._evictable[user]
+            user.evict(start, end)
+            done += end - start
+        return done
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Unmap and close; views handed out must not be touched any more. Idempotent."""
+        fd, self.fd = self.fd, -1
+        if fd < 0:
+            return
+        self.view = memoryview(bytearray())
+        _host.unmap_window(self.base, self.size)
+        os.close(fd)
+
+    def __enter__(self) -> "MemoryFile":
+        """Return itself; leaving the block closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def data_runs(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the parts of [start, end) that hold anything but zeros, page by page; commits nothing."""
+        found: list[tuple[int, int]] = []
+        for first, last in self._data_within(start, end):
+            at = first
+            while at < last:
+                at += _host.zero_pages(self.base + at, (last - at) >> PAGE_SHIFT) << PAGE_SHIFT
+                if at >= last:
+                    break
+                stop = at + (_host.data_pages(self.base + at, (last - at) >> PAGE_SHIFT) << PAGE_SHIFT)
+                found.append((at, stop))
+                at = stop
+        return found
+

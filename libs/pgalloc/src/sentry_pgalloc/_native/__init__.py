@@ -1,0 +1,1 @@
+"""The compiled part; only `_host` imports it."""

@@ -1,0 +1,210 @@
+"""The guest-memory protocol and what can be done over it.
+
+`GuestMemory` is what an address space offers (mm implements it; `ByteMemory` is one over a bytearray, for tests and tools).
+Everything here is written over it: structures, arrays, bounded strings, scatter and gather lists. All errors are EFAULT at the exact
+byte: what lies before a bad byte was copied, what lies behind was not touched.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+from sentry_abi.errors import E2BIG, EFAULT, EINVAL, ENAMETOOLONG
+from sentry_abi.memory import TASK_SIZE
+
+IOV_MAX: Final = 1024
+MAX_RW_COUNT: Final = 0x7FFF_F000
+"""No call moves more than this (Linux: INT_MAX rounded down to a page)."""
+
+Buffer = memoryview | bytes
+
+
+class GuestMemory(Protocol):
+    """Memory of a guest. Addresses are plain integers; nothing about them is trusted."""
+
+    def copy_in(self, addr: int, size: int) -> bytes:
+        """Return size bytes. Raises: EFAULT unless all of them can be read."""
+        ...
+
+    def copy_out(self, addr: int, data: Buffer) -> None:
+        """Write data. Raises: EFAULT unless all of it was written; what came before the bad byte stays written."""
+        ...
+
+    def copy_out_partial(self, addr: int, data: Buffer) -> int:
+        """Write as much of data as can be; return how many bytes. Raises: EFAULT if not even one."""
+        ...
+
+    def readable(self, addr: int, size: int) -> list[Buffer]:
+        """Return pieces to read from, up to the first bad byte. Raises: EFAULT if that is the first."""
+        ...
+
+    def writable(self, addr: int, size: int) -> list[memoryview]:
+        """Return pieces to write to, up to the first bad byte. Raises: EFAULT if that is the first."""
+        ...
+
+    def cstring(self, addr: int, limit: int) -> bytes:
+        """Return the bytes before the NUL. Raises: EFAULT; ENAMETOOLONG if limit bytes hold none."""
+        ...
+
+
+class IoVec(NamedTuple):
+    """One piece of a scatter or gather list in guest memory."""
+
+    addr: int
+    size: int
+
+
+def read_struct(memory: GuestMemory, addr: int, layout: struct.Struct) -> tuple[int, ...]:
+    """Return the fields of a structure in guest memory."""
+    return layout.unpack(memory.copy_in(addr, layout.size))
+
+
+def write_struct(memory: GuestMemory, addr: int, layout: struct.Struct, *fields: int) -> None:
+    """Write a structure to guest memory, whole or not at all unless it crosses into bad memory."""
+    memory.copy_out(addr, layout.pack(*fields))
+
+
+def read_array(memory: GuestMemory, addr: int, layout: struct.Struct, count: int) -> list[tuple[int, ...]]:
+    """Return count structures that lie side by side."""
+    return list(layout.iter_unpack(memory.copy_in(addr, layout.size * count))) if count else []
+
+
+def read_strings(memory: GuestMemory, addr: int, limit: int, each: int) -> list[bytes]:
+    """Return the strings of a NULL-terminated array of pointers (argv); a null addr is an empty array.
+
+    Raises: E2BIG if the strings, their NULs and pointers take more than limit bytes, or one of them more than each; EFAULT.
+    Linux: fs/exec.c count, copy_strings; a null argv is an empty one.
+    """
+    found: list[bytes] = []
+    if addr == 0:
+        return found
+    while True:
+        block = memory.readable(addr, 512 - (addr & 511 & -8))[0]  # never past a page, so one piece
+        if len(block) < 8:
+            block = memory.copy_in(addr, 8)
+        for (pointer,) in struct.iter_unpack("<Q", bytes(block[: len(block) & -8])):
+            if pointer == 0:
+                return found
+            try:
+                text = memory.cstring(pointer, min(each, limit))
+            except ENAMETOOLONG:
+                raise E2BIG from None
+            limit -= len(text) + 9
+            if limit < 0:
+                raise E2BIG
+            found.append(text)
+        addr += len(block) & -8
+
+
+def import_iovec(memory: GuestMemory, addr: int, count: int) -> list[IoVec]:
+    """Return a checked scatter list; lengths are cut so that their sum is at most MAX_RW_COUNT.
+
+    Raises: EINVAL for more than IOV_MAX pieces or a length that is negative as ssize_t; EFAULT for the array or a piece outside
+    user memory. Linux: lib/iov_iter.c __import_iovec.
+    """
+    if not 0 <= count <= IOV_MAX:
+        raise EINVAL
+    pieces: list[IoVec] = []
+    left = MAX_RW_COUNT
+    if count == 0:
+        return pieces
+    for base, size in struct.iter_unpack("<QQ", memory.copy_in(addr, 16 * count)):
+        if size >> 63:
+            raise EINVAL
+        if base + size > TASK_SIZE and size:
+            raise EFAULT
+        size = min(size, left)  # noqa: PLW2901  (the cut length is the length)
+        left -= size
+        pieces.append(IoVec(base, size))
+    return pieces
+
+
+def gather(memory: GuestMemory, pieces: Sequence[IoVec]) -> list[Buffer]:
+    """Return what a gather list names, up to the first bad byte. Raises: EFAULT if that is the first."""
+    found: list[Buffer] = []
+    for addr, size in pieces:
+        if size == 0:
+            continue
+        try:
+            part = memory.readable(addr, size)
+        except EFAULT:
+            if not found:
+                raise
+            break
+        found += part
+        if sum(map(len, part)) < size:
+            break
+    return found
+
+
+def scatter(memory: GuestMemory, pieces: Sequence[IoVec]) -> list[memoryview]:
+    """Return where a scatter list points to, up to the first bad byte. Raises: EFAULT if that is the first."""
+    found: list[memoryview] = []
+    for addr, size in pieces:
+        if size == 0:
+            continue
+        try:
+            part = memory.writable(addr, size)
+        except EFAULT:
+            if not found:
+                raise
+            break
+        found += part
+        if sum(map(len, part)) < size:
+            break
+    return found
+
+
+class ByteMemory:
+    """Guest memory over one bytearray that begins at address `start`: for tests and for tools."""
+
+    __slots__ = ("data", "start")
+
+    def __init__(self, size: int, start: int = 0x10000) -> None:
+        """Make size zeroed bytes at start; everything else is a hole."""
+        self.data = bytearray(size)
+        self.start = start
+
+    def _clip(self, addr: int, size: int) -> tuple[int, int]:
+        first = addr - self.start
+        if size and not 0 <= first < len(self.data):
+            raise EFAULT
+        return first, min(first + size, len(self.data))
+
+    def readable(self, addr: int, size: int) -> list[Buffer]:
+        """See GuestMemory."""
+        first, last = self._clip(addr, size)
+        return [memoryview(self.data)[first:last]] if size else []
+
+    def writable(self, addr: int, size: int) -> list[memoryview]:
+        """See GuestMemory."""
+        first, last = self._clip(addr, size)
+        return [memoryview(self.data)[first:last]] if size else []
+
+    def copy_in(self, addr: int, size: int) -> bytes:
+        """See GuestMemory."""
+        data = b"".join(self.readable(addr, size))
+        if len(data) < size:
+            raise EFAULT
+        return data
+
+    def copy_out_partial(self, addr: int, data: Buffer) -> int:
+        """See GuestMemory."""
+        done = 0
+        for piece in self.writable(addr, len(data)):
+            piece[:] = data[done : done + len(piece)]
+            done += len(piece)
+        return done
+
+    def copy_out(self, addr: int, data: Buffer) -> None:
+        """See GuestMemory."""
+        if self.copy_out_partial(addr, data) < len(data):
+            raise EFAULT
+
+    def cstring(self, addr: int, limit: int) -> bytes:
+        """See GuestMemory."""
+        first, last = self._clip(addr, limit)
+        end = self.data.find(0, first, last)
+        if end < 0:
+            raise ENAMETOOLONG if last - first == limit else EFAULT
+        return bytes(self.data[first:end])

@@ -1,0 +1,1 @@
+"""The compiled part; only `_atomic` imports it."""

@@ -1,0 +1,1 @@
+"""Holds the place of sentry_vfs until its first module lands."""

@@ -1,0 +1,166 @@
+"""The commands of `tools/dev`."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.house import floors, isolated, layout, links, newlib
+from tools.house.workspace import BIN, ROOT, call, packages
+
+app = typer.Typer(
+    help="Gates and chores of the sentry workspace.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+Names = Annotated[list[str] | None, typer.Argument(help="Libraries or apps by folder name; all when none is named.")]
+WARNINGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-D_GNU_SOURCE")
+
+
+def finish(status: int) -> None:
+    """End the command with an exit status."""
+    raise typer.Exit(status)
+
+
+def folders(names: list[str] | None) -> list[str]:
+    """Return the folders of the named packages, relative to the root; the whole workspace for none.
+
+    Raises: typer.BadParameter for an unknown name.
+    """
+    known = {package.name: str(package.folder.relative_to(ROOT)) for package in packages()} | {"tests": "tests"}
+    for name in names or ():
+        if name not in known:
+            message = f"{name} is none of {', '.join(sorted(known))}"
+            raise typer.BadParameter(message)
+    return [known[name] for name in names or ()]
+
+
+def c_warnings() -> int:
+    """Compile our C for its warnings alone, which are errors; return 1 if there is one."""
+    status = 0
+    for source in sorted(ROOT.glob("libs/*/src/*/_native/*.c")):
+        status |= call("/usr/bin/env", "gcc", *WARNINGS, f"-I{source.parent}", source)
+    return int(status != 0)
+
+
+@app.command("format")
+def format_() -> None:
+    """Rewrite the Python sources in the one format."""
+    finish(call("ruff", "format"))
+
+
+@app.command()
+def lint(*, fix: Annotated[bool, typer.Option(help="Mend what ruff can mend.")] = False) -> None:
+    """Look for mistakes: ruff with all rules, gcc's warnings as errors."""
+    finish(call("ruff", "check", *(["--fix"] if fix else [])) or c_warnings())
+
+
+@app.command()
+def types() -> None:
+    """Check types: mypy strict, tests too."""
+    finish(call("mypy"))
+
+
+@app.command("floors")
+def floors_() -> None:
+    """Check that imports between libraries go down only."""
+    finish(floors.check())
+
+
+@app.command("layout")
+def layout_() -> None:
+    """Check that every library is complete and declares what it imports."""
+    finish(layout.check())
+
+
+@app.command("links")
+def links_() -> None:
+    """Check the links between documents."""
+    finish(links.check())
+
+
+@app.command()
+def check() -> None:
+    """Run every gate that needs no test: format, lint, types, floors, layout, links."""
+    gates: list[tuple[str, Callable[[], int]]] = [
+        ("format", lambda: call("ruff", "format", "--check", "--quiet")),
+        ("lint", lambda: call("ruff", "check", "--quiet") or c_warnings()),
+        ("types", lambda: call("mypy")),
+        ("floors", floors.check),
+        ("layout", layout.check),
+        ("links", links.check),
+    ]
+    failed = []
+    for name, gate in gates:
+        begun = time.monotonic()
+        status = gate()
+        print(f"{name}: {'failed' if status else 'passed'} ({time.monotonic() - begun:.1f} s)", flush=True)
+        if status:
+            failed.append(name)
+    if failed:
+        print(f"check failed: {', '.join(failed)}")
+    finish(int(bool(failed)))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context, names: Names = None) -> None:
+    """Run the tests of all or of the named packages (`tests` is the root's own); further options go to pytest."""
+    options = [*(n for n in names or () if n.startswith("-")), *context.args]
+    status = call(BIN / "python", "-m", "pytest", *folders([n for n in names or () if not n.startswith("-")]), *options)
+    finish(status)
+
+
+@app.command()
+def coverage(names: Names = None) -> None:
+    """Measure the branch coverage of the libraries by their own tests."""
+    chosen = [p for p in packages() if p.landed and p.folder.parent.name == "libs" and (not names or p.name in names)]
+    data = ROOT / ".coverage"
+    sources = ",".join(str(p.source) for p in chosen)
+    status = call(
+        BIN / "python", "-m", "coverage", "run", f"--data-file={data}", f"--source={sources}", "-m", "pytest", "-q",
+        *(str(p.folder / "tests") for p in chosen),
+    )  # fmt: skip
+    call(BIN / "python", "-m", "coverage", "report", f"--data-file={data}", "--show-missing", "--skip-covered")
+    finish(status)
+
+
+def scripts(kind: str, names: list[str] | None) -> list[Path]:
+    """Return the scripts in the folders `kind` of all or of the named packages, and of the root."""
+    places = folders(names) or ["libs/*", "apps/*", "."]
+    return sorted(path for place in places for path in ROOT.glob(f"{place}/{kind}/*.py"))
+
+
+@app.command()
+def fuzz(names: Names = None) -> None:
+    """Run the long random tests: every script in a `fuzz` folder."""
+    finish(max((call(BIN / "python", path) for path in scripts("fuzz", names)), default=0))
+
+
+@app.command()
+def bench(names: Names = None) -> None:
+    """Run the benchmarks: every script in a `benchmarks` folder."""
+    finish(max((call(BIN / "python", path) for path in scripts("benchmarks", names)), default=0))
+
+
+@app.command("isolated")
+def isolated_(names: Names = None) -> None:
+    """Prove that each library can be installed and tested alone, from built wheels."""
+    folders(names)
+    finish(isolated.run(names or []))
+
+
+@app.command()
+def new_lib(name: str, purpose: str) -> None:
+    """Make the skeleton of a new library."""
+    finish(newlib.create(name, purpose))
+
+
+@app.command()
+def lock() -> None:
+    """Write poetry.lock anew after a change of dependencies."""
+    finish(call(sys.executable, "-I", ROOT / "tools" / "setup.py", "lock"))
