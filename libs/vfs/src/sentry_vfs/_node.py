@@ -17,7 +17,7 @@ States of a dentry::
 import time
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
 
-from sentry_abi.errors import EINVAL, ENODATA, ENODEV, ENOENT, ENOSYS, ENOTDIR, EOPNOTSUPP, EPERM, EROFS
+from sentry_abi.errors import EINVAL, ENODATA, ENODEV, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS
 from sentry_abi.files import S_IFMT, STAT, STATFS
 
 if TYPE_CHECKING:
@@ -315,6 +315,15 @@ class Dentry:
         siblings[self.name] = self
         self.dead = False
 
+    def pin(self) -> None:
+        """Stay, with all that is above: this entry differs from what would be found by looking it up again."""
+        here = self
+        while not here.pinned:
+            here.pinned = True
+            here.check = False
+            here = here.parent
+        self.check = False
+
     def unhash(self) -> None:
         """Leave the tree."""
         self.dead = True
@@ -326,9 +335,8 @@ class Dentry:
         """Become the name of inode, in the tree and pinned."""
         self.inode = inode
         self.children = {} if inode.is_dir else None
-        self.check = False
-        self.pinned = True
         self.hash()
+        self.pin()
 
     def positive(self) -> Inode:
         """Return the inode. Raises: ENOENT for a negative dentry."""
@@ -376,8 +384,3 @@ class Path(NamedTuple):
 
     mount: Mount
     dentry: Dentry
-
-
-def unimplemented() -> Exception:
-    """Return the error of an operation that no file system here has."""
-    return ENOSYS()

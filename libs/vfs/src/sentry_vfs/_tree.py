@@ -120,7 +120,7 @@ class Tree:
         made.parent, made.point = mount, dentry
         self.mounts[mount, dentry] = made
         dentry.mounted += 1
-        dentry.pinned = True
+        dentry.pin()
         self.generation += 1
         return made
 
