@@ -302,6 +302,10 @@ class MemoryFile:
         usage[MemoryKind.SYSTEM] += max(0, total - sum(usage))
         return usage
 
+    def committed(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the parts of [start, end) that take memory now, in rising order."""
+        return self._data_within(start, end)
+
     def _data_within(self, start: int, end: int) -> list[tuple[int, int]]:
         found = []
         at = self._next_data(start, end)

@@ -1,10 +1,92 @@
-"""The command line."""
+"""The command line: reads words, calls the sandbox, turns every failure into one line and an exit status.
 
+`sentry do` is read by `plain`, which loads next to nothing; everything else by `full`. No other logic lives here.
+"""
+
+import os
 import sys
 
+from sentry.cli.options import Options
+from sentry.cli.plain import Run, parse
 
-def main() -> int:
-    """Run the command line; return the exit status."""
-    from sentry.sandbox import run_command  # noqa: PLC0415
+__all__ = ["Options", "Run", "main", "run"]
 
-    return run_command(sys.argv[1:])
+CLOSED_PIPE = 141
+"""128 + SIGPIPE: what a shell shows for a program whose output nobody reads."""
+INTERRUPTED = 130
+"""128 + SIGINT."""
+
+
+def hold_standard_descriptors() -> int:
+    """Put a null device where descriptor 0, 1 or 2 is closed, else a file of ours lands there; return the mask of those."""
+    closed = 0
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            closed |= 1 << fd
+            # The lowest free number is fd itself: those below are open by now.
+            os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    return closed
+
+
+def complain(text: str) -> None:
+    """Print one line for the user; nobody may be listening."""
+    try:
+        os.write(2, f"sentry: {text}\n".encode(errors="surrogateescape"))
+    except OSError:
+        pass
+
+
+def run(words: list[str], closed: int = 0) -> int:
+    """Do what the words after the program's name say; return the exit status. Never raises but for SystemExit."""
+    debug = "--debug" in words
+    try:
+        found: Run | int | None = parse(words)
+        if found is None:
+            from sentry.cli import full  # noqa: PLC0415  (40 ms)
+
+            found = full.parse(words)
+        if isinstance(found, int):
+            return found
+        debug = found.options.debug
+        from sentry.sandbox import run_command  # noqa: PLC0415  (the kernel: nothing above needs it)
+
+        options = found.options._replace(closed=closed, torture=os.environ.get("SENTRY_TORTURE") == "1")
+        return run_command([os.fsencode(word) for word in found.command], options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return CLOSED_PIPE
+    except Exception as error:  # noqa: BLE001  (the last line of defence)
+        return explain(error, debug=debug)
+
+
+def explain(error: Exception, *, debug: bool) -> int:
+    """Tell the user in one line what went wrong; return the exit status."""
+    from sentry.failures import Failure  # noqa: PLC0415
+
+    if debug:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error)
+    text = " ".join(str(error).split())
+    if isinstance(error, Failure):
+        complain(text)
+        return error.status
+    hint = "" if debug else " (--debug shows where)"
+    complain(f"internal error: {type(error).__name__}: {text}{hint}")
+    return 125
+
+
+def main() -> None:
+    """Run the command line and end the process, without the interpreter's own clearing up: the sandbox is gone by then."""
+    closed = hold_standard_descriptors()
+    status = run(sys.argv[1:], closed)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError:
+        status = status or CLOSED_PIPE
+    os._exit(status)

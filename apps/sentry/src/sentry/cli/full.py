@@ -1,0 +1,124 @@
+"""The full reader: a Typer application over the same table of options. It owns help, completion, errors, other commands."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import typer
+
+import sentry
+from sentry.cli.options import OPTIONS, Option, Options
+from sentry.cli.plain import Run
+from sentry.failures import UsageFailure
+
+app: Final = typer.Typer(
+    name="sentry",
+    help="Run Linux programs under a kernel of their own.",
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+# Typer brings its own copy of Click: what all its complaints have in common is reached through the one that it exports.
+_Complaint: Final[type[Exception]] = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+
+
+def _check(option: Option) -> Callable[[str | None], str | None]:
+    """Return the check of an option's value, as Typer calls it."""
+
+    def check(value: str | None) -> str | None:
+        if value is None:
+            return None
+        if option.choices and value not in option.choices:
+            message = f"{value!r} is none of {', '.join(option.choices)}"
+            raise typer.BadParameter(message)
+        if not value or value.startswith("-"):
+            message = f"{value!r} is no {option.metavar}"
+            raise typer.BadParameter(message)
+        return value
+
+    return check
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """Return an option of the table as a parameter that Typer understands; None means not given."""
+    if option.kind == "flag":
+        info = typer.Option(*option.names, help=option.help, show_default=False)
+        hint: Any = Annotated[bool, info]
+        default: Any = False
+    else:
+        text = f"{option.help} One of {', '.join(option.choices)}." if option.choices else option.help
+        info = typer.Option(
+            *option.names, help=text, metavar=option.metavar, callback=_check(option), show_default=False
+        )
+        hint, default = Annotated[str | None, info], None
+    return inspect.Parameter(option.field, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
+
+
+def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function that ends in **options the options of the table, in the two places where Typer looks."""
+    own = [p for p in inspect.signature(function).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    parameters = [*own, *(_parameter(option) for option in OPTIONS)]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    return function
+
+
+def _version(value: bool) -> None:  # noqa: FBT001  (Typer's calling convention)
+    """Print the version and end."""
+    if value:
+        print(f"sentry {sentry.__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+@_with_options
+def _global(
+    context: typer.Context,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
+    ] = False,  # noqa: ARG001
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Run Linux programs under a kernel of their own."""
+    context.obj = options
+
+
+@app.command("do", context_settings={"allow_interspersed_args": False})
+@_with_options
+def _do(
+    context: typer.Context,
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", show_default=False)],
+    **options: Any,  # noqa: ANN401
+) -> Run:
+    """Run a command of the host in a sandbox over an in-memory copy of its files."""
+    given = {name: value for layer in (context.obj, options) for name, value in layer.items() if value}
+    return Run(Options(**given), list(command))
+
+
+@app.command("platforms")
+def _platforms() -> None:
+    """Say which platforms work on this host, and what the others lack."""
+    from sentry.sandbox import platforms_report  # noqa: PLC0415  (help does not need it)
+
+    print(platforms_report())  # noqa: T201
+
+
+def parse(words: list[str]) -> Run | int:
+    """Read the words after the program's name, and do what is not `do`; return the run or an exit status.
+
+    Raises: UsageFailure for a wrong command line.
+    """
+    try:
+        result = typer.main.get_command(app).main(args=words, prog_name="sentry", standalone_mode=False)
+    except _Complaint as complaint:
+        text = complaint.format_message()  # type: ignore[attr-defined]
+        message = " ".join(text.replace("\n", " ").split()) or "a command is missing"
+        raise UsageFailure(message[:1].lower() + message[1:].rstrip(".") + "; see sentry --help") from None
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return result if isinstance(result, Run) else int(result or 0)

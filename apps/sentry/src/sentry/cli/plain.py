@@ -1,0 +1,57 @@
+"""The plain reader: `sentry [options] do [options] [--] COMMAND...` without an option library.
+
+It answers only when there is no doubt; for help, other commands, abbreviations and everything wrong it returns None, and the full
+reader decides. A test holds the two equal.
+"""
+
+from typing import Any, NamedTuple
+
+from sentry.cli.options import OPTIONS, Option, Options
+
+
+class Run(NamedTuple):
+    """A command to run in a sandbox."""
+
+    options: Options
+    command: list[str]
+
+
+def parse(words: list[str]) -> Run | None:
+    """Read the words after the program's name; None means: ask the full reader."""
+    known = {name: option for option in OPTIONS for name in option.names}
+    values: dict[str, Any] = {}
+    place = _options(words, 0, known, values)
+    if place is None or words[place : place + 1] != ["do"]:
+        return None
+    place = _options(words, place + 1, known, values)
+    if place is None:
+        return None
+    if words[place : place + 1] == ["--"]:
+        place += 1
+    command = words[place:]
+    return Run(Options(**values), command) if command else None
+
+
+def _options(words: list[str], place: int, known: dict[str, Option], values: dict[str, Any]) -> int | None:
+    """Read options from place on into values; return where they end, None in doubt."""
+    while place < len(words):
+        word = words[place]
+        if word == "--" or not word.startswith("-"):
+            return place
+        name, equals, value = word.partition("=")
+        option = known.get(name)
+        if option is None:
+            return None
+        if option.kind == "flag":
+            if equals:
+                return None
+            values[option.field] = True
+        else:
+            if not equals:
+                place += 1
+                value = words[place] if place < len(words) else ""
+            if not value or value.startswith("-") or (option.choices and value not in option.choices):
+                return None
+            values[option.field] = value
+        place += 1
+    return place

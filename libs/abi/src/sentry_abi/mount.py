@@ -1,0 +1,91 @@
+"""Mounts: mount(2), umount2(2), the new mount calls, statfs(2) flags.
+
+Sources: Linux include/uapi/linux/mount.h; include/linux/statfs.h; statfs(2).
+"""
+
+from typing import Final
+
+# mount(2).
+MS_RDONLY: Final = 1
+MS_NOSUID: Final = 2
+MS_NODEV: Final = 4
+MS_NOEXEC: Final = 8
+MS_SYNCHRONOUS: Final = 0x10
+MS_REMOUNT: Final = 0x20
+MS_MANDLOCK: Final = 0x40
+MS_DIRSYNC: Final = 0x80
+MS_NOSYMFOLLOW: Final = 0x100
+MS_NOATIME: Final = 0x400
+MS_NODIRATIME: Final = 0x800
+MS_BIND: Final = 0x1000
+MS_MOVE: Final = 0x2000
+MS_REC: Final = 0x4000
+MS_SILENT: Final = 0x8000
+MS_POSIXACL: Final = 0x1_0000
+MS_UNBINDABLE: Final = 0x2_0000
+MS_PRIVATE: Final = 0x4_0000
+MS_SLAVE: Final = 0x8_0000
+MS_SHARED: Final = 0x10_0000
+MS_RELATIME: Final = 0x20_0000
+MS_KERNMOUNT: Final = 0x40_0000
+MS_I_VERSION: Final = 0x80_0000
+MS_STRICTATIME: Final = 0x100_0000
+MS_LAZYTIME: Final = 0x200_0000
+MS_RMT_MASK: Final = 0x280_0051
+MS_MGC_VAL: Final = 0xC0ED_0000
+MS_MGC_MSK: Final = 0xFFFF_0000
+
+# umount2(2).
+MNT_FORCE: Final = 1
+MNT_DETACH: Final = 2
+MNT_EXPIRE: Final = 4
+UMOUNT_NOFOLLOW: Final = 8
+
+# open_tree(2), move_mount(2), fsopen(2), fsmount(2), fspick(2), mount_setattr(2).
+OPEN_TREE_CLONE: Final = 1
+OPEN_TREE_CLOEXEC: Final = 0x8_0000
+MOVE_MOUNT_F_SYMLINKS: Final = 1
+MOVE_MOUNT_F_AUTOMOUNTS: Final = 2
+MOVE_MOUNT_F_EMPTY_PATH: Final = 4
+MOVE_MOUNT_T_SYMLINKS: Final = 0x10
+MOVE_MOUNT_T_AUTOMOUNTS: Final = 0x20
+MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
+MOVE_MOUNT_SET_GROUP: Final = 0x100
+FSOPEN_CLOEXEC: Final = 1
+FSMOUNT_CLOEXEC: Final = 1
+FSPICK_CLOEXEC: Final = 1
+FSPICK_SYMLINK_NOFOLLOW: Final = 2
+FSPICK_NO_AUTOMOUNT: Final = 4
+FSPICK_EMPTY_PATH: Final = 8
+FSCONFIG_SET_FLAG: Final = 0
+FSCONFIG_SET_STRING: Final = 1
+FSCONFIG_SET_BINARY: Final = 2
+FSCONFIG_SET_PATH: Final = 3
+FSCONFIG_SET_PATH_EMPTY: Final = 4
+FSCONFIG_SET_FD: Final = 5
+FSCONFIG_CMD_CREATE: Final = 6
+FSCONFIG_CMD_RECONFIGURE: Final = 7
+MOUNT_ATTR_RDONLY: Final = 1
+MOUNT_ATTR_NOSUID: Final = 2
+MOUNT_ATTR_NODEV: Final = 4
+MOUNT_ATTR_NOEXEC: Final = 8
+MOUNT_ATTR__ATIME: Final = 0x70
+MOUNT_ATTR_RELATIME: Final = 0
+MOUNT_ATTR_NOATIME: Final = 0x10
+MOUNT_ATTR_STRICTATIME: Final = 0x20
+MOUNT_ATTR_NODIRATIME: Final = 0x80
+MOUNT_ATTR_IDMAP: Final = 0x10_0000
+MOUNT_ATTR_NOSYMFOLLOW: Final = 0x20_0000
+
+# f_flags of statfs(2).
+ST_RDONLY: Final = 1
+ST_NOSUID: Final = 2
+ST_NODEV: Final = 4
+ST_NOEXEC: Final = 8
+ST_SYNCHRONOUS: Final = 0x10
+ST_VALID: Final = 0x20
+ST_MANDLOCK: Final = 0x40
+ST_NOATIME: Final = 0x400
+ST_NODIRATIME: Final = 0x800
+ST_RELATIME: Final = 0x1000
+ST_NOSYMFOLLOW: Final = 0x2000

@@ -1,0 +1,81 @@
+"""Numbers of the memory calls. Sources: Linux include/uapi/asm-generic/mman-common.h, mman.h, include/uapi/linux/mman.h."""
+
+from typing import Final
+
+PROT_NONE: Final = 0
+PROT_READ: Final = 1
+PROT_WRITE: Final = 2
+PROT_EXEC: Final = 4
+PROT_SEM: Final = 8
+PROT_GROWSDOWN: Final = 0x01000000
+PROT_GROWSUP: Final = 0x02000000
+
+MAP_SHARED: Final = 0x01
+MAP_PRIVATE: Final = 0x02
+MAP_SHARED_VALIDATE: Final = 0x03
+MAP_TYPE: Final = 0x0F
+MAP_FIXED: Final = 0x10
+MAP_ANONYMOUS: Final = 0x20
+MAP_32BIT: Final = 0x40
+MAP_GROWSDOWN: Final = 0x0100
+MAP_LOCKED: Final = 0x2000
+MAP_NORESERVE: Final = 0x4000
+MAP_POPULATE: Final = 0x8000
+MAP_HUGETLB: Final = 0x40000
+MAP_SYNC: Final = 0x80000
+MAP_FIXED_NOREPLACE: Final = 0x100000
+
+MREMAP_MAYMOVE: Final = 1
+MREMAP_FIXED: Final = 2
+MREMAP_DONTUNMAP: Final = 4
+
+MADV_NORMAL: Final = 0
+MADV_RANDOM: Final = 1
+MADV_SEQUENTIAL: Final = 2
+MADV_WILLNEED: Final = 3
+MADV_DONTNEED: Final = 4
+MADV_FREE: Final = 8
+MADV_REMOVE: Final = 9
+MADV_DONTFORK: Final = 10
+MADV_DOFORK: Final = 11
+MADV_MERGEABLE: Final = 12
+MADV_UNMERGEABLE: Final = 13
+MADV_HUGEPAGE: Final = 14
+MADV_NOHUGEPAGE: Final = 15
+MADV_DONTDUMP: Final = 16
+MADV_DODUMP: Final = 17
+MADV_WIPEONFORK: Final = 18
+MADV_KEEPONFORK: Final = 19
+MADV_COLD: Final = 20
+MADV_PAGEOUT: Final = 21
+MADV_POPULATE_READ: Final = 22
+MADV_POPULATE_WRITE: Final = 23
+MADV_DONTNEED_LOCKED: Final = 24
+MADV_COLLAPSE: Final = 25
+
+MS_ASYNC: Final = 1
+MS_INVALIDATE: Final = 2
+MS_SYNC: Final = 4
+
+MCL_CURRENT: Final = 1
+MCL_FUTURE: Final = 2
+MCL_ONFAULT: Final = 4
+MLOCK_ONFAULT: Final = 1
+
+RLIMIT_DATA: Final = 2
+RLIMIT_STACK: Final = 3
+RLIMIT_MEMLOCK: Final = 8
+RLIMIT_AS: Final = 9
+RLIM_INFINITY: Final = (1 << 64) - 1
+
+SIGKILL: Final = 9
+SIGBUS: Final = 7
+SIGSEGV: Final = 11
+SEGV_MAPERR: Final = 1
+SEGV_ACCERR: Final = 2
+BUS_ADRERR: Final = 2
+
+MMAP_MIN_ADDR: Final = 65536
+MAX_MAP_COUNT: Final = 65530
+STACK_GUARD_GAP: Final = 256 << 12
+EAGER_STACK: Final = 8 << 20
