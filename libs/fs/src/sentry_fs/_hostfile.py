@@ -26,7 +26,7 @@ from sentry_abi.files import (
     TIOCSWINSZ,
 )
 from sentry_abi.memory import page_up
-from sentry_vfs import Buffer, FdWatcher, FileDescription, Filesystem, Inode, Path
+from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path
 from sentry_waiter import ALWAYS, IN, OUT, RDNORM, WRNORM, Queue
 
 from sentry_fs._host import HostFd, poll_now
@@ -49,13 +49,30 @@ class HostFilesystem(Filesystem):
 class HostInode(Inode):
     """The inode of an inherited descriptor."""
 
-    __slots__ = ("host",)
+    __slots__ = ("host", "watcher")
 
-    def __init__(self, fs: Filesystem, fd: int) -> None:
+    def __init__(self, fs: Filesystem, fd: int, watcher: FdWatcher) -> None:
         """Describe fd."""
         found = os.fstat(fd)
         super().__init__(fs, found.st_ino, found.st_mode, found.st_uid, found.st_gid)
         self.host = fd
+        self.watcher = watcher
+
+    def open(self, where: Path, flags: int) -> FileDescription:
+        """Return another description of the same host file (opening /proc/self/fd/0)."""
+        file = HostFile(self.host, self.watcher, self.fs)
+        file.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)
+        file.where = where
+        return file
+
+    def truncate(self, dentry: Dentry | None, length: int) -> None:
+        """Set the size of a regular file; nothing happens to others, as with O_TRUNC."""
+        del dentry
+        if host_stat.S_ISREG(self.mode):
+            try:
+                os.ftruncate(self.host, length)
+            except OSError as failure:
+                raise from_host(failure) from None
 
     def size(self) -> int:
         """Return the size of a regular file."""
@@ -73,9 +90,9 @@ class HostFile(FileDescription):
 
     __slots__ = ("_nowait", "fd", "kind", "seeks", "tty", "watcher")
 
-    def __init__(self, fd: int, watcher: FdWatcher, fs: HostFilesystem) -> None:
+    def __init__(self, fd: int, watcher: FdWatcher, fs: Filesystem) -> None:
         """Wrap fd, which stays the caller's. Raises: OSError if it is not open."""
-        inode = HostInode(fs, fd)
+        inode = HostInode(fs, fd, watcher)
         flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (O_ACCMODE | O_APPEND)
         self.kind = host_stat.S_IFMT(inode.mode)
         self.seeks = self.kind == host_stat.S_IFREG
@@ -88,7 +105,7 @@ class HostFile(FileDescription):
     def again(self, flags: int, where: Path, inode: Inode) -> "HostFile":
         """Return another description of the same terminal (open of /dev/tty)."""
         assert isinstance(self.inode, HostInode)
-        other = HostFile(self.fd, self.watcher, self.inode.fs)  # type: ignore[arg-type]  # made by our own __init__
+        other = HostFile(self.fd, self.watcher, self.inode.fs)
         other.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)
         other.where = where
         other.inode = inode

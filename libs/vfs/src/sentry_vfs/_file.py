@@ -319,6 +319,8 @@ def path_of(where: Path, root: Path | None = None) -> bytes:
                 break
             mount, dentry = mount.parent, mount.point
         elif dentry.parent is dentry:
+            if dentry.name:
+                return dentry.name  # nameless: a pipe that was opened again through /proc
             break
         else:
             names.append(dentry.name)

@@ -57,6 +57,7 @@ from sentry_abi.files import (
 )
 
 from sentry_vfs._context import MAX_FINDS, FSContext
+from sentry_vfs._eventfd import AnonymousFilesystem
 from sentry_vfs._file import FileDescription, PathFile, path_of
 from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
 from sentry_vfs._permission import (
@@ -73,6 +74,7 @@ from sentry_vfs._permission import (
     new_owner,
     owns,
 )
+from sentry_vfs._pipe import PipeFilesystem
 
 FOLLOW: Final = 1
 """Go through a symbolic link at the end of the path."""
@@ -96,13 +98,17 @@ MAX_NLINK: Final = 65000
 class Tree:
     """All mounts of a namespace."""
 
-    __slots__ = ("generation", "mounts", "root_mount")
+    __slots__ = ("anonymous", "generation", "memfds", "mounts", "pipes", "root_mount")
 
     def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
         """Make a tree with one mount."""
         self.root_mount = Mount(fs, root, flags)
         self.mounts: dict[tuple[Mount, Dentry], Mount] = {}
         self.generation = 0
+        self.pipes = PipeFilesystem()
+        self.anonymous = AnonymousFilesystem()
+        self.memfds: Filesystem | None = None
+        """Where memfd_create(2) makes files; whoever builds the tree sets it."""
 
     @property
     def root(self) -> Path:
