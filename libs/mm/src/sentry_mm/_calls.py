@@ -146,7 +146,7 @@ class Calls(Access):
                 return addr
         if flags & MAP_32BIT:
             return self._search_up(length, *_WINDOW_32)
-        return self._find_free(length)
+        return self.find_free(length)
 
     def _flags(self, flags: int, file: "Mappable | None") -> int:
         """Return the area flags of mmap flags. Raises: EINVAL."""
@@ -406,7 +406,7 @@ class Calls(Access):
             return old
         if not flags & MREMAP_MAYMOVE:
             raise ENOMEM
-        return self._move(area, old, old_length, new_length, self._find_free(new_length), keep=old_length == 0)
+        return self._move(area, old, old_length, new_length, self.find_free(new_length), keep=old_length == 0)
 
     def _check_resize(self, area: Area, old: int, old_length: int, new_length: int, *, privileged: bool) -> None:
         """Linux: mm/mremap.c vma_to_resize. Raises: EINVAL, EFAULT, EAGAIN, EPERM, ENOMEM."""
@@ -443,7 +443,7 @@ class Calls(Access):
             raise EFAULT
         self._check_resize(found, old, old_length, new_length, privileged=may_lock)
         if not flags & MREMAP_FIXED:
-            new = new if new and not new & (PAGE_SIZE - 1) and self._is_free(new, new + new_length) else self._find_free(new_length)
+            new = new if new and not new & (PAGE_SIZE - 1) and self._is_free(new, new + new_length) else self.find_free(new_length)
         return self._move(found, old, old_length, new_length, new, keep=old_length == 0, refill=bool(flags & MREMAP_DONTUNMAP))
 
     def _extend(self, area: Area, grow: int) -> None:

@@ -154,6 +154,11 @@ class Core:
         """Collect operations from now on. Requires: no guest thread of this space runs until `commit`."""
         self._batch = []
 
+    @property
+    def batching(self) -> bool:
+        """Whether a batch is open."""
+        return self._batch is not None
+
     def commit(self) -> None:
         """Do what was collected in one apply.
 
@@ -295,7 +300,7 @@ class Core:
         index = areas.index_from(start)
         return index >= len(areas) or self._low_edge(areas.items[index]) >= end
 
-    def _find_free(self, length: int) -> int:
+    def find_free(self, length: int) -> int:
         """Return the highest free place below mmap_base. Raises: ENOMEM."""
         if length <= self._skipped_hole:
             self._search_from = self.mmap_base

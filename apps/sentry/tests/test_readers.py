@@ -1,0 +1,75 @@
+"""The two readers of the command line agree, and the plain one answers for every plain command."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sentry.cli import full, plain
+from sentry.cli.options import OPTIONS, PLATFORMS, Options
+from sentry.failures import UsageFailure
+
+VALUES = [*PLATFORMS, "file", "", "-x", "--", "do", "a=b"]
+NAMES = [name for option in OPTIONS for name in option.names]
+WORDS = st.sampled_from(
+    [*NAMES, *(f"{n}={v}" for n in NAMES for v in VALUES), *VALUES, "--help", "-h", "--plat", "true", "-"]
+)
+given_options = st.lists(
+    st.one_of(
+        st.sampled_from([["--debug"], ["--strace"]]),
+        st.sampled_from(PLATFORMS).flatmap(lambda p: st.sampled_from([["--platform", p], [f"--platform={p}"]])),
+        st.sampled_from([["--debug-log", "log"], ["--debug-log=log"], ["--debug-log=a=b"]]),
+    ),
+    max_size=4,
+).map(lambda groups: [word for group in groups for word in group])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(WORDS, max_size=8))
+def test_plain_answers_as_full(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    """Whenever the plain reader is sure, the full one says the same."""
+    answer = plain.parse(words)
+    if answer is not None:
+        assert full.parse(words) == answer
+    capsys.readouterr()
+
+
+@settings(deadline=None)
+@given(
+    given_options,
+    given_options,
+    st.booleans(),
+    st.lists(st.sampled_from(["--debug", "-x", "--", "do", "x"]), max_size=3),
+)
+def test_plain_takes_every_plain_command(
+    before: list[str], after: list[str], dashes: bool, arguments: list[str]
+) -> None:  # noqa: FBT001
+    """Right options, then a command: no need for the full reader; what stands later wins."""
+    words = [*before, "do", *after, *(["--"] if dashes else []), "command", *arguments]
+    answer = plain.parse(words)
+    assert answer is not None
+    assert answer == full.parse(words)
+    assert answer.command == ["command", *arguments]
+    assert answer.options.debug is ("--debug" in before + after)
+
+
+def test_latter_wins() -> None:
+    """After `do` counts more than before."""
+    answer = plain.parse(["--platform", "kvm", "do", "--platform", "notify", "x"])
+    assert answer == plain.Run(Options(platform="notify"), ["x"])
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["do"], ["do", "--"], ["x"], ["do", "--platform", "x", "y"], ["do", "--debug=1", "x"]]
+)
+def test_doubt_goes_to_full_and_is_a_usage_failure(words: list[str]) -> None:
+    """The plain reader has no opinion on what is wrong; the full one has one line."""
+    assert plain.parse(words) is None
+    with pytest.raises(UsageFailure) as caught:
+        full.parse(words)
+    assert "\n" not in str(caught.value)
+
+
+def test_each_option_is_a_field() -> None:
+    """The table names fields of Options with the same defaults as no option gives."""
+    assert {option.field for option in OPTIONS} <= set(Options._fields)
+    assert plain.parse(["do", "x"]) == plain.Run(Options(), ["x"])

@@ -1,0 +1,209 @@
+"""The command as a user meets it: exit statuses, messages of one line, standard descriptors."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SENTRY, Ended, Guests, Sandbox, run
+
+ROOT_USER = os.geteuid() == 0
+
+
+def one_line(ended: Ended) -> str:
+    """Return the only line of standard error; it names the program and holds no traceback."""
+    lines = ended.err.decode().splitlines()
+    assert len(lines) == 1, ended.err.decode()
+    assert lines[0].startswith("sentry: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["do"], ["do", "--"], ["nonsense"], ["--nonsense", "do", "true"], ["do", "--nonsense", "true"],
+        ["do", "--platform"], ["do", "--platform", "abacus", "true"], ["do", "--debug=1", "true"], ["--platform", "do", "true"],
+        ["do", "--debug-log=", "true"], ["platforms", "extra"],
+    ],
+)  # fmt: skip
+def test_wrong_command_line(words: list[str], tmp_path: Path) -> None:
+    """Status 125, one line, nothing on standard output."""
+    ended = run([SENTRY, *words], tmp_path)
+    assert ended.status == 125
+    assert ended.out == b""
+    assert "--help" in one_line(ended)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["do", "--help"], ["--version"], ["platforms"], ["platforms", "--help"]])
+def test_information(words: list[str], tmp_path: Path) -> None:
+    """Help, version and platforms go to standard output."""
+    ended = run([SENTRY, *words], tmp_path)
+    assert (ended.status, ended.err) == (0, b"")
+    assert ended.out
+
+
+@pytest.mark.guest
+def test_hello(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A program's output and status are its own."""
+    assert sandbox.run(["/bin/echo", "hello"], tmp_path) == (0, b"hello\n", b"")
+    assert sandbox.shell("exit 42", tmp_path).status == 42
+    assert sandbox.run(["false"], tmp_path).status == 1
+    assert sandbox.run(["cat"], tmp_path, given=b"one\ntwo\n") == (0, b"one\ntwo\n", b"")
+
+
+@pytest.mark.guest
+def test_death_by_signal_is_128_and_more(sandbox: Sandbox, tmp_path: Path) -> None:
+    """As a shell shows it."""
+    assert sandbox.shell("kill -TERM $$", tmp_path).status == 128 + signal.SIGTERM
+    assert sandbox.shell("kill -SEGV $$", tmp_path).status == 128 + signal.SIGSEGV
+
+
+@pytest.mark.guest
+def test_options_before_and_after(tmp_path: Path) -> None:
+    """The latter wins; `--` ends options; without it the first word that is no option does."""
+    first = run([SENTRY, "--platform", "abacus", "do", "--platform", "notify", "true"], tmp_path)
+    assert first.status == 125, "a wrong value is wrong wherever it stands"
+    assert (
+        run([SENTRY, "--platform", "auto", "do", "--platform=notify", "/bin/echo", "--debug"], tmp_path).out
+        == b"--debug\n"
+    )
+    assert run([SENTRY, "do", "--", "/bin/echo", "--", "-x"], tmp_path).out == b"-- -x\n"
+
+
+@pytest.mark.guest
+def test_missing_program(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Status 127."""
+    for name in ("no-such-program", "/no/such/program", "./missing"):
+        ended = sandbox.run([name], tmp_path)
+        assert ended.status == 127
+        assert name in one_line(ended)
+
+
+@pytest.mark.guest
+def test_unusable_program(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Status 126 for what is there but cannot run."""
+    plain = tmp_path / "plain"
+    plain.write_text("text\n")
+    plain.chmod(0o644)
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(b"\x7fELF\x02\x01\x01" + b"\xff" * 100)
+    damaged.chmod(0o755)
+    short = tmp_path / "short"
+    short.write_bytes(b"\x7fELF")
+    short.chmod(0o755)
+    for path in (plain, damaged, short, tmp_path):
+        ended = sandbox.run([path], tmp_path)
+        assert ended.status == 126, path
+        one_line(ended)
+
+
+@pytest.mark.guest
+def test_working_directory_is_gone(tmp_path: Path) -> None:
+    """Status 125."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    argv = ["/bin/sh", "-c", f"cd {gone}; rmdir {gone}; exec {SENTRY} do -- /bin/true"]
+    ended = run(argv, tmp_path)
+    assert ended.status == 125
+    one_line(ended)
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-", ">/dev/full", "<&- >&- 2>&-"])
+def test_closed_descriptors(redirection: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A program finds its standard descriptors as on the host."""
+    program = "/bin/sh -c 'echo out || exit 7; read line; echo got $?; ls -l /nowhere; exit 3'"
+    host = run(["/bin/sh", "-c", f"{program} {redirection}"], tmp_path)
+    ours = run(["/bin/sh", "-c", f"{SENTRY} do --platform {sandbox.platform} -- {program} {redirection}"], tmp_path)
+    assert ours == host
+
+
+@pytest.mark.guest
+def test_reader_goes_away(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The guest gets SIGPIPE, as on the host."""
+    script = f"{SENTRY} do --platform {sandbox.platform} -- seq 100000 | head -n 2"
+    assert run(["/bin/sh", "-c", script], tmp_path) == (0, b"1\n2\n", b"")
+
+
+@pytest.mark.guest
+def test_debug_log_names_missing_calls(sandbox: Sandbox, guests: Guests, tmp_path: Path) -> None:
+    """A call without a handler answers ENOSYS and is in the log."""
+    source = "import ctypes; print(ctypes.CDLL(None, use_errno=True).syscall(183, 0))"
+    log = tmp_path / "log"
+    argv = [SENTRY, "do", "--platform", sandbox.platform, "--debug-log", log, "--", "/usr/bin/python3", "-c", source]
+    ended = run(argv, tmp_path)
+    assert ended.out == b"-1\n"
+    assert ended.err == b""
+    assert "afs_syscall" in log.read_text()
+
+
+@pytest.mark.guest
+def test_strace_shows_calls(sandbox: Sandbox, tmp_path: Path) -> None:
+    """--strace prints calls by name on standard error and leaves standard output alone."""
+    ended = run([SENTRY, "do", "--platform", sandbox.platform, "--strace", "/bin/echo", "hi"], tmp_path)
+    assert ended.out == b"hi\n"
+    assert b'write(1, "hi\\n"' in ended.err
+    assert b"execve(" in ended.err or b"mmap(" in ended.err
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the processes below pid."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                text = (entry / "stat").read_text()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(text.rpartition(")")[2].split()[1])
+    found, fresh = set(), {pid}
+    while fresh:
+        fresh = {child for child, parent in parents.items() if parent in fresh} - found
+        found |= fresh
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.guest
+def test_kill_of_the_sentry_leaves_no_guest(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Whatever runs guest code dies with the sentry."""
+    script = "sleep 1000 & sleep 1000 & while :; do :; done & echo started; wait"
+    argv = [str(SENTRY), "do", "--platform", sandbox.platform, "--", "/bin/sh", "-c", script]
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        below = descendants(process.pid)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and any(map(alive, below)):
+            time.sleep(0.02)
+        left = {pid for pid in below if alive(pid)}
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert not left
+
+
+@pytest.mark.guest
+def test_interrupt_reaches_the_guest(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Control-C ends the guest as on the host, within a moment."""
+    argv = [str(SENTRY), "do", "--platform", sandbox.platform, "--", "/bin/sh", "-c", "echo started; sleep 1000"]
+    with subprocess.Popen(
+        argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+        assert b"Traceback" not in err
+        assert process.returncode in {128 + signal.SIGINT, -signal.SIGINT}
