@@ -10,7 +10,7 @@ Reads and writes are slice copies between the guest's memory and the file's, bot
 import errno
 import os
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from sentry_abi.errors import EFBIG, ENXIO
 from sentry_abi.memory import page_down, page_up
@@ -19,6 +19,17 @@ from sentry_vfs import Buffer
 FIRST: Final = 16  # log2 of the first extent
 MAX_SIZE: Final = 1 << 42
 _ZEROS: Final = bytes(1 << 18)
+
+
+class Extent(NamedTuple):
+    """What lies behind a page-aligned piece of a file: length bytes of backing from offset on.
+
+    Has the fields of mm's record of that name; file systems can so be used and tested without an address space.
+    """
+
+    backing: Any
+    offset: int
+    length: int
 
 
 class Memory(Protocol):
@@ -119,8 +130,7 @@ class FileData:
             self._store(buf, pos, length)
             pos += length
             done += length
-            if pos > self.size:
-                self.size = pos
+            self.size = max(self.size, pos)
         return done
 
     def _store(self, buf: Buffer, pos: int, length: int) -> None:
@@ -262,5 +272,3 @@ def _seek_host(fd: int, offset: int, whence: int) -> int:
         if failure.errno == errno.ENXIO:
             return 1 << 62
         raise
-
-

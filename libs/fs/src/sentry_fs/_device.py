@@ -137,6 +137,6 @@ def open_device(inode: Inode, where: Path, flags: int) -> FileDescription:
             return driver(flags, where, inode)
         terminal = getattr(inode.fs, "terminal", None)
         if inode.rdev == TTY and terminal is not None:
-            again: FileDescription = terminal.again(flags, where, inode)
+            again: FileDescription = terminal.again(flags, where)
             return again
     raise ENXIO

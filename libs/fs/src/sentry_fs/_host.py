@@ -12,7 +12,6 @@ from typing import Final, Literal
 
 from sentry_abi.errors import BY_NUMBER, EACCES, EIO, ENOENT, ESTALE, LinuxError
 from sentry_abi.files import STAT
-
 from sentry_fs._native._lib import ffi, lib
 
 MAX_DIRS: Final = 256
@@ -52,7 +51,7 @@ class HostDir:
 
     __slots__ = ("_fd", "dev", "ino", "name", "parent", "tree", "used")
 
-    def __init__(self, tree: "HostTree", parent: "HostDir | None", name: bytes, dev: int, ino: int) -> None:  # noqa: PLR0913, PLR0917  (a record)
+    def __init__(self, tree: "HostTree", parent: "HostDir | None", name: bytes, dev: int, ino: int) -> None:
         """Describe a directory; opens nothing."""
         self.tree = tree
         self.parent = parent
@@ -102,7 +101,7 @@ class HostDir:
             os.lseek(fd, 0, os.SEEK_SET)
         except OSError:  # opened for searching only
             raise EACCES from None
-        found = []
+        found: list[tuple[bytes, int, int]] = []
         while True:
             got = lib.ks_getdents(fd, tree.listing, len(tree.listing_buffer))
             if got < 0:

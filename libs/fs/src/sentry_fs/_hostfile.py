@@ -26,12 +26,11 @@ from sentry_abi.files import (
     TIOCSWINSZ,
 )
 from sentry_abi.memory import page_up
-from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path
-from sentry_waiter import ALWAYS, IN, OUT, RDNORM, WRNORM, Queue
-
+from sentry_fs._data import Extent
 from sentry_fs._host import HostFd, poll_now
 from sentry_fs._native._lib import ffi, lib
-from sentry_fs._tmpfs import Extent
+from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path
+from sentry_waiter import ALWAYS, IN, OUT, RDNORM, WRNORM, Queue
 
 _PIECE: Final = 4096
 _TTY_PIECE: Final = 256
@@ -49,7 +48,7 @@ class HostFilesystem(Filesystem):
 class HostInode(Inode):
     """The inode of an inherited descriptor."""
 
-    __slots__ = ("host", "watcher")
+    __slots__ = ("host", "queue", "watcher")
 
     def __init__(self, fs: Filesystem, fd: int, watcher: FdWatcher) -> None:
         """Describe fd."""
@@ -57,10 +56,11 @@ class HostInode(Inode):
         super().__init__(fs, found.st_ino, found.st_mode, found.st_uid, found.st_gid)
         self.host = fd
         self.watcher = watcher
+        self.queue = None if host_stat.S_ISREG(self.mode) else Queue()
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Return another description of the same host file (opening /proc/self/fd/0)."""
-        file = HostFile(self.host, self.watcher, self.fs)
+        file = HostFile(self.host, self.watcher, self.fs, self)
         file.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)
         file.where = where
         return file
@@ -90,26 +90,23 @@ class HostFile(FileDescription):
 
     __slots__ = ("_nowait", "fd", "kind", "seeks", "tty", "watcher")
 
-    def __init__(self, fd: int, watcher: FdWatcher, fs: Filesystem) -> None:
+    inode: HostInode
+
+    def __init__(self, fd: int, watcher: FdWatcher, fs: Filesystem, inode: HostInode | None = None) -> None:
         """Wrap fd, which stays the caller's. Raises: OSError if it is not open."""
-        inode = HostInode(fs, fd, watcher)
+        inode = inode or HostInode(fs, fd, watcher)
         flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (O_ACCMODE | O_APPEND)
         self.kind = host_stat.S_IFMT(inode.mode)
         self.seeks = self.kind == host_stat.S_IFREG
-        super().__init__(flags, None, inode, None if self.seeks else Queue())
+        super().__init__(flags, None, inode, inode.queue)
         self.fd = fd
         self.watcher = watcher
         self.tty = self.kind == host_stat.S_IFCHR and os.isatty(fd)
         self._nowait = not self.seeks and not self.tty
 
-    def again(self, flags: int, where: Path, inode: Inode) -> "HostFile":
+    def again(self, flags: int, where: Path) -> FileDescription:
         """Return another description of the same terminal (open of /dev/tty)."""
-        assert isinstance(self.inode, HostInode)
-        other = HostFile(self.fd, self.watcher, self.inode.fs)
-        other.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)
-        other.where = where
-        other.inode = inode
-        return other
+        return self.inode.open(where, flags)
 
     @property
     def is_terminal(self) -> bool:

@@ -21,11 +21,10 @@ from typing import ClassVar, Final
 from sentry_abi.errors import EACCES, ENXIO, ESTALE, LinuxError, from_host
 from sentry_abi.files import OVERLAYFS_SUPER_MAGIC, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, STAT, STATFS
 from sentry_abi.memory import page_up
-from sentry_vfs import Dentry, FileDescription, Inode, Path
-
-from sentry_fs._data import FileData, Memory
+from sentry_fs._data import Extent, FileData, Memory
 from sentry_fs._host import MASKED, HostDir, HostFd, HostTree
-from sentry_fs._tmpfs import TMPFS_KIND, Directory, Extent, Regular, RegularFile, Symlink, Tmpfs
+from sentry_fs._tmpfs import TMPFS_KIND, Directory, Regular, RegularFile, Symlink, Tmpfs
+from sentry_vfs import Dentry, FileDescription, Inode, Path
 
 MAX_CLEAN: Final = 20_000
 """Cached entries of the host after which the unused ones are dropped."""

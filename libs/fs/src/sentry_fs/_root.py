@@ -9,14 +9,13 @@ from typing import ClassVar, Final
 
 from sentry_abi.errors import ENOENT, ENOTDIR
 from sentry_abi.files import S_IFCHR, S_IFDIR, SYSFS_MAGIC
-from sentry_vfs import Dentry, Filesystem, Mount, Path, Tree
-
 from sentry_fs import _device
 from sentry_fs._data import Memory
 from sentry_fs._generated import build
 from sentry_fs._hostfile import HostFile
 from sentry_fs._overlay import Overlay
 from sentry_fs._tmpfs import Tmpfs
+from sentry_vfs import Dentry, Filesystem, Mount, Path, Tree
 
 _NOSUID_NODEV: Final = 2 | 4
 _NODES: Final = (
@@ -103,9 +102,9 @@ def build_default_root(memory: Memory, *, cwd: bytes, host_root: bytes = b"/") -
     mount_at(tree, b"/dev", (devfs, devfs.root), 2)
     shm = Tmpfs(memory, 0o1777, source=b"shm")
     mount_at(tree, b"/dev/shm", (shm, shm.root), _NOSUID_NODEV)
-    if directory_in(overlay.root, b"/tmp") is None or cwd != b"/tmp":  # noqa: S108  (the guest's own)
+    if directory_in(overlay.root, b"/tmp") is None or cwd != b"/tmp":
         tmp = Tmpfs(memory, 0o1777, source=b"tmpfs")
-        mount_at(tree, b"/tmp", (tmp, tmp.root), _NOSUID_NODEV)  # noqa: S108
+        mount_at(tree, b"/tmp", (tmp, tmp.root), _NOSUID_NODEV)
     show(tree, overlay, cwd)
     return tree
 

@@ -8,7 +8,7 @@ security.*.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 from sentry_abi.errors import (
     EBADF,
@@ -44,23 +44,14 @@ from sentry_abi.files import (
     TMPFS_MAGIC,
 )
 from sentry_abi.memory import page_up
-from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode
-
-from sentry_fs._data import FileData, Memory
+from sentry_fs._data import Extent, FileData, Memory
 from sentry_fs._device import open_device
+from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode
 
 TMPFS_KIND: Final = 3
 """pgalloc's MemoryKind.TMPFS."""
 XATTR_CREATE: Final = 1
 XATTR_REPLACE: Final = 2
-
-
-class Extent(NamedTuple):
-    """What mm maps: length bytes of backing from offset on."""
-
-    backing: Any
-    offset: int
-    length: int
 
 
 class Tmpfs(Filesystem):
@@ -71,7 +62,9 @@ class Tmpfs(Filesystem):
     name: ClassVar[bytes] = b"tmpfs"
     magic: ClassVar[int] = TMPFS_MAGIC
 
-    def __init__(self, memory: Memory, mode: int = 0o777, *, source: bytes = b"tmpfs", uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0913  (mount options)
+    def __init__(
+        self, memory: Memory, mode: int = 0o777, *, source: bytes = b"tmpfs", uid: int = 0, gid: int = 0
+    ) -> None:
         """Make an empty file system whose root has a mode and an owner."""
         super().__init__(source)
         self.memory = memory
@@ -135,7 +128,7 @@ class _Attributes(Inode):
 
     __slots__ = ("xattrs",)
 
-    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0913, PLR0917  (as the base class)
+    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:
         super().__init__(fs, ino, mode, uid, gid)
         self.xattrs: dict[bytes, bytes] | None = None
 
@@ -190,7 +183,7 @@ class Directory(_Attributes):
     is_dir = True
     fs: Tmpfs
 
-    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0913, PLR0917  (as the base class)
+    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:
         """Make an empty directory."""
         super().__init__(fs, ino, S_IFDIR | mode & 0o7777, uid, gid)
         self.nlink = 2
@@ -239,7 +232,7 @@ class Directory(_Attributes):
         self._enter(dentry, inode)
         return inode
 
-    def mknod(self, dentry: Dentry, mode: int, rdev: int, uid: int, gid: int) -> Inode:  # noqa: PLR0913, PLR0917  (as the base class)
+    def mknod(self, dentry: Dentry, mode: int, rdev: int, uid: int, gid: int) -> Inode:
         """Make a FIFO, a socket or a device node."""
         inode: Inode
         if mode & S_IFMT == S_IFIFO:
@@ -302,7 +295,7 @@ class Regular(_Attributes):
 
     fs: Tmpfs
 
-    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0913, PLR0917  (as the base class)
+    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:
         """Make an empty file."""
         super().__init__(fs, ino, S_IFREG | mode & 0o7777, uid, gid)
         self.data: FileData | None = None
@@ -368,13 +361,13 @@ class Regular(_Attributes):
         if length < 0:
             raise EINVAL
         before = self.size()
-        if self.seals & F_SEAL_SHRINK and length < before or self.seals & F_SEAL_GROW and length > before:
+        if (self.seals & F_SEAL_SHRINK and length < before) or (self.seals & F_SEAL_GROW and length > before):
             raise EPERM
         self.own(dentry).truncate(length)
         self.mtime = self.ctime = self.fs.now()
         if length < before and self.mappers:
             for mapper in tuple(self.mappers):
-                mapper.invalidate(self, page_up(length))
+                mapper.invalidate(self, length)
 
     def allocate(self, dentry: Dentry | None, mode: int, offset: int, length: int) -> None:
         """Reserve, clear or punch a range. Raises: EOPNOTSUPP, EFBIG, EPERM (sealed)."""
@@ -432,7 +425,7 @@ class Symlink(_Attributes):
 
     is_symlink = True
 
-    def __init__(self, fs: Filesystem, ino: int, target: bytes, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0913, PLR0917  (as the base class)
+    def __init__(self, fs: Filesystem, ino: int, target: bytes, uid: int = 0, gid: int = 0) -> None:
         """Make a link to target."""
         super().__init__(fs, ino, S_IFLNK | 0o777, uid, gid)
         self.target = target
@@ -451,7 +444,7 @@ class Special(_Attributes):
 
     __slots__ = ("endpoint",)
 
-    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0913, PLR0917  (as the base class)
+    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:
         """Make a node; `endpoint` is what a bound socket puts behind it."""
         super().__init__(fs, ino, mode, uid, gid)
         self.endpoint: object = None

@@ -12,10 +12,9 @@ from typing import Final
 
 from sentry_abi.errors import EEXIST, EINVAL, ELOOP, ENOENT, EPERM
 from sentry_abi.files import O_RDWR
-from sentry_waiter import ERR, HUP, IN, RDNORM, Entry, Queue
-
 from sentry_vfs._eventfd import AnonymousFilesystem
 from sentry_vfs._file import FileDescription
+from sentry_waiter import ERR, HUP, IN, RDNORM, Entry, Queue
 
 EPOLLEXCLUSIVE: Final = 1 << 28
 EPOLLWAKEUP: Final = 1 << 29
@@ -30,7 +29,7 @@ class Item(Entry):
 
     __slots__ = ("data", "disarmed", "epoll", "events", "fd", "file")
 
-    def __init__(self, epoll: "EpollFile", file: FileDescription, fd: int, events: int, data: int) -> None:  # noqa: PLR0913, PLR0917  (a record)
+    def __init__(self, epoll: "EpollFile", file: FileDescription, fd: int, events: int, data: int) -> None:
         """Make an item that is registered nowhere."""
         self.epoll = epoll
         self.file = file
@@ -176,9 +175,7 @@ class EpollFile(FileDescription):
 
     def reaches(self, other: "EpollFile") -> bool:
         """Return whether this file watches other, directly or not."""
-        return any(
-            file is other or file.reaches(other) for file, _ in self._items if isinstance(file, EpollFile)
-        )
+        return any(file is other or file.reaches(other) for file, _ in self._items if isinstance(file, EpollFile))
 
     def release(self) -> None:
         """Forget all items."""

@@ -5,10 +5,9 @@ from typing import Final
 
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.files import ANON_INODE_FS_MAGIC, O_RDWR
-from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
-
 from sentry_vfs._file import Buffer, FileDescription
 from sentry_vfs._node import Filesystem, Inode
+from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
 
 MAX_COUNT: Final = (1 << 64) - 2
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from sentry_abi.errors import EBADF, EINVAL, EMFILE
-
 from sentry_vfs._file import FileDescription
 
 NR_OPEN: Final = 1 << 20
@@ -119,9 +118,9 @@ class FDTable:
     def fork(self) -> "FDTable":
         """Return a table of its own with the same descriptions under the same numbers."""
         copy = FDTable()
-        copy._files = list(self._files)  # noqa: SLF001  (same class)
-        copy._cloexec = set(self._cloexec)  # noqa: SLF001
-        copy._hint = self._hint  # noqa: SLF001
+        copy._files = list(self._files)
+        copy._cloexec = set(self._cloexec)
+        copy._hint = self._hint
         for file in self._files:
             if file is not None:
                 file.refs += 1

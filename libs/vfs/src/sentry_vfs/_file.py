@@ -25,9 +25,8 @@ from sentry_abi.files import (
     SEEK_HOLE,
     SEEK_SET,
 )
-from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
-
 from sentry_vfs._node import Inode, Path
+from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
 
 if TYPE_CHECKING:
     from sentry_vfs._epoll import Item
@@ -317,7 +316,7 @@ def path_of(where: Path, root: Path | None = None) -> bytes:
                 if root is not None:
                     prefix = b"(unreachable)"
                 break
-            mount, dentry = mount.parent, mount.point
+            dentry, mount = mount.point, mount.parent
         elif dentry.parent is dentry:
             if dentry.name:
                 return dentry.name  # nameless: a pipe that was opened again through /proc

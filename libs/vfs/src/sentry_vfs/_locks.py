@@ -95,5 +95,3 @@ class LockTable:
     def __bool__(self) -> bool:
         """Return whether there are any locks."""
         return bool(self._records or self._flocks)
-
-

@@ -242,7 +242,7 @@ class Inode:
         """Make a directory of a negative dentry."""
         raise self._refuse()
 
-    def mknod(self, dentry: "Dentry", mode: int, rdev: int, uid: int, gid: int) -> "Inode":  # noqa: PLR0913, PLR0917  (mknod has them)
+    def mknod(self, dentry: "Dentry", mode: int, rdev: int, uid: int, gid: int) -> "Inode":
         """Make a special file of a negative dentry."""
         raise self._refuse()
 

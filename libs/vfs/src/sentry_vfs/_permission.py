@@ -7,7 +7,6 @@ from typing import Final
 
 from sentry_abi.errors import EACCES, EPERM
 from sentry_abi.files import S_ISGID, S_ISVTX
-
 from sentry_vfs._node import Credentials, Inode
 
 CAP_CHOWN: Final = 0

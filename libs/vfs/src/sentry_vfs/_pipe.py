@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Final
 
 from sentry_abi.errors import EAGAIN, EBADF, EBUSY, EINVAL, ENOTTY, ENXIO, EPERM, EPIPE
 from sentry_abi.files import FIONREAD, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, PIPEFS_MAGIC, S_IFIFO
-from sentry_waiter import ERR, HUP, IN, OUT, RDNORM, WRNORM, Queue
-
 from sentry_vfs._file import Buffer, FileDescription
 from sentry_vfs._node import Filesystem, Inode, Path
+from sentry_waiter import ERR, HUP, IN, OUT, RDNORM, WRNORM, Queue
 
 ATOMIC: Final = 4096
 """PIPE_BUF: a write up to this size goes in whole or not at all."""
@@ -271,7 +270,7 @@ class PipeInode(Inode):
 
     __slots__ = ("pipe",)
 
-    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:  # noqa: PLR0913, PLR0917  (as the base class)
+    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:
         """Make a pipe inode."""
         super().__init__(fs, ino, S_IFIFO | mode & 0o7777, uid, gid)
         self.pipe: Pipe | None = None

@@ -42,7 +42,6 @@ from sentry_abi.files import (
     O_RDONLY,
     O_TMPFILE,
     O_TRUNC,
-    O_WRONLY,
     PATH_MAX,
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
@@ -55,7 +54,6 @@ from sentry_abi.files import (
     S_IFREG,
     S_IFSOCK,
 )
-
 from sentry_vfs._context import MAX_FINDS, FSContext
 from sentry_vfs._eventfd import AnonymousFilesystem
 from sentry_vfs._file import FileDescription, PathFile, path_of
@@ -63,7 +61,6 @@ from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
 from sentry_vfs._permission import (
     CAP_DAC_OVERRIDE,
     CAP_DAC_READ_SEARCH,
-    CAP_FOWNER,
     CAP_MKNOD,
     EXECUTE,
     READ,
@@ -157,9 +154,7 @@ class Tree:
 
     # walking
 
-    def walk(
-        self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW
-    ) -> Path:
+    def walk(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW) -> Path:
         """Return the place of path, relative to start or else the working directory; its dentry may be negative.
 
         Raises: ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG; what reading a directory of the host raises.
@@ -194,16 +189,14 @@ class Tree:
             known[path] = found
         return found
 
-    def lookup(
-        self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW
-    ) -> Path:
+    def lookup(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW) -> Path:
         """Return the place of an existing file. Raises: as walk."""
         found = self.walk(start, path, ctx, creds, flags)
         if found[1].inode is None:
             raise ENOENT
         return found
 
-    def _walk(  # noqa: C901, PLR0912, PLR0914, PLR0915  (the one loop that everything goes through; split, it is slower)
+    def _walk(  # noqa: C901, PLR0912, PLR0915  (the one loop that everything goes through; split, it is slower)
         self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int
     ) -> Path:
         if not path:
@@ -254,7 +247,11 @@ class Tree:
                 if flags & NO_MOUNTS and mount is not before:
                     raise EXDEV
             found = child.inode
-            if found is not None and found.is_symlink and (todo or flags & FOLLOW or (must_be_dir and not flags & NAME)):
+            if (
+                found is not None
+                and found.is_symlink
+                and (todo or flags & FOLLOW or (must_be_dir and not flags & NAME))
+            ):
                 links += 1
                 if links > MAX_LINKS or flags & NO_LINKS:
                     raise ELOOP
@@ -295,7 +292,7 @@ class Tree:
                 return Path(mount, dentry)
             if flags & NO_MOUNTS:
                 raise EXDEV
-            mount, dentry = mount.parent, mount.point
+            dentry, mount = mount.point, mount.parent
             if mount is root.mount and dentry is root.dentry:
                 return root
         return self._over(mount, dentry.parent)
@@ -358,7 +355,7 @@ class Tree:
             inode.truncate(dentry, 0)
         return file
 
-    def _may_open(self, where: Path, inode: Inode, flags: int, want: int, creds: Credentials) -> None:  # noqa: PLR0913, PLR0917  (private)
+    def _may_open(self, where: Path, inode: Inode, flags: int, want: int, creds: Credentials) -> None:
         mode = inode.mode
         kind = mode & S_IFMT
         # the common case first: everybody may read it
@@ -408,7 +405,7 @@ class Tree:
             raise EEXIST
         return where
 
-    def mkdir(self, start: Path | None, path: bytes, mode: int, ctx: FSContext, creds: Credentials) -> None:  # noqa: PLR0913, PLR0917  (mkdirat)
+    def mkdir(self, start: Path | None, path: bytes, mode: int, ctx: FSContext, creds: Credentials) -> None:
         """Make a directory. Raises: as walk; EEXIST, EROFS, EACCES."""
         where = self._new(start, path, ctx, creds)
         parent = self._make_place(where, creds)
@@ -439,7 +436,7 @@ class Tree:
             parent.mknod(where.dentry, mode, rdev, uid, gid)
         return where.dentry
 
-    def symlink(self, start: Path | None, path: bytes, target: bytes, ctx: FSContext, creds: Credentials) -> None:  # noqa: PLR0913, PLR0917  (symlinkat)
+    def symlink(self, start: Path | None, path: bytes, target: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Make a symbolic link. Raises: as walk; EEXIST, ENOENT for an empty target."""
         if not target:
             raise ENOENT
@@ -450,9 +447,7 @@ class Tree:
         uid, gid = new_owner(parent, creds)
         parent.symlink(where.dentry, target, uid, gid)
 
-    def link(  # noqa: PLR0913, PLR0917  (linkat)
-        self, old: Path, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials
-    ) -> None:
+    def link(self, old: Path, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Give the file at old another name. Raises: as walk; EEXIST, EXDEV, EPERM for directories, EMLINK."""
         where = self._new(start, path, ctx, creds)
         if path[-1] == 47:
@@ -624,7 +619,7 @@ class Tree:
         if inode.is_dir:
             self.generation += 1
 
-    def utimens(  # noqa: PLR0913, PLR0917  (utimensat)
+    def utimens(
         self, where: Path, atime: int | None, mtime: int | None, creds: Credentials, *, now: bool = False
     ) -> None:
         """Set time stamps, None leaves one; now: both are the present time, so that write permission is enough."""
@@ -670,5 +665,3 @@ class Tree:
 def special_file(inode: Inode, where: Path, flags: int) -> FileDescription:
     """Open a special file that no driver stands behind. Raises: ENXIO, ENODEV."""
     raise ENXIO if inode.mode & S_IFMT in {S_IFCHR, S_IFBLK} else ENODEV
-
-

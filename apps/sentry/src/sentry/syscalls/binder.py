@@ -20,7 +20,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from sentry.kernel.pending import Pending
     from sentry_vfs import FileDescription
 
 

@@ -2,23 +2,23 @@
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sentry.kernel.pending import Pending, Result, attempt
+from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
+from sentry.syscalls.waits import path_at, start_at
 from sentry_abi.errors import (
     E2BIG,
     EACCES,
     EAGAIN,
     EBADF,
-    EFAULT,
     EFBIG,
     EINVAL,
     EMFILE,
     ENODEV,
     ENOLCK,
-    ENOTTY,
     EOPNOTSUPP,
     EPERM,
     ERESTARTSYS,
     ESPIPE,
-    LinuxError,
 )
 from sentry_abi.files import (
     AT_FDCWD,
@@ -98,14 +98,10 @@ from sentry_vfs import (
 )
 from sentry_waiter import ERR, HUP, IN, OUT
 
-from sentry.kernel.pending import Pending, Result, attempt
-from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
-from sentry.syscalls.waits import path_at, start_at
-
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
-files = Calls("opening and controlling files")
+calls = Calls("opening and controlling files")
 
 RLIMIT_NOFILE: Final = 7
 CAP_SYS_RESOURCE: Final = 24
@@ -164,19 +160,19 @@ def give_up_open(t: "Task", state: Opening) -> Result:
     raise ERESTARTSYS
 
 
-@files.call
+@calls.call
 def open_(t: "Task", path: PathPtr, flags: Int, mode: Mode) -> Result:
     """open(2)."""
     return open_at(t, AT_FDCWD, path_at(t, path), flags, mode)
 
 
-@files.call
+@calls.call
 def openat(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mode: Mode) -> Result:
     """openat(2)."""
     return open_at(t, dirfd, path_at(t, path), flags, mode)
 
 
-@files.call
+@calls.call
 def creat(t: "Task", path: PathPtr, mode: Mode) -> Result:
     """creat(2)."""
     return open_at(t, AT_FDCWD, path_at(t, path), O_CREAT | O_WRONLY | O_TRUNC, mode)
@@ -185,7 +181,7 @@ def creat(t: "Task", path: PathPtr, mode: Mode) -> Result:
 _RESOLVE: Final = ((1, NO_MOUNTS), (2, NO_MAGIC), (4, NO_LINKS), (8, BENEATH), (16, IN_ROOT), (32, 0))
 
 
-@files.call
+@calls.call
 def openat2(t: "Task", dirfd: FdNum, path: PathPtr, how: Ptr, size: Size) -> Result:
     """openat2(2)."""
     if size < 24:
@@ -205,14 +201,14 @@ def openat2(t: "Task", dirfd: FdNum, path: PathPtr, how: Ptr, size: Size) -> Res
     return open_at(t, dirfd, path_at(t, path), flags, mode, bits)
 
 
-@files.call
+@calls.call
 def close(t: "Task", fd: FdNum) -> Result:
     """close(2)."""
     t.files.close(fd)
     return 0
 
 
-@files.named("close_range", partial="CLOSE_RANGE_UNSHARE copies the table first, whatever is closed")
+@calls.named("close_range", partial="CLOSE_RANGE_UNSHARE copies the table first, whatever is closed")
 def close_range(t: "Task", first: UInt, last: UInt, flags: Flags) -> Result:
     """close_range(2)."""
     if flags & ~6 or first > last:
@@ -230,13 +226,13 @@ def close_range(t: "Task", first: UInt, last: UInt, flags: Flags) -> Result:
     return 0
 
 
-@files.call
+@calls.call
 def dup(t: "Task", file: Fd) -> Result:
     """dup(2)."""
     return put(t, file, 0)
 
 
-@files.call
+@calls.call
 def dup2(t: "Task", old: FdNum, new: FdNum) -> Result:
     """dup2(2)."""
     file = t.files.get(old)
@@ -245,7 +241,7 @@ def dup2(t: "Task", old: FdNum, new: FdNum) -> Result:
     return new
 
 
-@files.call
+@calls.call
 def dup3(t: "Task", old: FdNum, new: FdNum, flags: Int) -> Result:
     """dup3(2)."""
     if flags & ~O_CLOEXEC or old == new:
@@ -258,8 +254,7 @@ def dup3(t: "Task", old: FdNum, new: FdNum, flags: Int) -> Result:
 # fcntl
 
 
-
-@files.call
+@calls.call
 def fcntl(t: "Task", fd: FdNum, command: Int, arg: Size) -> Result:
     """fcntl(2)."""
     file = t.files.get(fd)
@@ -288,7 +283,7 @@ def fcntl(t: "Task", fd: FdNum, command: Int, arg: Size) -> Result:
 _RECORD_COMMANDS: Final = frozenset({F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW})
 
 
-def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> int:  # noqa: C901, PLR0911, PLR0912  (a table in words)
+def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> int:  # noqa: C901, PLR0911  (a table in words)
     if command == F_SETPIPE_SZ:
         return _pipe(file).set_capacity(arg & 0xFFFF_FFFF, privileged=t.creds.capable(CAP_SYS_RESOURCE))
     if command == F_GETPIPE_SZ:
@@ -379,7 +374,9 @@ def _record_lock(t: "Task", file: FileDescription, command: int, arg: int) -> Re
         if other is None:
             reply = FLOCK.pack(F_UNLCK, whence, start, length, pid)
         else:
-            reply = FLOCK.pack(other.kind, 0, other.start, 0 if other.end == EOF else other.end - other.start, other.pid)
+            reply = FLOCK.pack(
+                other.kind, 0, other.start, 0 if other.end == EOF else other.end - other.start, other.pid
+            )
         t.mm.copy_out(arg, reply)
         return 0
     if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
@@ -409,7 +406,7 @@ class Flocking(NamedTuple):
     operation: int
 
 
-@files.call
+@calls.call
 def flock(t: "Task", file: Fd, operation: Int) -> Result:
     """flock(2)."""
     if operation & ~LOCK_NB not in {LOCK_SH, LOCK_EX, LOCK_UN}:
@@ -434,7 +431,7 @@ def flock_on(t: "Task", state: Flocking) -> Result:
     return 0
 
 
-@files.call
+@calls.call
 def ioctl(t: "Task", fd: FdNum, command: UInt, arg: Ptr) -> Result:
     """ioctl(2): what concerns the descriptor here, the rest is the file's."""
     file = t.files.get(fd)
@@ -459,7 +456,7 @@ def ioctl(t: "Task", fd: FdNum, command: UInt, arg: Ptr) -> Result:
 # size and storage
 
 
-@files.call
+@calls.call
 def ftruncate(t: "Task", file: Fd, length: Long) -> Result:
     """ftruncate(2)."""
     if length < 0:
@@ -479,7 +476,7 @@ def check_size(t: "Task", length: int) -> None:
         raise EFBIG
 
 
-@files.call
+@calls.call
 def fallocate(t: "Task", file: Fd, mode: Int, offset: Long, length: Long) -> Result:
     """fallocate(2)."""
     if offset < 0 or length <= 0:
@@ -498,7 +495,7 @@ def fallocate(t: "Task", file: Fd, mode: Int, offset: Long, length: Long) -> Res
     return 0
 
 
-@files.call
+@calls.call
 def fsync(t: "Task", file: Fd) -> Result:
     """fsync(2)."""
     del t
@@ -506,7 +503,7 @@ def fsync(t: "Task", file: Fd) -> Result:
     return 0
 
 
-@files.call
+@calls.call
 def fdatasync(t: "Task", file: Fd) -> Result:
     """fdatasync(2)."""
     del t
@@ -514,7 +511,7 @@ def fdatasync(t: "Task", file: Fd) -> Result:
     return 0
 
 
-@files.call
+@calls.call
 def sync_file_range(t: "Task", file: Fd, offset: Long, length: Long, flags: Flags) -> Result:
     """sync_file_range(2)."""
     del t
@@ -526,7 +523,7 @@ def sync_file_range(t: "Task", file: Fd, offset: Long, length: Long, flags: Flag
     return 0
 
 
-@files.call
+@calls.call
 def fadvise64(t: "Task", file: Fd, offset: Long, length: Long, advice: Int) -> Result:
     """posix_fadvise(2): checked, then ignored."""
     del t, offset
@@ -539,7 +536,7 @@ def fadvise64(t: "Task", file: Fd, offset: Long, length: Long, advice: Int) -> R
     return 0
 
 
-@files.call
+@calls.call
 def readahead(t: "Task", file: Fd, offset: Long, count: Size) -> Result:
     """readahead(2): checked, then ignored."""
     del t, offset, count
@@ -550,14 +547,14 @@ def readahead(t: "Task", file: Fd, offset: Long, count: Size) -> Result:
     return 0
 
 
-@files.call
+@calls.call
 def sync(t: "Task") -> Result:
     """sync(2)."""
     del t
     return 0
 
 
-@files.call
+@calls.call
 def syncfs(t: "Task", file: Fd) -> Result:
     """syncfs(2)."""
     del t
@@ -571,7 +568,7 @@ MFD_ALLOW_SEALING: Final = 2
 MFD_KNOWN: Final = 0x1F
 
 
-@files.call
+@calls.call
 def memfd_create(t: "Task", name: PathPtr, flags: Flags) -> Result:
     """memfd_create(2)."""
     if flags & ~MFD_KNOWN and not flags & 4:
@@ -589,5 +586,3 @@ def memfd_create(t: "Task", name: PathPtr, flags: Flags) -> Result:
     dentry = Dentry(b"memfd:" + text, fs.root, inode)
     file = inode.open(Path(Mount(fs, fs.root), dentry), O_RDWR | O_LARGEFILE)
     return put(t, file, O_CLOEXEC if flags & MFD_CLOEXEC else 0)
-
-

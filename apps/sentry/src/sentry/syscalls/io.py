@@ -6,6 +6,9 @@ the file says it could give now (`clamp`): preparing breaks copy-on-write. Sourc
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sentry.kernel.pending import Result, attempt
+from sentry.syscalls.binder import Calls, Fd, Flags, Int, Long, Ptr, Size
+from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import (
     EAGAIN,
     EBADF,
@@ -22,14 +25,10 @@ from sentry_abi.errors import (
 from sentry_abi.files import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_NONBLOCK, S_IFDIR, S_IFMT, S_IFREG
 from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile
 
-from sentry.kernel.pending import Result, attempt
-from sentry.syscalls.binder import Calls, Fd, Flags, Int, Long, Ptr, Size
-from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
-
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
-io = Calls("reading and writing")
+calls = Calls("reading and writing")
 
 SIGPIPE: Final = 13
 SIGXFSZ: Final = 25
@@ -62,7 +61,7 @@ class VectorTransfer(NamedTuple):
     done: int
 
 
-@io.call
+@calls.call
 def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     """read(2)."""
     if count > MAX_RW_COUNT:
@@ -99,7 +98,7 @@ def read_on(t: "Task", state: Transfer) -> Result:
         return wait_io(read_on, state, file, FOR_READ)
 
 
-@io.call
+@calls.call
 def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     """write(2)."""
     if count > MAX_RW_COUNT:
@@ -164,7 +163,7 @@ def _position(pos: int) -> int:
     return pos
 
 
-@io.call
+@calls.call
 def pread64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
     """pread(2)."""
     pos = _position(pos)
@@ -172,7 +171,7 @@ def pread64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
     return file.pread(t.mm.writable(buf, count) if count else [], pos)
 
 
-@io.call
+@calls.call
 def pwrite64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
     """pwrite(2)."""
     pos = _position(pos)
@@ -257,7 +256,7 @@ def data_in(t: "Task", pieces: tuple[tuple[int, int], ...], skip: int, limit: in
     return views
 
 
-@io.call
+@calls.call
 def readv(t: "Task", file: Fd, iov: Ptr, count: Int) -> Result:
     """readv(2)."""
     return read_vector_on(t, VectorTransfer(file, vector(t, iov, count), 0))
@@ -276,7 +275,7 @@ def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
         return wait_io(read_vector_on, state, file, FOR_READ)
 
 
-@io.call
+@calls.call
 def writev(t: "Task", file: Fd, iov: Ptr, count: Int) -> Result:
     """writev(2)."""
     pieces = vector(t, iov, count)
@@ -312,7 +311,7 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
             return done
 
 
-@io.call
+@calls.call
 def preadv(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     """preadv(2)."""
     pos = _position(pos)
@@ -320,7 +319,7 @@ def preadv(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     return file.pread(room_in(t, pieces, total(pieces)), pos)
 
 
-@io.call
+@calls.call
 def pwritev(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     """pwritev(2)."""
     pos = _position(pos)
@@ -329,7 +328,7 @@ def pwritev(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     return file.pwrite(data_in(t, pieces, 0, limit), pos)
 
 
-@io.named("preadv2", partial="RWF_NOWAIT is refused")
+@calls.named("preadv2", partial="RWF_NOWAIT is refused")
 def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
     """preadv2(2); pos -1 is the file position."""
     del high
@@ -337,7 +336,7 @@ def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, fl
     return readv(t, file, iov, count) if pos == -1 else preadv(t, file, iov, count, pos)
 
 
-@io.named("pwritev2", partial="RWF_NOWAIT is refused")
+@calls.named("pwritev2", partial="RWF_NOWAIT is refused")
 def pwritev2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
     """pwritev2(2); pos -1 is the file position."""
     del high
@@ -353,7 +352,7 @@ def _check_rwf(flags: int) -> None:
         raise EOPNOTSUPP
 
 
-@io.call
+@calls.call
 def lseek(t: "Task", file: Fd, offset: Long, whence: Int) -> Result:
     """lseek(2)."""
     del t
@@ -374,7 +373,7 @@ class Copy(NamedTuple):
     done: int
 
 
-@io.call
+@calls.call
 def sendfile(t: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr, count: Size) -> Result:
     """sendfile(2)."""
     if not in_fd.readable or not out_fd.writable:
@@ -427,7 +426,7 @@ def _offset(t: "Task", pointer: int) -> int:
     return pos
 
 
-@io.call
+@calls.call
 def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
     """copy_file_range(2)."""
     if flags:
@@ -478,7 +477,7 @@ class Splice(NamedTuple):
     done: int
 
 
-@io.call
+@calls.call
 def splice(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
     """splice(2)."""
     if flags & ~15:
@@ -488,11 +487,11 @@ def splice(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: S
     pipes = isinstance(in_fd, PipeFile), isinstance(out_fd, PipeFile)
     if not any(pipes):
         raise EINVAL
-    if pipes[0] and off_in or pipes[1] and off_out:
+    if (pipes[0] and off_in) or (pipes[1] and off_out):
         raise ESPIPE
     if all(pipes) and in_fd.inode is out_fd.inode:
         raise EINVAL
-    if off_out and not out_fd.seekable or off_in and not in_fd.seekable:
+    if (off_out and not out_fd.seekable) or (off_in and not in_fd.seekable):
         raise EINVAL
     if not pipes[1] and out_fd.flags & O_APPEND:
         raise EINVAL
@@ -556,7 +555,7 @@ class Tee(NamedTuple):
     done: int
 
 
-@io.call
+@calls.call
 def tee(t: "Task", in_fd: Fd, out_fd: Fd, count: Size, flags: Flags) -> Result:
     """tee(2)."""
     if flags & ~15:
@@ -594,7 +593,7 @@ def tee_on(t: "Task", state: Tee) -> Result:
         raise
 
 
-@io.call
+@calls.call
 def vmsplice(t: "Task", file: Fd, iov: Ptr, count: Size, flags: Flags) -> Result:
     """vmsplice(2): pages are copied, not given."""
     if flags & ~15:

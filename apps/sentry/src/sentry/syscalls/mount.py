@@ -2,27 +2,26 @@
 
 from typing import TYPE_CHECKING, Final
 
+from sentry.kernel.pending import Result
+from sentry.syscalls.binder import Calls, Int, PathPtr, Ptr, ULong
+from sentry.syscalls.paths import find
+from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
 from sentry_abi.files import AT_FDCWD, MS_BIND, MS_MOVE, MS_REMOUNT
 from sentry_fs import Tmpfs
 from sentry_vfs import Path
 
-from sentry.kernel.pending import Result
-from sentry.syscalls.binder import Calls, Int, PathPtr, Ptr, ULong
-from sentry.syscalls.paths import find
-from sentry.syscalls.waits import path_at
-
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
-mounts = Calls("mounting")
+calls = Calls("mounting")
 
 CAP_SYS_ADMIN: Final = 21
 _PROPAGATION: Final = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20
 UMOUNT_NOFOLLOW: Final = 8
 
 
-@mounts.named("mount", partial="tmpfs, bind and remount only; propagation is accepted and ignored")
+@calls.named("mount", partial="tmpfs, bind and remount only; propagation is accepted and ignored")
 def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, data: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """mount(2)."""
     place = find(t, AT_FDCWD, path_at(t, target))
@@ -64,7 +63,7 @@ def _mode(t: "Task", data: int) -> int:
     return 0o1777
 
 
-@mounts.call
+@calls.call
 def umount2(t: "Task", target: PathPtr, flags: Int) -> Result:
     """umount2(2)."""
     if flags & ~15:
@@ -76,12 +75,3 @@ def umount2(t: "Task", target: PathPtr, flags: Int) -> Result:
         raise EBUSY
     t.kernel.vfs.unmount(place)
     return 0
-
-
-@mounts.call
-def pivot_root(t: "Task", new_root: PathPtr, put_old: PathPtr) -> Result:
-    """pivot_root(2): not in a sandbox."""
-    del new_root, put_old
-    if not t.creds.capable(CAP_SYS_ADMIN):
-        raise EPERM
-    raise EINVAL

@@ -5,7 +5,11 @@ Source: Linux fs/namei.c, fs/open.c, fs/utimes.c, fs/d_path.c.
 
 from typing import TYPE_CHECKING, Final
 
-from sentry_abi.errors import EACCES, EBADF, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, ERANGE
+from sentry.kernel.pending import Result
+from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
+from sentry.syscalls.files import check_size
+from sentry.syscalls.waits import path_at, place_of, start_at
+from sentry_abi.errors import EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE
 from sentry_abi.files import (
     AT_EACCESS,
     AT_EMPTY_PATH,
@@ -16,16 +20,11 @@ from sentry_abi.files import (
 )
 from sentry_vfs import EXECUTE, FOLLOW, FileDescription, Path, PathFile, may, path_of
 
-from sentry.kernel.pending import Result
-from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
-from sentry.syscalls.files import check_size
-from sentry.syscalls.waits import path_at, place_of, start_at
-
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
     from sentry_auth import Credentials
 
-paths = Calls("names and their owners")
+calls = Calls("names and their owners")
 
 CAP_SYS_CHROOT: Final = 18
 CAP_DAC_READ_SEARCH: Final = 2
@@ -43,7 +42,7 @@ def find(t: "Task", dirfd: int, path: bytes, *, follow: bool = True, empty: bool
     return t.kernel.vfs.lookup(start_at(t, dirfd, path), path, t.fs, t.creds, FOLLOW if follow else 0)
 
 
-@paths.call
+@calls.call
 def mkdirat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode) -> Result:
     """mkdirat(2)."""
     text = path_at(t, path)
@@ -51,13 +50,13 @@ def mkdirat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode) -> Result:
     return 0
 
 
-@paths.call
+@calls.call
 def mkdir(t: "Task", path: PathPtr, mode: Mode) -> Result:
     """mkdir(2)."""
     return mkdirat(t, AT_FDCWD, path, mode)
 
 
-@paths.call
+@calls.call
 def mknodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, dev: UInt) -> Result:
     """mknodat(2)."""
     text = path_at(t, path)
@@ -65,13 +64,13 @@ def mknodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, dev: UInt) -> Re
     return 0
 
 
-@paths.call
+@calls.call
 def mknod(t: "Task", path: PathPtr, mode: Mode, dev: UInt) -> Result:
     """mknod(2)."""
     return mknodat(t, AT_FDCWD, path, mode, dev)
 
 
-@paths.call
+@calls.call
 def unlinkat(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int) -> Result:
     """unlinkat(2)."""
     if flags & ~AT_REMOVEDIR:
@@ -83,19 +82,19 @@ def unlinkat(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int) -> Result:
     return 0
 
 
-@paths.call
+@calls.call
 def unlink(t: "Task", path: PathPtr) -> Result:
     """unlink(2)."""
     return unlinkat(t, AT_FDCWD, path, 0)
 
 
-@paths.call
+@calls.call
 def rmdir(t: "Task", path: PathPtr) -> Result:
     """rmdir(2)."""
     return unlinkat(t, AT_FDCWD, path, AT_REMOVEDIR)
 
 
-@paths.call
+@calls.call
 def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """renameat2(2)."""
     source, target = path_at(t, old), path_at(t, new)
@@ -104,19 +103,19 @@ def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPt
     return 0
 
 
-@paths.call
+@calls.call
 def renameat(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr) -> Result:
     """renameat(2)."""
     return renameat2(t, old_fd, old, new_fd, new, 0)
 
 
-@paths.call
+@calls.call
 def rename(t: "Task", old: PathPtr, new: PathPtr) -> Result:
     """rename(2)."""
     return renameat2(t, AT_FDCWD, old, AT_FDCWD, new, 0)
 
 
-@paths.call
+@calls.call
 def linkat(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """linkat(2)."""
     if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH):
@@ -130,13 +129,13 @@ def linkat(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, 
     return 0
 
 
-@paths.call
+@calls.call
 def link(t: "Task", old: PathPtr, new: PathPtr) -> Result:
     """link(2)."""
     return linkat(t, AT_FDCWD, old, AT_FDCWD, new, 0)
 
 
-@paths.call
+@calls.call
 def symlinkat(t: "Task", target: PathPtr, dirfd: FdNum, path: PathPtr) -> Result:
     """symlinkat(2)."""
     content, text = path_at(t, target), path_at(t, path)
@@ -144,13 +143,13 @@ def symlinkat(t: "Task", target: PathPtr, dirfd: FdNum, path: PathPtr) -> Result
     return 0
 
 
-@paths.call
+@calls.call
 def symlink(t: "Task", target: PathPtr, path: PathPtr) -> Result:
     """symlink(2)."""
     return symlinkat(t, target, AT_FDCWD, path)
 
 
-@paths.call
+@calls.call
 def readlinkat(t: "Task", dirfd: FdNum, path: PathPtr, buf: Ptr, size: Int) -> Result:
     """readlinkat(2); an empty path is the link that dirfd was opened on with O_PATH | O_NOFOLLOW."""
     if size <= 0:
@@ -164,7 +163,7 @@ def readlinkat(t: "Task", dirfd: FdNum, path: PathPtr, buf: Ptr, size: Int) -> R
     return len(target)
 
 
-@paths.call
+@calls.call
 def readlink(t: "Task", path: PathPtr, buf: Ptr, size: Int) -> Result:
     """readlink(2)."""
     return readlinkat(t, AT_FDCWD, path, buf, size)
@@ -181,14 +180,14 @@ def _enter(t: "Task", place: Path) -> Path:
     return place
 
 
-@paths.call
+@calls.call
 def chdir(t: "Task", path: PathPtr) -> Result:
     """chdir(2)."""
     t.fs.cwd = _enter(t, find(t, AT_FDCWD, path_at(t, path)))
     return 0
 
 
-@paths.call
+@calls.call
 def fchdir(t: "Task", file: Fd) -> Result:
     """fchdir(2)."""
     if file.where is None:
@@ -197,7 +196,7 @@ def fchdir(t: "Task", file: Fd) -> Result:
     return 0
 
 
-@paths.call
+@calls.call
 def chroot(t: "Task", path: PathPtr) -> Result:
     """chroot(2)."""
     place = _enter(t, find(t, AT_FDCWD, path_at(t, path)))
@@ -207,7 +206,7 @@ def chroot(t: "Task", path: PathPtr) -> Result:
     return 0
 
 
-@paths.call
+@calls.call
 def getcwd(t: "Task", buf: Ptr, size: Size) -> Result:
     """getcwd(2): the length with its NUL."""
     cwd = t.fs.cwd
@@ -220,7 +219,7 @@ def getcwd(t: "Task", buf: Ptr, size: Size) -> Result:
     return len(text)
 
 
-@paths.call
+@calls.call
 def umask(t: "Task", mask: Mode) -> Result:
     """umask(2)."""
     before, t.fs.umask = t.fs.umask, mask & 0o777
@@ -236,14 +235,14 @@ def _writable_place(file: FileDescription) -> Path:
     return place_of(file)
 
 
-@paths.call
+@calls.call
 def fchmodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode) -> Result:
     """fchmodat(2)."""
     t.kernel.vfs.chmod(find(t, dirfd, path_at(t, path)), mode, t.creds)
     return 0
 
 
-@paths.call
+@calls.call
 def fchmodat2(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, flags: Flags) -> Result:
     """fchmodat2(2)."""
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
@@ -253,13 +252,13 @@ def fchmodat2(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, flags: Flags) 
     return 0
 
 
-@paths.call
+@calls.call
 def chmod(t: "Task", path: PathPtr, mode: Mode) -> Result:
     """chmod(2)."""
     return fchmodat(t, AT_FDCWD, path, mode)
 
 
-@paths.call
+@calls.call
 def fchmod(t: "Task", file: Fd, mode: Mode) -> Result:
     """fchmod(2)."""
     if file.where is None and not isinstance(file, PathFile):
@@ -279,7 +278,7 @@ def _id(register: int) -> int:
     return -1 if register == 0xFFFF_FFFF else register
 
 
-@paths.call
+@calls.call
 def fchownat(t: "Task", dirfd: FdNum, path: PathPtr, uid: UInt, gid: UInt, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """fchownat(2)."""
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
@@ -289,19 +288,19 @@ def fchownat(t: "Task", dirfd: FdNum, path: PathPtr, uid: UInt, gid: UInt, flags
     return 0
 
 
-@paths.call
+@calls.call
 def chown(t: "Task", path: PathPtr, uid: UInt, gid: UInt) -> Result:
     """chown(2)."""
     return fchownat(t, AT_FDCWD, path, uid, gid, 0)
 
 
-@paths.call
+@calls.call
 def lchown(t: "Task", path: PathPtr, uid: UInt, gid: UInt) -> Result:
     """lchown(2)."""
     return fchownat(t, AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW)
 
 
-@paths.call
+@calls.call
 def fchown(t: "Task", file: Fd, uid: UInt, gid: UInt) -> Result:
     """fchown(2)."""
     if file.where is None and not isinstance(file, PathFile):
@@ -353,25 +352,25 @@ def _set_times(t: "Task", dirfd: int, path: int, stamps: tuple[int | None, int |
     return 0
 
 
-@paths.call
+@calls.call
 def utimensat(t: "Task", dirfd: FdNum, path: PathPtr, times: Ptr, flags: Flags) -> Result:
     """utimensat(2); a null path is the descriptor itself (futimens)."""
     return _set_times(t, dirfd, path, _stamps(t, times, 1), flags)
 
 
-@paths.call
+@calls.call
 def futimesat(t: "Task", dirfd: FdNum, path: PathPtr, times: Ptr) -> Result:
     """futimesat(2)."""
     return _set_times(t, dirfd, path, _stamps(t, times, 1000))
 
 
-@paths.call
+@calls.call
 def utimes(t: "Task", path: PathPtr, times: Ptr) -> Result:
     """utimes(2)."""
     return _set_times(t, AT_FDCWD, path, _stamps(t, times, 1000))
 
 
-@paths.call
+@calls.call
 def utime(t: "Task", path: PathPtr, times: Ptr) -> Result:
     """utime(2): whole seconds."""
     stamps: tuple[int | None, int | None, bool]
@@ -384,7 +383,7 @@ def utime(t: "Task", path: PathPtr, times: Ptr) -> Result:
     return _set_times(t, AT_FDCWD, path, stamps)
 
 
-@paths.call
+@calls.call
 def truncate(t: "Task", path: PathPtr, length: Long) -> Result:
     """truncate(2)."""
     if length < 0:
@@ -427,21 +426,19 @@ def _access(t: "Task", dirfd: int, path: int, mode: int, flags: int) -> int:
     return 0
 
 
-@paths.call
+@calls.call
 def access(t: "Task", path: PathPtr, mode: Int) -> Result:
     """access(2)."""
     return _access(t, AT_FDCWD, path, mode, 0)
 
 
-@paths.call
+@calls.call
 def faccessat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Int) -> Result:
     """faccessat(2), the kernel's own, without flags."""
     return _access(t, dirfd, path, mode, 0)
 
 
-@paths.call
+@calls.call
 def faccessat2(t: "Task", dirfd: FdNum, path: PathPtr, mode: Int, flags: Flags) -> Result:
     """faccessat2(2)."""
     return _access(t, dirfd, path, mode, flags)
-
-

@@ -7,6 +7,9 @@ every wake. Source: Linux fs/select.c, fs/eventpoll.c, fs/pipe.c, fs/eventfd.c.
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sentry.kernel.pending import Pending, Result, attempt
+from sentry.syscalls.binder import Calls, FdNum, Int, Ptr, Size, UInt
+from sentry.syscalls.files import RLIMIT_NOFILE, put
 from sentry_abi.errors import (
     EBADF,
     EFAULT,
@@ -22,14 +25,10 @@ from sentry_abi.files import O_CLOEXEC, O_DIRECT, O_NONBLOCK
 from sentry_vfs import EpollFile, EventFile, FileDescription, PathFile, make_pipe
 from sentry_waiter import ERR, HUP, IN, NVAL, OUT, PRI, RDBAND, RDNORM, WRBAND, WRNORM, Queue
 
-from sentry.kernel.pending import Pending, Result, attempt
-from sentry.syscalls.binder import Calls, FdNum, Int, Ptr, Size, UInt
-from sentry.syscalls.files import RLIMIT_NOFILE, put
-
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
-polls = Calls("pipes and waiting for files")
+calls = Calls("pipes and waiting for files")
 
 SECOND: Final = 1_000_000_000
 _POLLFD: Final = struct.Struct("<ihh")
@@ -40,7 +39,7 @@ _FOREVER: Final = 1 << 62
 # making
 
 
-@polls.named("pipe2", partial="O_DIRECT makes no packets")
+@calls.named("pipe2", partial="O_DIRECT makes no packets")
 def pipe2(t: "Task", fds: Ptr, flags: Int) -> Result:
     """pipe2(2)."""
     if flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT):
@@ -61,13 +60,13 @@ def pipe2(t: "Task", fds: Ptr, flags: Int) -> Result:
     return 0
 
 
-@polls.call
+@calls.call
 def pipe(t: "Task", fds: Ptr) -> Result:
     """pipe(2)."""
     return pipe2(t, fds, 0)
 
 
-@polls.call
+@calls.call
 def eventfd2(t: "Task", count: UInt, flags: Int) -> Result:
     """eventfd(2) with flags."""
     if flags & ~(O_CLOEXEC | O_NONBLOCK | 1):
@@ -76,7 +75,7 @@ def eventfd2(t: "Task", count: UInt, flags: Int) -> Result:
     return put(t, file, flags)
 
 
-@polls.call
+@calls.call
 def eventfd(t: "Task", count: UInt) -> Result:
     """eventfd(2)."""
     return eventfd2(t, count, 0)
@@ -124,7 +123,7 @@ class Polled(NamedTuple):
     restart: type[RestartError]
 
 
-def _start_poll(t: "Task", fds: int, count: int, deadline: int | None, restart: type[RestartError]) -> Result:  # noqa: PLR0913, PLR0917  (private)
+def _start_poll(t: "Task", fds: int, count: int, deadline: int | None, restart: type[RestartError]) -> Result:
     if count > t.limits.soft(RLIMIT_NOFILE):
         raise EINVAL
     found: list[tuple[FileDescription | None, int, int]] = []
@@ -164,14 +163,14 @@ def poll_on(t: "Task", state: Polled) -> Result:
     return Pending(poll_on, state, queues, deadline, restart)
 
 
-@polls.call
+@calls.call
 def poll(t: "Task", fds: Ptr, count: UInt, timeout: Int) -> Result:
     """poll(2): milliseconds, negative waits for ever."""
     deadline = None if timeout < 0 else t.kernel.clock.monotonic_ns() + timeout * 1_000_000
     return _start_poll(t, fds, count, deadline, ERESTART_RESTARTBLOCK)
 
 
-@polls.call
+@calls.call
 def ppoll(t: "Task", fds: Ptr, count: UInt, timeout: Ptr, mask: Ptr, size: Size) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """ppoll(2)."""
     deadline = deadline_of(t, timeout, 1)
@@ -195,7 +194,9 @@ class Selected(NamedTuple):
     scale: int
 
 
-def _start_select(t: "Task", count: int, addrs: tuple[int, int, int], timeout: int, scale: int, deadline: int | None) -> Result:  # noqa: PLR0913, PLR0917  (private)
+def _start_select(
+    t: "Task", count: int, addrs: tuple[int, int, int], timeout: int, scale: int, deadline: int | None
+) -> Result:
     if count < 0:
         raise EINVAL
     count = min(count, t.limits.soft(RLIMIT_NOFILE), 1 << 20)
@@ -255,14 +256,14 @@ def _tell_remaining(t: "Task", state: Selected) -> None:
         return  # the timeout may lie in read-only memory
 
 
-@polls.call
+@calls.call
 def select(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeout: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """select(2)."""
     deadline = deadline_of(t, timeout, 1000)
     return _start_select(t, count, (reads, writes, excepts), timeout, 1000, deadline)
 
 
-@polls.call
+@calls.call
 def pselect6(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeout: Ptr, sigmask: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """pselect(2); sigmask points at (pointer, size)."""
     deadline = deadline_of(t, timeout, 1)
@@ -282,7 +283,7 @@ def _epoll(t: "Task", fd: int) -> EpollFile:
     return file
 
 
-@polls.call
+@calls.call
 def epoll_create1(t: "Task", flags: Int) -> Result:
     """epoll_create1(2)."""
     if flags & ~O_CLOEXEC:
@@ -290,7 +291,7 @@ def epoll_create1(t: "Task", flags: Int) -> Result:
     return put(t, EpollFile(t.kernel.vfs.anonymous), flags)
 
 
-@polls.call
+@calls.call
 def epoll_create(t: "Task", size: Int) -> Result:
     """epoll_create(2)."""
     if size <= 0:
@@ -298,7 +299,7 @@ def epoll_create(t: "Task", size: Int) -> Result:
     return epoll_create1(t, 0)
 
 
-@polls.call
+@calls.call
 def epoll_ctl(t: "Task", epfd: FdNum, operation: Int, fd: FdNum, event: Ptr) -> Result:
     """epoll_ctl(2)."""
     events, data = (0, 0) if operation == 2 else _EPOLL_EVENT.unpack(t.mm.copy_in(event, 12))
@@ -346,31 +347,29 @@ def epoll_on(t: "Task", state: EpollWait) -> Result:
     return Pending(epoll_on, state, ((epoll.queue, IN),), deadline, EINTR)
 
 
-def _wait(t: "Task", epfd: int, events: int, limit: int, deadline: int | None) -> Result:  # noqa: PLR0913, PLR0917  (private)
+def _wait(t: "Task", epfd: int, events: int, limit: int, deadline: int | None) -> Result:
     if not 0 < limit <= 0x7FFF_FFFF // 12:
         raise EINVAL
     return epoll_on(t, EpollWait(_epoll(t, epfd), events, min(limit, 4096), deadline))
 
 
-@polls.call
+@calls.call
 def epoll_wait(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Int) -> Result:
     """epoll_wait(2): milliseconds, negative waits for ever."""
     deadline = None if timeout < 0 else t.kernel.clock.monotonic_ns() + timeout * 1_000_000
     return _wait(t, epfd, events, limit, deadline)
 
 
-@polls.call
+@calls.call
 def epoll_pwait(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Int, mask: Ptr, size: Size) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """epoll_pwait(2)."""
     use_mask(t, mask, size)
     return epoll_wait(t, epfd, events, limit, timeout)
 
 
-@polls.call
+@calls.call
 def epoll_pwait2(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Ptr, mask: Ptr, size: Size) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """epoll_pwait2(2)."""
     deadline = deadline_of(t, timeout, 1)
     use_mask(t, mask, size)
     return _wait(t, epfd, events, limit, deadline)
-
-

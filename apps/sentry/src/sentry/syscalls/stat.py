@@ -3,9 +3,12 @@
 import struct
 from typing import TYPE_CHECKING, Final
 
+from sentry.kernel.pending import Result
+from sentry.syscalls.binder import Calls, Fd, FdNum, Int, PathPtr, Ptr, UInt
+from sentry.syscalls.paths import find
+from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT
 from sentry_abi.files import (
-    ANON_INODE_FS_MAGIC,
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_NO_AUTOMOUNT,
@@ -16,15 +19,10 @@ from sentry_abi.files import (
 )
 from sentry_vfs import FOLLOW, FileDescription
 
-from sentry.kernel.pending import Result
-from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, PathPtr, Ptr, UInt
-from sentry.syscalls.paths import find
-from sentry.syscalls.waits import path_at
-
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
-stats = Calls("attributes and directories")
+calls = Calls("attributes and directories")
 
 _STATX: Final = struct.Struct("<IIQIIIHxxQQQQ" + "qIi" * 4 + "IIIIQ104x")
 _BASIC: Final = 0x17FF  # STATX_BASIC_STATS | STATX_MNT_ID
@@ -32,7 +30,7 @@ _DIRENT: Final = struct.Struct("<QqHB")
 _OLD_DIRENT: Final = struct.Struct("<QQH")
 
 
-@stats.call
+@calls.call
 def stat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     """stat(2)."""
     mm = t.mm
@@ -41,7 +39,7 @@ def stat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     return 0
 
 
-@stats.call
+@calls.call
 def lstat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     """lstat(2)."""
     mm = t.mm
@@ -50,7 +48,7 @@ def lstat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     return 0
 
 
-@stats.call
+@calls.call
 def fstat(t: "Task", file: Fd, buf: Ptr) -> Result:
     """fstat(2)."""
     t.mm.copy_out(buf, file.stat())
@@ -67,7 +65,7 @@ def _stat_at(t: "Task", dirfd: int, path: int, flags: int) -> bytes:
     return place.dentry.positive().stat()
 
 
-@stats.call
+@calls.call
 def newfstatat(t: "Task", dirfd: FdNum, path: PathPtr, buf: Ptr, flags: Int) -> Result:
     """fstatat(2)."""
     mm = t.mm
@@ -84,7 +82,7 @@ def _split(dev: int) -> tuple[int, int]:
     return dev >> 8 & 0xFFF | dev >> 32 & ~0xFFF, dev & 0xFF | dev >> 12 & ~0xFF & 0xFFFFFFFF
 
 
-@stats.named("statx", partial="no birth times")
+@calls.named("statx", partial="no birth times")
 def statx(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mask: UInt, buf: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """statx(2)."""
     if mask >> 31 or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
@@ -97,7 +95,7 @@ def statx(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mask: UInt, buf: P
     return 0
 
 
-@stats.call
+@calls.call
 def statfs(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     """statfs(2)."""
     place = find(t, AT_FDCWD, path_at(t, path))
@@ -105,7 +103,7 @@ def statfs(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     return 0
 
 
-@stats.call
+@calls.call
 def fstatfs(t: "Task", file: Fd, buf: Ptr) -> Result:
     """fstatfs(2)."""
     if file.inode is None:
@@ -123,13 +121,6 @@ def _statfs(raw: bytes, flags: int) -> bytes:
     return STATFS.pack(*fields[:-1], fields[-1] | flags & 15)
 
 
-@stats.call
-def ustat(t: "Task", dev: UInt, buf: Ptr) -> Result:
-    """ustat(2): obsolete; no device is mounted."""
-    del t, dev, buf
-    raise EINVAL
-
-
 def _listing(file: FileDescription) -> list[tuple[bytes, int, int]]:
     found = file.entries()
     if file.where is not None and file.where.dentry.dead:
@@ -137,7 +128,7 @@ def _listing(file: FileDescription) -> list[tuple[bytes, int, int]]:
     return found
 
 
-@stats.call
+@calls.call
 def getdents64(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
     """getdents64(2)."""
     found = _listing(file)
@@ -162,7 +153,7 @@ def getdents64(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
     return len(data)
 
 
-@stats.call
+@calls.call
 def getdents(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
     """getdents(2): the type is the last byte of a record."""
     found = _listing(file)

@@ -6,12 +6,11 @@ says so. A file without a queue never waits.
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sentry.kernel.pending import Attempt, Pending
 from sentry_abi.errors import EAGAIN, EBADF, ENOENT, ENOTDIR, ERESTARTSYS
 from sentry_abi.files import AT_FDCWD, O_NONBLOCK, PATH_MAX
 from sentry_vfs import FileDescription, Path
 from sentry_waiter import ERR, HUP, IN, OUT, RDHUP, RDNORM, WRNORM
-
-from sentry.kernel.pending import Attempt, Pending
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task

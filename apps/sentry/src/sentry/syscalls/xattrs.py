@@ -2,19 +2,18 @@
 
 from typing import TYPE_CHECKING, Final
 
-from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EPERM, ERANGE, EROFS
-from sentry_abi.files import AT_FDCWD
-from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, PathFile, may, owns
-
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, Fd, Int, PathPtr, Ptr, Size
 from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
+from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EPERM, ERANGE, EROFS
+from sentry_abi.files import AT_FDCWD
+from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, PathFile, may, owns
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
-xattrs = Calls("extended attributes")
+calls = Calls("extended attributes")
 
 NAME_MAX: Final = 256  # with the NUL
 SIZE_MAX: Final = 65536
@@ -93,77 +92,77 @@ def _at(t: "Task", path: int, *, follow: bool) -> Path:
     return find(t, AT_FDCWD, path_at(t, path), follow=follow)
 
 
-@xattrs.call
+@calls.call
 def getxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size) -> Result:
     """getxattr(2)."""
     return _get(t, _at(t, path, follow=True).dentry.positive(), name, value, size)
 
 
-@xattrs.call
+@calls.call
 def lgetxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size) -> Result:
     """lgetxattr(2)."""
     return _get(t, _at(t, path, follow=False).dentry.positive(), name, value, size)
 
 
-@xattrs.call
+@calls.call
 def fgetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size) -> Result:
     """fgetxattr(2)."""
     return _get(t, _inode(file), name, value, size)
 
 
-@xattrs.call
+@calls.call
 def setxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """setxattr(2)."""
     place = _at(t, path, follow=True)
     return _set(t, place, place.dentry.positive(), (name, value, size, flags))
 
 
-@xattrs.call
+@calls.call
 def lsetxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """lsetxattr(2)."""
     place = _at(t, path, follow=False)
     return _set(t, place, place.dentry.positive(), (name, value, size, flags))
 
 
-@xattrs.call
+@calls.call
 def fsetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:  # noqa: PLR0913, PLR0917  (the call)
     """fsetxattr(2)."""
     return _set(t, file.where, _inode(file), (name, value, size, flags))
 
 
-@xattrs.call
+@calls.call
 def listxattr(t: "Task", path: PathPtr, buf: Ptr, size: Size) -> Result:
     """listxattr(2)."""
     return _list(t, _at(t, path, follow=True).dentry.positive(), buf, size)
 
 
-@xattrs.call
+@calls.call
 def llistxattr(t: "Task", path: PathPtr, buf: Ptr, size: Size) -> Result:
     """llistxattr(2)."""
     return _list(t, _at(t, path, follow=False).dentry.positive(), buf, size)
 
 
-@xattrs.call
+@calls.call
 def flistxattr(t: "Task", file: Fd, buf: Ptr, size: Size) -> Result:
     """flistxattr(2)."""
     return _list(t, _inode(file), buf, size)
 
 
-@xattrs.call
+@calls.call
 def removexattr(t: "Task", path: PathPtr, name: Ptr) -> Result:
     """removexattr(2)."""
     place = _at(t, path, follow=True)
     return _remove(t, place, place.dentry.positive(), name)
 
 
-@xattrs.call
+@calls.call
 def lremovexattr(t: "Task", path: PathPtr, name: Ptr) -> Result:
     """lremovexattr(2)."""
     place = _at(t, path, follow=False)
     return _remove(t, place, place.dentry.positive(), name)
 
 
-@xattrs.call
+@calls.call
 def fremovexattr(t: "Task", file: Fd, name: Ptr) -> Result:
     """fremovexattr(2)."""
     return _remove(t, file.where, _inode(file), name)
