@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SENTRY = ROOT / ".venv" / "bin" / "sentry"
 GUESTS = Path(__file__).resolve().parent / "guests"
 ALL_PLATFORMS = ("notify", "ptrace", "kvm")
-FLAGS = "-std=gnu17 -O1 -w -pthread".split()
+FLAGS = ("-std=gnu17", "-O1", "-w", "-pthread")
 LIMIT_S = 60.0
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -1,7 +1,7 @@
 """The host is the oracle: each guest program prints the same and ends the same in the sandbox.
 
-To add a check, add a line to a program in `guests/`, or a program: every `*.c` there is found by itself. A program runs in an
-empty folder of its own and prints lines `name: value` that do not depend on the run or the machine.
+To add a check, add a line to a program in `guests/`, or a program: every `*.c` there is found by itself. A program
+runs in an empty folder of its own and prints lines `name: value` that do not depend on the run or the machine.
 """
 
 import difflib

@@ -1,8 +1,8 @@
 """Set the workspace up in `.venv`: every library editable, native parts built, byte code written.
 
-Run by the launchers when `.venv/.ready` is missing or older than a lock, a project file or a native source. Standard library
-only: nothing else exists yet. Poetry lives in a virtual environment of its own inside `.venv`. Progress goes to standard
-error; whatever is missing on the machine is said in one line.
+Run by the launchers when `.venv/.ready` is missing or older than a lock, a project file or a native source. Standard
+library only: nothing else exists yet. Poetry lives in a virtual environment of its own inside `.venv`. Progress goes
+to standard error; whatever is missing on the machine is said in one line.
 """
 
 import compileall
@@ -51,8 +51,8 @@ def run(what: str, *argv: str | Path, extra: dict[str, str] | None = None) -> st
     Raises: SetupError naming `what`, with the last line that the tool printed.
     """
     done = subprocess.run(
-        [str(a) for a in argv], cwd=ROOT, env=environment() | (extra or {}), text=True, capture_output=True, check=False,
-        stdin=subprocess.DEVNULL,
+        [str(a) for a in argv], cwd=ROOT, env=environment() | (extra or {}), text=True, capture_output=True,
+        check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     with LOG.open("a") as log:
         log.write(f"$ {' '.join(map(str, argv[:6]))}\n{done.stdout}{done.stderr}\n")

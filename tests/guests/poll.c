@@ -74,7 +74,7 @@ int main(void) {
     FD_SET(p[0], &reads); FD_SET(p[1], &writes); FD_SET(file, &reads);
     struct timeval time = {5, 0};
     CALL("select", select(file + 1, &reads, &writes, NULL, &time));
-    SHOW("sets", "%d %d %d", FD_ISSET(p[0], &reads); FD_ISSET(p[1], &writes); FD_ISSET(file, &reads));
+    SHOW("sets", "%d %d %d", FD_ISSET(p[0], &reads), FD_ISSET(p[1], &writes), FD_ISSET(file, &reads));
     TRUTH("time is left", time.tv_sec >= 4);
     FD_ZERO(&reads); FD_SET(p[0], &reads);
     time = (struct timeval){0, 20000};

@@ -1,7 +1,7 @@
 """The floors: imports go down only, libraries on one floor do not import each other, none is without a floor.
 
-The table stands in the root pyproject.toml. import-linter's own `exhaustive` works with containers only and passes a package
-that no contract names, so the contract for the libraries is a type of our own.
+The table stands in the root pyproject.toml. import-linter's own `exhaustive` works with containers only and passes a
+package that no contract names, so the contract for the libraries is a type of our own.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ from importlinter.contracts.layers import Layer, LayersContract
 from tools.house.workspace import BIN, ROOT, call, packages, root_project
 
 
-class FloorsContract(LayersContract):  # type: ignore[misc]  (import-linter carries no types for its subclasses)
+class FloorsContract(LayersContract):
     """Layers that also fail on a package of the workspace that no layer names."""
 
     def check(self, graph: Any, verbose: bool) -> ContractCheck:  # noqa: ANN401, FBT001  (import-linter's signature)

@@ -1,7 +1,7 @@
 """Every distribution alone: wheels of all, then each installed with its own needs only, imported and tested.
 
-`--no-index --find-links` on our own wheels and on those that the workspace has: a missing sibling fails instead of fetching
-a stranger's package of that name.
+`--no-index --find-links` on our own wheels and on those that the workspace has: a missing sibling fails instead of
+fetching a stranger's package of that name.
 """
 
 import shutil

@@ -1,6 +1,7 @@
 """The layout gate: every library is a whole distribution, and what it declares is what it imports.
 
-Poetry looks at the version of a path dependency only while it locks; here each range is held against the version beside it.
+Poetry looks at the version of a path dependency only while it locks; here each range is held against the version
+beside it.
 """
 
 import ast
@@ -73,13 +74,18 @@ def dependencies(package: Package, versions: dict[str, str]) -> Iterator[str]:
     for name in sorted(set(paths) - siblings):
         yield f"{name} has a path dependency but no range"
     if package.landed:
-        used = imported(package.source)
-        wanted = {name.replace("_", "-") for name in used if name.startswith("sentry_")} - {package.distribution}
-        for name in sorted(wanted - siblings):
-            yield f"imports {name} without depending on it"
-        if package.folder.parent.name == "libs":
-            for name in sorted(siblings - wanted):
-                yield f"depends on {name} without importing it"
+        yield from imports(package, siblings)
+
+
+def imports(package: Package, siblings: set[str]) -> Iterator[str]:
+    """Yield where what a package imports is not what it depends on."""
+    used = imported(package.source)
+    wanted = {name.replace("_", "-") for name in used if name.startswith("sentry_")} - {package.distribution}
+    for name in sorted(wanted - siblings):
+        yield f"imports {name} without depending on it"
+    if package.folder.parent.name == "libs":
+        for name in sorted(siblings - wanted):
+            yield f"depends on {name} without importing it"
 
 
 def lock(found: list[Package]) -> Iterator[str]:

@@ -41,8 +41,11 @@ def test_plain_answers_as_full(capsys: pytest.CaptureFixture[str], words: list[s
     st.lists(st.sampled_from(["--debug", "-x", "--", "do", "x"]), max_size=3),
 )
 def test_plain_takes_every_plain_command(
-    before: list[str], after: list[str], dashes: bool, arguments: list[str]
-) -> None:  # noqa: FBT001
+    before: list[str],
+    after: list[str],
+    dashes: bool,  # noqa: FBT001  (a drawn value)
+    arguments: list[str],
+) -> None:
     """Right options, then a command: no need for the full reader; what stands later wins."""
     words = [*before, "do", *after, *(["--"] if dashes else []), "command", *arguments]
     answer = plain.parse(words)

@@ -20,7 +20,8 @@ SOURCE = Path(sentry_abi.__file__).parent
 # Modules of constants: the kernel's own headers first, then the C library's for what only it spells out.
 HEADERS: dict[str, tuple[str, str]] = {
     "fcntl": (
-        "asm/fcntl.h linux/fcntl.h linux/openat2.h linux/memfd.h linux/falloc.h linux/close_range.h linux/xattr.h linux/limits.h linux/uio.h linux/fs.h linux/fadvise.h linux/ioprio.h",
+        "asm/fcntl.h linux/fcntl.h linux/openat2.h linux/memfd.h linux/falloc.h linux/close_range.h "
+        "linux/xattr.h linux/limits.h linux/uio.h linux/fs.h linux/fadvise.h linux/ioprio.h",
         "fcntl.h sys/file.h unistd.h sys/uio.h",
     ),
     "stat": ("linux/stat.h linux/magic.h", "sys/stat.h dirent.h"),
@@ -37,7 +38,8 @@ HEADERS: dict[str, tuple[str, str]] = {
     "time": ("linux/time.h linux/timex.h", "time.h limits.h"),
     "resource": ("linux/resource.h", "sys/resource.h"),
     "ioctl": (
-        "asm/ioctls.h asm/termbits.h asm/termios.h linux/sockios.h linux/fs.h linux/tty_flags.h linux/kd.h linux/vt.h linux/random.h",
+        "asm/ioctls.h asm/termbits.h asm/termios.h linux/sockios.h linux/fs.h linux/tty_flags.h linux/kd.h "
+        "linux/vt.h linux/random.h",
         "sys/ioctl.h",
     ),
     "mount": ("asm/fcntl.h linux/mount.h", "sys/mount.h sys/statvfs.h"),
@@ -144,7 +146,8 @@ def run_c(folder: Path, headers: str, lines: list[str]) -> tuple[list[str], set[
     body = "".join(f'#line 1 "line-{index}"\n{line}\n' for index, line in enumerate(lines))
     file = folder / "probe.c"
     file.write_text(
-        f"#define _GNU_SOURCE\n{includes}#include <stdio.h>\n#include <stddef.h>\nint main(void) {{\n{body}return 0; }}\n"
+        f"#define _GNU_SOURCE\n{includes}#include <stdio.h>\n#include <stddef.h>\n"
+        f"int main(void) {{\n{body}return 0; }}\n"
     )
     argv = ["gcc", "-w", "-fmax-errors=0", "-o", str(folder / "probe"), str(file)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -242,7 +245,7 @@ def test_structures(name: str, packer: Struct, text: str, tmp_path: Path) -> Non
     if begins:
         fields = fields[:-1]
     lines += [f'printf("%zu %zu\\n", offsetof({ctype}, {f}), sizeof((({ctype} *)0)->{f}));' for f in fields]
-    printed, unknown = run_c(tmp_path, header if header != "linux/elf.h" else header, lines)
+    printed, unknown = run_c(tmp_path, header, lines)
     assert not unknown
     size, *rest = [tuple(map(int, line.split())) for line in printed]
     assert packer.size == size[0]

@@ -1,3 +1,3 @@
-"""A userspace Linux kernel: unmodified x86-64 Linux programs run under it, and none of their system calls reaches the host."""
+"""A userspace Linux kernel: unmodified x86-64 Linux programs run under it, never under the host's."""
 
 __version__ = "0.1.0"

@@ -8,8 +8,8 @@ The tree::
       ERESTARTSYS ...
 
 A handler raises a fresh object each time (`raise ENOENT`): a shared instance would keep tracebacks, and with them
-frames and files, alive. `LinuxError` is not an `OSError`: trouble of the host cannot leak to the guest unseen; translate it
-with `from_host`.
+frames and files, alive. `LinuxError` is not an `OSError`: trouble of the host cannot leak to the guest unseen;
+translate it with `from_host`.
 
 Sources: Linux include/uapi/asm-generic/errno-base.h and errno.h, include/linux/errno.h (restart codes), errno(3).
 """

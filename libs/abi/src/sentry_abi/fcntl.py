@@ -1,5 +1,6 @@
-"""Opening files and controlling descriptors: open(2), openat2(2), fcntl(2), the AT_ flags, flock(2), locks, memfd,
-splice.
+"""Opening files and controlling descriptors.
+
+For open(2), openat2(2), fcntl(2), the calls that end in at, flock(2), memfd_create(2), splice(2) and their kin.
 
 Sources: Linux include/uapi/asm-generic/fcntl.h, linux/fcntl.h, linux/openat2.h, linux/memfd.h, linux/fs.h,
 linux/falloc.h; O_LARGEFILE as the kernel sees it.

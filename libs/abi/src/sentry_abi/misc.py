@@ -1,5 +1,6 @@
-"""What belongs to no larger subject: getrandom(2), syslog(2), reboot(2), getcpu, uname, sysinfo, key management,
-io_uring numbers that probes ask for.
+"""What belongs to no larger subject.
+
+For getrandom(2), syslog(2), reboot(2), uname(2) and keyctl(2).
 
 Sources: Linux include/uapi/linux/random.h, reboot.h, utsname.h, keyctl.h; syslog(2).
 """

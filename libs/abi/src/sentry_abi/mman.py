@@ -1,5 +1,6 @@
-"""Memory: mmap(2), mprotect(2), mremap(2), madvise(2), mlock(2), msync(2), memory protection keys, shared memory,
-NUMA policy, userfaultfd and membarrier(2) numbers.
+"""Memory: mappings, protection, advice, locks, NUMA policy.
+
+For mmap(2), mprotect(2), mremap(2), madvise(2), mlock(2), msync(2), mbind(2), membarrier(2) and their kin.
 
 Sources: Linux include/uapi/asm-generic/mman-common.h, mman.h, arch/x86/include/uapi/asm/mman.h, linux/mman.h,
 linux/mempolicy.h, linux/membarrier.h.

@@ -103,7 +103,7 @@ MQUEUE_MAGIC: Final = 0x1980_0202
 
 
 def makedev(major: int, minor: int) -> int:
-    """Return the device number that stat(2) shows for major and minor (32 bits each; makedev(3))."""
+    """Return the device number that stat(2) shows for a major and a minor number of 32 bits each."""
     return (major & 0xFFFFF000) << 32 | (major & 0xFFF) << 8 | (minor & 0xFFFFFF00) << 12 | (minor & 0xFF)
 
 

@@ -1,8 +1,8 @@
 """The structures that cross the system call boundary of x86-64 Linux, as packers.
 
-Each is a `struct.Struct`, little-endian, padding written out. Its docstring names the C type, the header and the fields in
-the order in which `pack` takes and `unpack` returns them; a test compiles C that holds sizes and offsets against it.
-"Begins" means that a part of variable length follows.
+Each is a `struct.Struct`, little-endian, padding written out. Its docstring names the C type, the header and the
+fields in the order in which `pack` takes and `unpack` returns them; a test compiles C that holds sizes and offsets
+against it. "Begins" means that a part of variable length follows.
 """
 
 from struct import Struct
@@ -15,10 +15,10 @@ STAT: Final = Struct("<QQQIII4xQqqqQQQQQQ24x")
 st_atime_nsec st_mtime st_mtime_nsec st_ctime st_ctime_nsec"""
 
 STATX: Final = Struct("<IIQIIIH2xQQQQqI4xqI4xqI4xqI4xIIIIQII96x")
-"""struct statx <linux/stat.h>: stx_mask stx_blksize stx_attributes stx_nlink stx_uid stx_gid stx_mode stx_ino stx_size
-stx_blocks stx_attributes_mask stx_atime.tv_sec stx_atime.tv_nsec stx_btime.tv_sec stx_btime.tv_nsec stx_ctime.tv_sec
-stx_ctime.tv_nsec stx_mtime.tv_sec stx_mtime.tv_nsec stx_rdev_major stx_rdev_minor stx_dev_major stx_dev_minor stx_mnt_id
-stx_dio_mem_align stx_dio_offset_align"""
+"""struct statx <linux/stat.h>: stx_mask stx_blksize stx_attributes stx_nlink stx_uid stx_gid stx_mode stx_ino
+stx_size stx_blocks stx_attributes_mask stx_atime.tv_sec stx_atime.tv_nsec stx_btime.tv_sec stx_btime.tv_nsec
+stx_ctime.tv_sec stx_ctime.tv_nsec stx_mtime.tv_sec stx_mtime.tv_nsec stx_rdev_major stx_rdev_minor stx_dev_major
+stx_dev_minor stx_mnt_id stx_dio_mem_align stx_dio_offset_align"""
 
 STATFS: Final = Struct("<qqQQQQQiiqqq32x")
 """struct statfs <asm/statfs.h>: f_type f_bsize f_blocks f_bfree f_bavail f_files f_ffree f_fsid.val[0] f_fsid.val[1]
@@ -28,7 +28,8 @@ DIRENT64: Final = Struct("<QqHB")
 """Begins struct dirent64 <dirent.h>: d_ino d_off d_reclen d_type d_name"""
 
 DIRENT: Final = Struct("<QQH")
-"""What getdents(2) writes before the name; the type is the record's last byte. No header has it: d_ino d_off d_reclen"""
+"""What getdents(2) writes before the name; the type is the record's last byte. No header has it: d_ino d_off
+d_reclen"""
 
 FLOCK: Final = Struct("<hh4xqqi4x")
 """struct flock <asm/fcntl.h>: l_type l_whence l_start l_len l_pid"""
@@ -76,8 +77,9 @@ time.tv_sec time.tv_usec tick ppsfreq jitter shift stabil jitcnt calcnt errcnt s
 # Processes.
 
 RUSAGE: Final = Struct("<qqqqqqqqqqqqqqqqqq")
-"""struct rusage <sys/resource.h>: ru_utime.tv_sec ru_utime.tv_usec ru_stime.tv_sec ru_stime.tv_usec ru_maxrss ru_ixrss
-ru_idrss ru_isrss ru_minflt ru_majflt ru_nswap ru_inblock ru_oublock ru_msgsnd ru_msgrcv ru_nsignals ru_nvcsw ru_nivcsw"""
+"""struct rusage <sys/resource.h>: ru_utime.tv_sec ru_utime.tv_usec ru_stime.tv_sec ru_stime.tv_usec ru_maxrss
+ru_ixrss ru_idrss ru_isrss ru_minflt ru_majflt ru_nswap ru_inblock ru_oublock ru_msgsnd ru_msgrcv ru_nsignals
+ru_nvcsw ru_nivcsw"""
 
 RLIMIT: Final = Struct("<QQ")
 """struct rlimit64 <linux/resource.h>: rlim_cur rlim_max"""
@@ -218,8 +220,8 @@ IFADDRMSG: Final = Struct("<BBBBI")
 """struct ifaddrmsg <linux/if_addr.h>: ifa_family ifa_prefixlen ifa_flags ifa_scope ifa_index"""
 
 RTMSG: Final = Struct("<BBBBBBBBI")
-"""struct rtmsg <linux/rtnetlink.h>: rtm_family rtm_dst_len rtm_src_len rtm_tos rtm_table rtm_protocol rtm_scope rtm_type
-rtm_flags"""
+"""struct rtmsg <linux/rtnetlink.h>: rtm_family rtm_dst_len rtm_src_len rtm_tos rtm_table rtm_protocol rtm_scope
+rtm_type rtm_flags"""
 
 # System V IPC.
 
@@ -250,7 +252,8 @@ SOCK_FPROG: Final = Struct("<H6xQ")
 """struct sock_fprog <linux/filter.h>: len filter"""
 
 SECCOMP_DATA: Final = Struct("<iIQQQQQQQ")
-"""struct seccomp_data <linux/seccomp.h>: nr arch instruction_pointer args[0] args[1] args[2] args[3] args[4] args[5]"""
+"""struct seccomp_data <linux/seccomp.h>: nr arch instruction_pointer args[0] args[1] args[2] args[3] args[4]
+args[5]"""
 
 # Programs.
 

@@ -1,5 +1,21 @@
 """Registers, extended state and signal frames of x86-64. Floor 5."""
 
+from sentry_arch._frame import (
+    FRAME_SIZE,
+    NO_FAULT,
+    RED_ZONE,
+    SIGINFO_SIZE,
+    Fault,
+    Frame,
+    Restored,
+    StackT,
+    build_frame,
+    enter_handler,
+    fpu_read_size,
+    frame_fpu,
+    read_frame,
+    thread_fpu,
+)
 from sentry_arch._regs import (
     EFLAGS_DF,
     EFLAGS_INITIAL,
@@ -16,6 +32,20 @@ from sentry_arch._regs import (
 )
 
 __all__ = [
+    "FRAME_SIZE",
+    "NO_FAULT",
+    "RED_ZONE",
+    "SIGINFO_SIZE",
+    "Fault",
+    "Frame",
+    "Restored",
+    "StackT",
+    "build_frame",
+    "enter_handler",
+    "fpu_read_size",
+    "frame_fpu",
+    "read_frame",
+    "thread_fpu",
     "EFLAGS_DF",
     "EFLAGS_INITIAL",
     "EFLAGS_RF",

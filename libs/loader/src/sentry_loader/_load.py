@@ -103,16 +103,14 @@ class Image:
         return int.from_bytes(self.random[16 + 8 * index : 24 + 8 * index], "little") & ((1 << bits) - 1)
 
     def map_into(self, mm: "MemoryManager") -> LoadedImage:
-        """Map everything and write the stack; one apply, the caller's if it has begun a batch.
+        """Map everything and write the stack, in one apply, together with what a batch of the caller's has (mm.reset()).
 
         Raises: LinuxError; the address space is then useless and its process must be killed.
         """
-        alone = not mm.batching
-        if alone:
+        if not mm.batching:
             mm.begin()
         loaded = self._map(mm)
-        if alone:
-            mm.commit()
+        mm.commit()
         return loaded
 
     def _map(self, mm: "MemoryManager") -> LoadedImage:

@@ -48,9 +48,9 @@ class Area:
         flags: int,
         file: "Mappable | None",
         offset: int,
-        name: bytes,
+        name: object,
     ) -> None:
-        """Make an area."""
+        """Make an area. name: what /proc shows: bytes, or an object that whoever shows it can turn into a path."""
         self.start = start
         self.end = end
         self.prot = prot

@@ -91,12 +91,12 @@ class Calls(Access):
         offset: int = 0,
         *,
         max_prot: int = _RWX,
-        name: bytes = b"",
+        name: object = b"",
         may_lock: bool = False,
     ) -> int:
         """Map length bytes of file, or of nothing if it is None, at addr or where there is room; return the address.
 
-        max_prot: what the open file allows at most (a shared mapping of a file open for reading: no PROT_WRITE). name: the file's path.
+        max_prot: what the open file allows at most (a shared mapping of a file open for reading: no PROT_WRITE). name: the file's path, or what it is made from.
         may_lock: the caller has CAP_IPC_LOCK.
         Raises: EINVAL, ENOMEM, EOVERFLOW, EPERM, EEXIST, EAGAIN, EACCES.
         """

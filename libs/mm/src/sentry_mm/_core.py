@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sentry_abi.errors import BY_NUMBER, ENOMEM
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE
+from sentry_futex import Manager
 from sentry_pgalloc import MemoryFile, MemoryKind
 from sentry_platform import MapError, Op
 
@@ -100,8 +101,9 @@ class Core:
         "users",
     )
 
-    def __init__(self, space: "AddressSpace", memory: MemoryFile, limits: "Limits") -> None:
+    def __init__(self, space: "AddressSpace", memory: MemoryFile, limits: "Limits", futexes: Manager) -> None:
         """Begin with nothing mapped and one user."""
+        self.futexes = futexes
         self.space = space
         self.memory = memory
         self.limits = limits

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from sentry_abi.errors import LinuxError
 from sentry_abi.memory import TASK_SIZE, page_up
+from sentry_futex import Manager
 from sentry_pgalloc import MemoryFile
 from sentry_platform import Op
 
@@ -26,9 +27,15 @@ class MemoryManager(Advice):
 
     __slots__ = ()
 
-    def __init__(self, space: "AddressSpace", memory: MemoryFile, limits: "Limits | None" = None) -> None:
-        """Begin empty."""
-        super().__init__(space, memory, limits or NoLimits())
+    def __init__(
+        self,
+        space: "AddressSpace",
+        memory: MemoryFile,
+        limits: "Limits | None" = None,
+        futexes: Manager | None = None,
+    ) -> None:
+        """Begin empty. futexes: the fork of one manager for all spaces that may share memory; without it, futexes of its own."""
+        super().__init__(space, memory, limits or NoLimits(), futexes or Manager())
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -64,10 +71,9 @@ class MemoryManager(Advice):
             self._dropped.clear()
 
     def reset(self) -> None:
-        """Unmap everything, for exec in place. Requires: a batch is open, so that this and what follows are one apply."""
+        """Unmap everything, for exec in place. Begins a batch: this and the mappings of the new program are one apply."""
         if self._batch is None:
-            message = "reset outside of begin and commit"
-            raise RuntimeError(message)
+            self._batch = []
         self._batch.append(Op("unmap", MMAP_MIN_ADDR, TASK_SIZE - MMAP_MIN_ADDR))
         self._empty()
         self._clear_accounts()
@@ -87,7 +93,7 @@ class MemoryManager(Advice):
                 run.mode = COW
         self._write_pages.clear()
         space = self.space.fork()
-        child = MemoryManager(space, self.memory, limits or self.limits)
+        child = MemoryManager(space, self.memory, limits or self.limits, self.futexes.fork())
         try:
             self._copy_to(child)
         except LinuxError:
@@ -169,7 +175,7 @@ class MemoryManager(Advice):
         """Return how much of it is present, as the platform sees it."""
         return self.space.resident_bytes()
 
-    def name_of(self, area: Area) -> bytes:
+    def name_of(self, area: Area) -> object:
         """Return what /proc/PID/maps shows behind an area: its file's path, [heap], [stack] or nothing."""
         if area.name:
             return area.name

@@ -9,7 +9,7 @@ are present: the host fills them. Copy-on-write is a map (or protect) without PR
 `FAULT_WRITE`, then `apply` of a writable map.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -113,8 +113,20 @@ class Context(Protocol):
         """Set the whole extended state; an empty image means the initial state."""
         ...
 
+    def stop(self) -> None:
+        """Hold a context whose last event was a call; that call then counts as made. Raises: ESRCH."""
+        ...
+
     def resume(self) -> None:
         """Run guest code from the present registers on."""
+        ...
+
+    def answer(self, value: int) -> None:
+        """Give a call its result and let the context run, without waiting for an event."""
+        ...
+
+    def running(self) -> bool:
+        """Return whether guest code may be executing."""
         ...
 
     def interrupt(self) -> None:
@@ -127,6 +139,10 @@ class Context(Protocol):
 
     def cpu_time_ns(self) -> int:
         """Return the CPU time that guest code of this context has used."""
+        ...
+
+    def halt(self) -> None:
+        """End the thread at once, even if it is running: afterwards it executes nothing; `release` must still follow."""
         ...
 
     def release(self) -> None:
@@ -144,11 +160,53 @@ class EventKind(IntEnum):
     GONE = 5  # context, status: killed from outside
     WAKE = 6  # bits
     TIMEOUT = 7
+    FD = 8  # descriptor, mask: a watched host descriptor is ready
+    FOREIGN = 9  # context, nr, args, ip, arch: int 0x80, x32 or a vsyscall page entry
 
 
 FAULT_READ: Final = 1
 FAULT_WRITE: Final = 2
 FAULT_EXEC: Final = 4
+
+
+class Platform(Protocol):
+    """A way to run guest code. The kernel's loop is `next_event`, which answers one context and waits in one host call."""
+
+    name: str
+    event: memoryview
+    """The event that `next_event` came back with, as `EVENT` of the platform's module describes it."""
+
+    next_event: Callable[[int, int, int], int]
+    """(answer_to, value, deadline_ns) -> EventKind. Answers a context (index, or -1 for none) and waits for any event; a
+    deadline of -1 is none. Below zero: the platform is broken, minus the host's error."""
+
+    def new_space(self) -> AddressSpace:
+        """Return an empty space. Raises: EAGAIN, ENOMEM."""
+        ...
+
+    def new_context(self, space: AddressSpace) -> Context:
+        """Return a thread in space that does not run yet. Raises: EAGAIN, ENOMEM."""
+        ...
+
+    def watch(self, fd: int, mask: int) -> bool:
+        """Ask for one FD event when host descriptor fd is ready for mask; False: it is always ready."""
+        ...
+
+    def unwatch(self, fd: int) -> None:
+        """Forget a host descriptor, before it is closed."""
+        ...
+
+    def catch(self, signo: int) -> None:
+        """Turn a signal that the host sends to the sentry into WAKE events."""
+        ...
+
+    def wake(self, bits: int) -> None:
+        """Make `next_event` return a WAKE event; from any thread."""
+        ...
+
+    def close(self) -> None:
+        """Kill and reap everything, then return; idempotent."""
+        ...
 
 
 class ProbeResult(NamedTuple):

@@ -1,4 +1,7 @@
-"""The full reader: a Typer application over the same table of options. It owns help, completion, errors, other commands."""
+"""The full reader: a Typer application over the same table of options.
+
+It owns help, error messages and all other commands.
+"""
 
 import inspect
 import sys
@@ -79,9 +82,9 @@ def _version(value: bool) -> None:  # noqa: FBT001  (Typer's calling convention)
 def _global(
     context: typer.Context,
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  (its callback acts)
         bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
-    ] = False,  # noqa: ARG001
+    ] = False,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Run Linux programs under a kernel of their own."""

@@ -1,7 +1,7 @@
 """The grammar of `sentry do` as a table: both readers of the command line are made from it.
 
-The plain reader (`plain`) starts a command without loading an option library; the full one (`full`) owns help, completion and
-error messages. An option is added here and in `Options`, nowhere else.
+The plain reader (`plain`) starts a command without loading an option library; the full one (`full`) owns help,
+completion and error messages. An option is added here and in `Options`, nowhere else.
 """
 
 from typing import Final, Literal, NamedTuple

@@ -1,7 +1,7 @@
 """The plain reader: `sentry [options] do [options] [--] COMMAND...` without an option library.
 
-It answers only when there is no doubt; for help, other commands, abbreviations and everything wrong it returns None, and the full
-reader decides. A test holds the two equal.
+It answers only when there is no doubt; for help, other commands, abbreviations and everything wrong it returns None,
+and the full reader decides. A test holds the two equal.
 """
 
 from typing import Any, NamedTuple

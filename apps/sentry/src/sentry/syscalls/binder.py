@@ -10,8 +10,9 @@ page::
 
 The binder writes one small function per distinct signature (not per handler) and binds a number's handler on that
 number's first call: an unused call costs nothing at start, a used one no more than its conversions. Converters are
-expressions over one register; they never touch guest memory, and only `Fd` can fail (EBADF). Where Linux looks at something
-else before the descriptor, a handler takes `FdNum` and looks it up itself: the order of errors is part of the ABI.
+expressions over one register; they never touch guest memory, and only `Fd` can fail (EBADF). Where Linux looks at
+something else before the descriptor, a handler takes `FdNum` and looks it up itself: the order of errors is part of
+the ABI.
 
 Modules of handlers must not use `from __future__ import annotations`: the binder reads the annotations as objects.
 """
@@ -103,8 +104,13 @@ def bind(handler: Callable[..., Any]) -> Bound:
     factory = _factories.get(templates)
     if factory is None:
         args = "".join(", " + text.format(a=f"a{i}") for i, text in enumerate(templates))
-        source = f"def make(handler):\n    def bound(t, a0, a1, a2, a3, a4, a5):\n        return handler(t{args})\n    return bound\n"
+        source = (
+            "def make(handler):\n"
+            "    def bound(t, a0, a1, a2, a3, a4, a5):\n"
+            f"        return handler(t{args})\n"
+            "    return bound\n"
+        )
         scope: dict[str, Any] = {}
-        exec(compile(source, "<signature>", "exec"), scope)  # noqa: S102  (source is built from the templates above only)
+        exec(compile(source, "<signature>", "exec"), scope)  # noqa: S102  (made of the templates above only)
         factory = _factories[templates] = scope["make"]
     return factory(handler)

@@ -25,6 +25,7 @@ int ks_answer(struct ks_core *core, int context, int64_t value);
 int ks_space_new(struct ks_core *core, int helper);
 int ks_thread_new(struct ks_core *core, int helper);
 int ks_batch(struct ks_core *core, int helper, const struct ks_call *calls, int count, int64_t *error);
+int ks_halt(struct ks_core *core, int context);
 int ks_kill(struct ks_core *core, int context);
 int ks_stop(struct ks_core *core, int context);
 int ks_interrupt(struct ks_core *core, int context);

@@ -1,0 +1,174 @@
+"""Programs as execve finds them: opened by path, checked, parsed, ready to be mapped."""
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, LinuxError
+from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_RDONLY
+from sentry_abi.resource import RLIMIT_STACK
+from sentry_abi.structs import STAT
+from sentry_loader import Ids, Image, LoadedImage, prepare
+from sentry_vfs import EXECUTE, FOLLOW, Path
+
+if TYPE_CHECKING:
+    from sentry.kernel.kernel import Kernel
+    from sentry_auth import Credentials
+    from sentry_limits import LimitSet
+    from sentry_mm import Mappable, MemoryManager
+    from sentry_vfs import FDTable, FileDescription, FSContext
+
+S_IFMT: Final = 0o170000
+S_IFREG: Final = 0o100000
+S_IFLNK: Final = 0o120000
+
+
+class Executable:
+    """A file that may be executed: `sentry_loader.ExecFile` over an open file."""
+
+    __slots__ = ("_identity", "file", "where")
+
+    def __init__(self, file: "FileDescription", where: Path) -> None:
+        """Hold an open file, counted."""
+        file.incref()
+        self.file = file
+        self.where = where
+        fields = STAT.unpack(where.dentry.positive().stat())
+        self._identity = (fields[0], fields[1], fields[12] * 1_000_000_000 + fields[13], fields[7])
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Return at most size bytes at offset."""
+        buffer = bytearray(size)
+        with memoryview(buffer) as view:
+            done = self.file.pread([view], offset)
+        return bytes(buffer[:done])
+
+    def mappable(self) -> "Mappable":
+        """Return the file as something to be mapped. Raises: ENODEV."""
+        return self.file.mappable()
+
+    def identity(self) -> tuple[int, int, int, int]:
+        """Return device, inode, change time and size."""
+        return self._identity
+
+    def close(self) -> None:
+        """Give the open file back; the place stays known."""
+        self.file.decref()
+
+
+class ProgramImage:
+    """A program that can replace another."""
+
+    __slots__ = ("_image", "_opened", "comm", "creds")
+
+    def __init__(self, image: Image, opened: list[Executable], creds: "Credentials") -> None:
+        """Keep what was opened until it is mapped."""
+        self._image = image
+        self._opened = opened
+        self.comm = image.comm
+        self.creds = creds
+
+    def map_into(self, mm: "MemoryManager") -> LoadedImage:
+        """Map the program into an address space, and give the files back.
+
+        Raises: LinuxError; the space is then useless.
+        """
+        try:
+            return self._image.map_into(mm)
+        finally:
+            for executable in self._opened:
+                executable.close()
+
+
+def open_executable(kernel: "Kernel", fs: "FSContext", creds: "Credentials", start: Path | None, path: bytes, flags: int) -> Executable:  # noqa: PLR0913, PLR0917  (who opens what, from where)
+    """Open a file for execution (do_open_execat).
+
+    Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable, or on a
+    mount that says noexec.
+    """
+    tree = kernel.vfs
+    where = tree.lookup(start, path, fs, creds, 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW)
+    inode = where.dentry.positive()
+    kind = inode.mode & S_IFMT
+    if kind == S_IFLNK:
+        raise ELOOP
+    if kind != S_IFREG:
+        raise EACCES
+    if path.endswith(b"/"):
+        raise ENOTDIR
+    tree.access(where, EXECUTE, creds)
+    return Executable(inode.open(where, O_RDONLY), where)
+
+
+def open_program(  # noqa: PLR0913, PLR0917  (what execveat is given, and by whom)
+    kernel: "Kernel",
+    fs: "FSContext",
+    creds: "Credentials",
+    limits: "LimitSet",
+    path: bytes,
+    argv: list[bytes],
+    envv: list[bytes],
+    file: "FileDescription | None" = None,
+    *,
+    dirfd: int = AT_FDCWD,
+    files: "FDTable | None" = None,
+    flags: int = 0,
+) -> ProgramImage:
+    """Find a program, check it and its interpreters, and count its arguments; nothing has changed afterwards.
+
+    Raises: ENOENT, EBADF, EACCES, ENOEXEC, ELIBBAD, ELOOP, E2BIG and the errors of a path walk.
+    """
+    opened: list[Executable] = []
+
+    def opener(name: bytes) -> Executable:
+        executable = open_executable(kernel, fs, creds, None, name, 0)
+        opened.append(executable)
+        return executable
+
+    shown = path
+    try:
+        if file is not None:
+            if file.where is None:
+                raise EACCES
+            first = Executable(file, file.where)
+        else:
+            start = None
+            if dirfd != AT_FDCWD and not path.startswith(b"/"):
+                if files is None:
+                    raise EINVAL
+                base = files.get(dirfd)
+                start = base.where
+                shown = b"/dev/fd/%d" % dirfd + (b"/" + path if path else b"")
+            if not path:
+                if not flags & AT_EMPTY_PATH or start is None:
+                    raise ENOENT
+                first = _executable_at(kernel, creds, start)
+            else:
+                first = open_executable(kernel, fs, creds, start, path, flags)
+        opened.append(first)
+        cloexec = files is not None and dirfd != AT_FDCWD and files.cloexec(dirfd)
+        ids = Ids(creds.uid, creds.euid, creds.gid, creds.egid)
+        image = prepare(
+            first,
+            shown,
+            argv,
+            envv,
+            opener,
+            ids=ids,
+            stack_limit=limits.soft(RLIMIT_STACK),
+            random=os.urandom(56),
+            path_inaccessible=cloexec,
+            hardware=kernel.hardware,
+        )
+    except LinuxError:
+        for executable in opened:
+            executable.close()
+        raise
+    return ProgramImage(image, opened, creds.after_exec())
+
+
+def _executable_at(kernel: "Kernel", creds: "Credentials", where: Path) -> Executable:
+    inode = where.dentry.positive()
+    if inode.mode & S_IFMT != S_IFREG:
+        raise EACCES
+    kernel.vfs.access(where, EXECUTE, creds)
+    return Executable(inode.open(where, O_RDONLY), where)

@@ -1,0 +1,226 @@
+"""`sentry do`: one command of the host in a sandbox of its own, from options to exit status.
+
+The order matters for what a failure says and leaves behind: limits of the host are raised, the platform is made while the
+process has one thread, then memory and files, then the kernel; whatever happens, the platform kills and reaps its stubs first.
+"""
+
+import gc
+import os
+import resource
+import signal
+import sys
+from typing import TYPE_CHECKING, Final
+
+from sentry.failures import HostFailure, ProgramMissingFailure, ProgramUnusableFailure, UsageFailure
+from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
+from sentry.procfs import mount_proc
+from sentry.syscalls.table import amd64
+from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
+from sentry_auth import user_credentials
+from sentry_fs import HostFile, HostFilesystem, build_default_root
+from sentry_limits import host_limits
+from sentry_pgalloc import MemoryFile
+from sentry_platform.notify import HostTrouble, NotifyPlatform
+from sentry_vfs import FDTable, FSContext
+
+if TYPE_CHECKING:
+    from sentry.cli.options import Options
+    from sentry.kernel.task import Task
+    from sentry_auth import Credentials
+
+SIGNALS_PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+DEFAULT_PATH: Final = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SIGNALED: Final = 128
+
+
+def run_command(argv: list[bytes], options: "Options") -> int:
+    """Run a command; return its exit status, 128 + n if signal n ended it.
+
+    Raises: UsageFailure, HostFailure, ProgramMissingFailure, ProgramUnusableFailure.
+    """
+    cwd = working_directory()
+    raise_host_limits()
+    platform = make_platform(options.platform)
+    try:
+        return _run(platform, argv, cwd, options)
+    finally:
+        platform.close()
+
+
+def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, options: "Options") -> int:
+    memory = MemoryFile()
+    kernel = Kernel(platform, memory)
+    creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
+    tree = build_default_root(memory, cwd=cwd)
+    mount_proc(kernel, tree)
+    cores = len(os.sched_getaffinity(0))
+    kernel.init(InitKernelArgs(amd64(), tree, creds, cores, os.uname().nodename.encode()))
+    if options.torture:
+        from sentry.kernel.torture import Torture  # noqa: PLC0415  (for tests alone)
+
+        kernel.torture = Torture()
+    report = _Report(kernel, options)
+    fs = FSContext(tree.root, umask=_umask())
+    try:
+        fs.cwd = tree.lookup(None, cwd, fs, creds)
+    except LinuxError as error:
+        message = f"the working directory {os.fsdecode(cwd)!r} cannot be used inside: {describe(error)}"
+        raise UsageFailure(message) from error
+    files = standard_files(kernel, options.closed)
+    environment = [key + b"=" + value for key, value in os.environb.items()]
+    path = find_program(kernel, fs, creds, argv[0])
+    args = CreateProcessArgs(argv, environment, creds, files, fs, host_limits(), path)
+    try:
+        group, _ = kernel.create_process(args)
+    except LinuxError as error:
+        raise _unusable(argv[0], error) from error
+    for signo in SIGNALS_PASSED_ON:
+        if signal.getsignal(signo) is not signal.SIG_IGN:
+            platform.catch(signo)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+    kernel.start()
+    kernel.wait_exited()
+    report.finish()
+    status = group.exit_status
+    return SIGNALED + (status & 0x7F) if status & 0x7F else status >> 8
+
+
+def make_platform(name: str) -> NotifyPlatform:
+    """Return the platform of a name. Raises: HostFailure if it does not work here, UsageFailure if it does not exist yet."""
+    if name not in ("auto", "notify"):
+        message = f"the platform {name!r} is not part of this version; there is: notify"
+        raise UsageFailure(message)
+    try:
+        return NotifyPlatform()
+    except HostTrouble as trouble:
+        raise HostFailure(str(trouble)) from trouble
+
+
+def platforms_report() -> str:
+    """Return a line per platform: whether it works on this host, and why not."""
+    result = NotifyPlatform.probe()
+    lines = [f"notify  {'works' if result.usable else 'does not work'}: {result.reason}"]
+    lines += [f"{name:7} is not part of this version" for name in ("ptrace", "kvm")]
+    return "\n".join(lines)
+
+
+def working_directory() -> bytes:
+    """Return the working directory. Raises: UsageFailure if it is gone or may not be entered."""
+    try:
+        return os.getcwdb()
+    except OSError as error:
+        message = f"the working directory cannot be used: {os.strerror(error.errno or 0)}"
+        raise UsageFailure(message) from error
+
+
+def raise_host_limits() -> None:
+    """Raise the soft limits that stubs, descriptors and the memory file meet to the hard ones."""
+    for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_AS):
+        soft, hard = resource.getrlimit(limit)
+        if soft != hard:
+            resource.setrlimit(limit, (hard, hard))
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def standard_files(kernel: Kernel, closed: int) -> FDTable:
+    """Return a table with the descriptors 0 to 2 of the sentry that were open when it started."""
+    files = FDTable()
+    fs = HostFilesystem()
+    for fd in range(3):
+        if not closed >> fd & 1:
+            files.install_at(HostFile(fd, kernel.watcher, fs), fd)
+    return files
+
+
+def find_program(kernel: Kernel, fs: FSContext, creds: "Credentials", name: bytes) -> bytes:
+    """Return the path of a command as execvp(3) finds it.
+
+    Raises: ProgramMissingFailure, ProgramUnusableFailure.
+    """
+    if b"/" in name:
+        try:
+            kernel.vfs.lookup(None, name, fs, creds)
+        except LinuxError as error:
+            raise _unusable(name, error) from error
+        return name if name.startswith(b"/") else kernel.vfs.path_of(fs.cwd).rstrip(b"/") + b"/" + name
+    denied: LinuxError | None = None
+    for directory in os.environb.get(b"PATH", DEFAULT_PATH).split(b":"):
+        candidate = (directory or b".") + b"/" + name
+        try:
+            where = kernel.vfs.lookup(None, candidate, fs, creds)
+            if where.dentry.positive().is_dir:
+                continue
+            kernel.vfs.access(where, 1, creds)
+        except (ENOENT, ENOTDIR):
+            continue
+        except LinuxError as error:
+            denied = error
+            continue
+        return candidate if candidate.startswith(b"/") else kernel.vfs.path_of(fs.cwd).rstrip(b"/") + b"/" + candidate
+    raise _unusable(name, denied or ENOENT())
+
+
+def _unusable(name: bytes, error: LinuxError) -> Exception:
+    text = os.fsdecode(name)
+    if isinstance(error, ENOENT | ENOTDIR):
+        return ProgramMissingFailure(f"{text}: not found")
+    if isinstance(error, EACCES):
+        return ProgramUnusableFailure(f"{text}: permission denied")
+    return ProgramUnusableFailure(f"{text}: cannot be executed: {describe(error)}")
+
+
+def describe(error: LinuxError) -> str:
+    """Return an error in words, as the C library has them."""
+    return os.strerror(error.errno)
+
+
+class _Report:
+    """What goes to the debug log, and what is printed at the end."""
+
+    __slots__ = ("_log", "_missing", "_show")
+
+    def __init__(self, kernel: Kernel, options: "Options") -> None:
+        """Listen to what the kernel has to say."""
+        self._missing: dict[int, int] = {}
+        self._show = options.debug
+        self._log = -1
+        if options.debug_log is not None:
+            try:
+                self._log = os.open(options.debug_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                message = f"--debug-log {options.debug_log}: {os.strerror(error.errno or 0)}"
+                raise UsageFailure(message) from error
+        kernel.on_unimplemented = self.unimplemented
+        if options.strace:
+            from sentry.strace import Strace  # noqa: PLC0415  (only where asked for)
+
+            kernel.loop.trace = Strace()
+
+    def unimplemented(self, task: "Task", nr: int) -> None:
+        """Note a call that does not exist here."""
+        if nr not in self._missing:
+            self._missing[nr] = 0
+            if self._log >= 0:
+                text = f"[{task.group.tgid}] {os.fsdecode(task.comm)}: call {call_name(nr)} is not implemented\n"
+                os.write(self._log, text.encode(errors="replace"))
+        self._missing[nr] += 1
+
+    def finish(self) -> None:
+        """Print what was missing."""
+        if self._show and self._missing:
+            names = ", ".join(f"{call_name(nr)} ({count})" for nr, count in sorted(self._missing.items()))
+            print(f"sentry: calls that are not implemented: {names}", file=sys.stderr)
+
+
+def call_name(nr: int) -> str:
+    """Return the name of a call's number."""
+    from sentry_abi.numbers import AMD64  # noqa: PLC0415  (reports alone)
+
+    return AMD64.get(nr, f"number {nr}")

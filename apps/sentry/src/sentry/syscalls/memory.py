@@ -1,0 +1,140 @@
+"""Memory: mmap and its family. The address space decides; these translate."""
+
+from typing import TYPE_CHECKING, Final
+
+from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, ULong
+from sentry_abi.errors import EACCES, EINVAL, EPERM
+from sentry_abi.memory import PAGE_SIZE
+from sentry_abi.mman import MAP_ANONYMOUS, MAP_HUGETLB, MAP_TYPE, PROT_EXEC, PROT_WRITE
+
+if TYPE_CHECKING:
+    from sentry.kernel.task import Task
+
+calls = Calls("memory")
+
+CAP_IPC_LOCK: Final = 14
+MS_NOEXEC: Final = 8
+SHARED_KINDS: Final = frozenset((1, 3))
+RWX: Final = 7
+
+
+@calls.call
+def mmap(t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNum, offset: ULong) -> int:
+    """mmap(2). Raises: EINVAL, EBADF, EACCES, EPERM, ENODEV, ENOMEM, EOVERFLOW, EEXIST, EAGAIN."""
+    if offset & (PAGE_SIZE - 1):
+        raise EINVAL
+    if flags & MAP_ANONYMOUS:
+        if flags & MAP_HUGETLB:
+            raise EINVAL
+        return t.mm.mmap(addr, length, prot, flags, None, 0)
+    file = t.files.get(fd)
+    if not length:
+        raise EINVAL
+    shared = flags & MAP_TYPE in SHARED_KINDS
+    if (shared and prot & PROT_WRITE and not file.writable) or not file.readable:
+        raise EACCES
+    place = file.where
+    max_prot = RWX
+    if place is not None and place.mount.flags & MS_NOEXEC:
+        if prot & PROT_EXEC:
+            raise EPERM
+        max_prot &= ~PROT_EXEC
+    if shared and not file.writable:
+        max_prot &= ~PROT_WRITE
+    return t.mm.mmap(addr, length, prot, flags, file.mappable(), offset, max_prot=max_prot, name=place or b"")
+
+
+@calls.call
+def munmap(t: "Task", addr: Ptr, length: Size) -> int:
+    """munmap(2). Raises: EINVAL, ENOMEM."""
+    t.mm.munmap(addr, length)
+    return 0
+
+
+@calls.call
+def mprotect(t: "Task", addr: Ptr, length: Size, prot: ULong) -> int:
+    """mprotect(2). Raises: EINVAL, ENOMEM, EACCES."""
+    t.mm.mprotect(addr, length, prot)
+    return 0
+
+
+@calls.call
+def mremap(t: "Task", old: Ptr, old_length: Size, new_length: Size, flags: ULong, new: Ptr) -> int:  # noqa: PLR0913, PLR0917
+    """mremap(2). Raises: EINVAL, EFAULT, ENOMEM, EAGAIN, EPERM."""
+    return t.mm.mremap(old, old_length, new_length, flags, new)
+
+
+@calls.call
+def brk(t: "Task", addr: Ptr) -> int:
+    """brk(2): the end of the heap, moved or not."""
+    return t.mm.brk(addr)
+
+
+@calls.call
+def madvise(t: "Task", addr: Ptr, length: Size, advice: Int) -> int:
+    """madvise(2). Raises: EINVAL, ENOMEM, EFAULT, EBUSY."""
+    t.mm.madvise(addr, length, advice)
+    return 0
+
+
+@calls.call
+def msync(t: "Task", addr: Ptr, length: Size, flags: Int) -> int:
+    """msync(2). Raises: EINVAL, ENOMEM, EBUSY, EIO."""
+    t.mm.msync(addr, length, flags)
+    return 0
+
+
+@calls.call
+def mincore(t: "Task", addr: Ptr, length: Size, vector: Ptr) -> int:
+    """mincore(2), a megabyte of answers at most at a time. Raises: EINVAL, ENOMEM, EFAULT."""
+    if addr & (PAGE_SIZE - 1):
+        raise EINVAL
+    done = 0
+    step = PAGE_SIZE << 20
+    while done < length:
+        answer = t.mm.mincore(addr + done, min(length - done, step))
+        t.mm.copy_out(vector, answer)
+        vector += len(answer)
+        done += step
+    return 0
+
+
+def _may_lock(t: "Task") -> bool:
+    return t.creds.capable(CAP_IPC_LOCK)
+
+
+@calls.call
+def mlock(t: "Task", addr: Ptr, length: Size) -> int:
+    """mlock(2). Raises: EINVAL, EPERM, ENOMEM, EAGAIN."""
+    t.mm.mlock(addr, length, privileged=_may_lock(t))
+    return 0
+
+
+@calls.call
+def mlock2(t: "Task", addr: Ptr, length: Size, flags: Int) -> int:
+    """mlock2(2). Raises: EINVAL, EPERM, ENOMEM, EAGAIN."""
+    t.mm.mlock(addr, length, flags, privileged=_may_lock(t))
+    return 0
+
+
+@calls.call
+def munlock(t: "Task", addr: Ptr, length: Size) -> int:
+    """munlock(2). Raises: EINVAL, ENOMEM."""
+    t.mm.munlock(addr, length)
+    return 0
+
+
+@calls.call
+def mlockall(t: "Task", flags: Int) -> int:
+    """mlockall(2). Raises: EINVAL, EPERM, ENOMEM."""
+    t.mm.mlockall(flags, privileged=_may_lock(t))
+    return 0
+
+
+@calls.call
+def munlockall(t: "Task") -> int:
+    """munlockall(2)."""
+    t.mm.munlockall()
+    return 0
+
+

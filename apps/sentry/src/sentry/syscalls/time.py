@@ -1,0 +1,292 @@
+"""Clocks, sleeps and timers."""
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sentry.kernel import alarms
+from sentry.kernel.pending import Pending, Result, attempt
+from sentry.syscalls.binder import Calls, Flags, Int, Ptr, UInt
+from sentry_abi.errors import EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, LinuxError
+from sentry_abi.signal import SIGALRM, SIGRTMAX
+from sentry_abi.structs import ITIMERSPEC, ITIMERVAL, TIMESPEC, TIMEVAL, TIMEZONE, TMS
+from sentry_abi.time import (
+    CLOCK_BOOTTIME,
+    CLOCK_MONOTONIC,
+    CLOCK_MONOTONIC_COARSE,
+    CLOCK_MONOTONIC_RAW,
+    CLOCK_PROCESS_CPUTIME_ID,
+    CLOCK_REALTIME,
+    CLOCK_REALTIME_COARSE,
+    CLOCK_TAI,
+    CLOCK_THREAD_CPUTIME_ID,
+    ITIMER_PROF,
+    ITIMER_REAL,
+    TIMER_ABSTIME,
+)
+
+if TYPE_CHECKING:
+    from sentry.kernel.task import Task
+
+calls = Calls("time")
+
+SECOND: Final = 1_000_000_000
+KTIME_MAX: Final = (1 << 63) - 1
+WALL: Final = frozenset((CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_TAI))
+MONOTONIC: Final = frozenset((CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME))
+SLEEPABLE: Final = frozenset((CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI))
+
+
+def read_timespec(t: "Task", address: int) -> int:
+    """Return a struct timespec as nanoseconds, saturated. Raises: EFAULT, EINVAL if it is negative or not normal."""
+    seconds, ns = TIMESPEC.unpack(t.mm.copy_in(address, TIMESPEC.size))
+    if seconds < 0 or not 0 <= ns < SECOND:
+        raise EINVAL
+    return min(seconds * SECOND + ns, KTIME_MAX)
+
+
+def clock_now(t: "Task", clock: int) -> int:
+    """Return a clock's time in nanoseconds. Raises: EINVAL if there is no such clock."""
+    if clock in WALL:
+        return t.kernel.clock.realtime_ns()
+    if clock in MONOTONIC:
+        return t.kernel.clock.monotonic_ns()
+    if clock == CLOCK_PROCESS_CPUTIME_ID:
+        return t.group.cpu_time_ns()
+    if clock == CLOCK_THREAD_CPUTIME_ID:
+        return t.cpu_time_ns()
+    if clock < 0:
+        pid, per_thread = ~clock >> 3, clock & 4
+        if per_thread:
+            task = t.kernel.pids.tasks.get(pid) if pid else t
+            if task is None:
+                raise EINVAL
+            return task.cpu_time_ns()
+        group = t.kernel.pids.groups.get(pid) if pid else t.group
+        if group is None:
+            raise EINVAL
+        return group.cpu_time_ns()
+    raise EINVAL
+
+
+@calls.call
+def clock_gettime(t: "Task", clock: Int, address: Ptr) -> int:
+    """clock_gettime(2). Raises: EINVAL, EFAULT."""
+    now = clock_now(t, clock)
+    t.mm.copy_out(address, TIMESPEC.pack(now // SECOND, now % SECOND))
+    return 0
+
+
+@calls.call
+def clock_getres(t: "Task", clock: Int, address: Ptr) -> int:
+    """clock_getres(2). Raises: EINVAL, EFAULT."""
+    clock_now(t, clock)
+    if address:
+        coarse = clock in (CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE)
+        t.mm.copy_out(address, TIMESPEC.pack(0, 4_000_000 if coarse else 1))
+    return 0
+
+
+@calls.call
+def clock_settime(t: "Task", clock: Int, address: Ptr) -> int:
+    """clock_settime(2): nobody may set the clock of the host. Raises: EINVAL, EFAULT, EPERM."""
+    read_timespec(t, address)
+    if clock != CLOCK_REALTIME:
+        raise EINVAL
+    raise EPERM
+
+
+@calls.call
+def gettimeofday(t: "Task", tv: Ptr, tz: Ptr) -> int:
+    """gettimeofday(2). Raises: EFAULT."""
+    if tv:
+        now = t.kernel.clock.realtime_ns()
+        t.mm.copy_out(tv, TIMEVAL.pack(now // SECOND, now % SECOND // 1000))
+    if tz:
+        t.mm.copy_out(tz, TIMEZONE.pack(0, 0))
+    return 0
+
+
+@calls.named("time")
+def time_(t: "Task", address: Ptr) -> int:
+    """time(2). Raises: EFAULT."""
+    now = t.kernel.clock.realtime_ns() // SECOND
+    if address:
+        t.mm.copy_out(address, now.to_bytes(8, "little"))
+    return now
+
+
+@calls.call
+def times(t: "Task", address: Ptr) -> int:
+    """times(2), in ticks of 10 ms. Raises: EFAULT."""
+    if address:
+        own, children = t.group.cpu_time_ns(), t.group.child_cpu_ns
+        t.mm.copy_out(address, TMS.pack(own // 10_000_000, 0, children // 10_000_000, 0))
+    return t.kernel.clock.monotonic_ns() // 10_000_000
+
+
+# -- sleeping
+
+
+class SleepState(NamedTuple):
+    """Until when (kernel monotonic), and where what is left goes (0: nowhere)."""
+
+    deadline: int
+    remaining: int
+
+
+@attempt
+def sleep_again(t: "Task", state: SleepState) -> Result:
+    """Sleep until the deadline."""
+    if t.kernel.clock.monotonic_ns() >= state.deadline:
+        return 0
+    restart = ERESTART_RESTARTBLOCK if state.remaining >= 0 else ERESTARTNOHAND
+    return Pending(sleep_again, state, deadline=state.deadline, restart=restart, on_signal=sleep_interrupted)
+
+
+@attempt
+def sleep_interrupted(t: "Task", state: SleepState) -> Result:
+    """Write what is left, then let the restart class decide."""
+    if state.remaining > 0:
+        left = max(state.deadline - t.kernel.clock.monotonic_ns(), 0)
+        t.mm.copy_out(state.remaining, TIMESPEC.pack(left // SECOND, left % SECOND))
+    raise ERESTART_RESTARTBLOCK if state.remaining >= 0 else ERESTARTNOHAND
+
+
+@calls.call
+def nanosleep(t: "Task", request: Ptr, remaining: Ptr) -> Result:
+    """nanosleep(2). Raises: EFAULT, EINVAL, EINTR."""
+    length = read_timespec(t, request)
+    return sleep_again(t, SleepState(t.kernel.clock.monotonic_ns() + length, remaining))
+
+
+@calls.call
+def clock_nanosleep(t: "Task", clock: Int, flags: Flags, request: Ptr, remaining: Ptr) -> Result:
+    """clock_nanosleep(2). Raises: EINVAL, EOPNOTSUPP for a CPU clock, EFAULT, EINTR."""
+    if clock not in SLEEPABLE:
+        clock_now(t, clock)
+        raise EINVAL if clock == CLOCK_THREAD_CPUTIME_ID else EOPNOTSUPP
+    length = read_timespec(t, request)
+    clocks = t.kernel.clock
+    if not flags & TIMER_ABSTIME:
+        return sleep_again(t, SleepState(clocks.monotonic_ns() + length, remaining))
+    return sleep_again(t, SleepState(clocks.to_monotonic(length) if clock in WALL else length, -1))
+
+
+# -- interval timers
+
+
+@calls.call
+def alarm(t: "Task", seconds: UInt) -> int:
+    """alarm(2)."""
+    old = alarms.itimer(t.group).set(alarms.TimerSpec(seconds * SECOND, 0))
+    return max((old.value_ns + SECOND // 2) // SECOND, 1) if old.value_ns else 0
+
+
+def _write_itimer(t: "Task", address: int, spec: alarms.TimerSpec) -> None:
+    value, interval = spec
+    fields = interval // SECOND, interval % SECOND // 1000, value // SECOND, value % SECOND // 1000
+    t.mm.copy_out(address, ITIMERVAL.pack(*fields))
+
+
+@calls.call
+def getitimer(t: "Task", which: Int, address: Ptr) -> int:
+    """getitimer(2); the CPU-time timers are always disarmed. Raises: EINVAL, EFAULT."""
+    if not ITIMER_REAL <= which <= ITIMER_PROF:
+        raise EINVAL
+    _write_itimer(t, address, alarms.itimer(t.group).get() if which == ITIMER_REAL else alarms.DISARMED)
+    return 0
+
+
+@calls.named("setitimer", partial="ITIMER_VIRTUAL and ITIMER_PROF cannot be armed")
+def setitimer(t: "Task", which: Int, new: Ptr, old: Ptr) -> int:
+    """setitimer(2). Raises: EFAULT, EINVAL."""
+    spec = alarms.DISARMED
+    if new:
+        i_sec, i_usec, v_sec, v_usec = ITIMERVAL.unpack(t.mm.copy_in(new, ITIMERVAL.size))
+        if not (0 <= i_usec < 1_000_000 and 0 <= v_usec < 1_000_000 and i_sec >= 0 and v_sec >= 0):
+            raise EINVAL
+        spec = alarms.TimerSpec(
+            min(v_sec * SECOND + v_usec * 1000, KTIME_MAX), min(i_sec * SECOND + i_usec * 1000, KTIME_MAX)
+        )
+    if not ITIMER_REAL <= which <= ITIMER_PROF:
+        raise EINVAL
+    before = alarms.DISARMED
+    if which == ITIMER_REAL:
+        before = alarms.itimer(t.group).set(spec)
+    elif spec.value_ns:
+        raise ENOSYS
+    if old:
+        _write_itimer(t, old, before)
+    return 0
+
+
+# -- POSIX timers
+
+
+@calls.call
+def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
+    """timer_create(2). Raises: EINVAL, EOPNOTSUPP for CPU clocks, EFAULT, EAGAIN."""
+    notify, signo, value, tid = alarms.SIGEV_SIGNAL, SIGALRM, None, 0
+    if event:
+        raw = t.mm.copy_in(event, 64)
+        value = int.from_bytes(raw[:8], "little")
+        signo, notify, tid = (int.from_bytes(raw[i : i + 4], "little", signed=True) for i in (8, 12, 16))
+        if notify not in (alarms.SIGEV_SIGNAL, alarms.SIGEV_NONE, alarms.SIGEV_THREAD, alarms.SIGEV_THREAD_ID):
+            raise EINVAL
+        if notify != alarms.SIGEV_NONE and not 1 <= signo <= SIGRTMAX:
+            raise EINVAL
+        if notify == alarms.SIGEV_THREAD_ID:
+            task = t.kernel.pids.tasks.get(tid)
+            if task is None or task.group is not t.group:
+                raise EINVAL
+    if clock not in SLEEPABLE:
+        clock_now(t, clock)
+        raise EOPNOTSUPP
+    timer = alarms.create(t.group, CLOCK_REALTIME if clock in WALL else CLOCK_MONOTONIC, notify, signo, value, tid)
+    try:
+        t.mm.copy_out(number, timer.number.to_bytes(4, "little"))
+    except LinuxError:
+        del t.group.posix_timers[timer.number]
+        raise
+    return 0
+
+
+@calls.call
+def timer_settime(t: "Task", number: Int, flags: Flags, new: Ptr, old: Ptr) -> int:
+    """timer_settime(2). Raises: EINVAL, EFAULT."""
+    if not new:
+        raise EINVAL
+    i_sec, i_ns, v_sec, v_ns = ITIMERSPEC.unpack(t.mm.copy_in(new, ITIMERSPEC.size))
+    if not (0 <= i_ns < SECOND and 0 <= v_ns < SECOND and i_sec >= 0 and v_sec >= 0):
+        raise EINVAL
+    spec = alarms.TimerSpec(min(v_sec * SECOND + v_ns, KTIME_MAX), min(i_sec * SECOND + i_ns, KTIME_MAX))
+    before = alarms.find(t.group, number).set(spec, absolute=bool(flags & TIMER_ABSTIME))
+    if old:
+        _write_timerspec(t, old, before)
+    return 0
+
+
+def _write_timerspec(t: "Task", address: int, spec: alarms.TimerSpec) -> None:
+    value, interval = spec
+    t.mm.copy_out(address, ITIMERSPEC.pack(interval // SECOND, interval % SECOND, value // SECOND, value % SECOND))
+
+
+@calls.call
+def timer_gettime(t: "Task", number: Int, address: Ptr) -> int:
+    """timer_gettime(2). Raises: EINVAL, EFAULT."""
+    _write_timerspec(t, address, alarms.find(t.group, number).get())
+    return 0
+
+
+@calls.call
+def timer_getoverrun(t: "Task", number: Int) -> int:
+    """timer_getoverrun(2). Raises: EINVAL."""
+    return alarms.find(t.group, number).overrun_last
+
+
+@calls.call
+def timer_delete(t: "Task", number: Int) -> int:
+    """timer_delete(2). Raises: EINVAL."""
+    timer = alarms.find(t.group, number)
+    t.kernel.timers.disarm(timer)
+    del t.group.posix_timers[number]
+    return 0

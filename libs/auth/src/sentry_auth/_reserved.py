@@ -1,1 +1,0 @@
-"""Holds the place of sentry_auth until its first module lands."""
