@@ -110,6 +110,8 @@ def clone(task: Task, args: CloneArgs) -> int | Control:
     else:
         parent = task.group.parent if flags & CLONE_PARENT else task.group
         group = _new_group(kernel, task, tid, parent, args)
+    if not shared_mm:
+        mm.limits = group.limits
     child = Task(kernel, group, tid)
     child.context = context
     child.mm = mm

@@ -21,6 +21,7 @@ from sentry.kernel.watcher import Watcher
 from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
 from sentry_abi.signal import SI_KERNEL, SI_USER, SIGKILL
 from sentry_arch import initial_regs
+from sentry_futex import Manager
 from sentry_loader import host_hardware
 from sentry_mm import MemoryManager
 
@@ -97,6 +98,7 @@ class Kernel:
         self.hostname = b"sentry"
         self.domainname = b"(none)"
         self.hardware = host_hardware()
+        self.futexes = Manager()
         self._unique_id = 0
         self._cookie = 0
         self._syslog = b""
@@ -129,7 +131,7 @@ class Kernel:
         if group is not None:
             limits = group.limits
         assert limits is not None  # noqa: S101  (one of the two is given)
-        return MemoryManager(self.platform.new_space(), self.memory, limits)
+        return MemoryManager(self.platform.new_space(), self.memory, limits, self.futexes.fork())
 
     def create_process(self, args: CreateProcessArgs) -> tuple[ThreadGroup, int]:
         """Make a process that waits for `start`, or for `start_process` afterwards (gVisor: CreateProcess).

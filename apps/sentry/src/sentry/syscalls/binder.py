@@ -104,8 +104,13 @@ def bind(handler: Callable[..., Any]) -> Bound:
     factory = _factories.get(templates)
     if factory is None:
         args = "".join(", " + text.format(a=f"a{i}") for i, text in enumerate(templates))
-        source = f"def make(handler):\n    def bound(t, a0, a1, a2, a3, a4, a5):\n        return handler(t{args})\n    return bound\n"
+        source = (
+            "def make(handler):\n"
+            "    def bound(t, a0, a1, a2, a3, a4, a5):\n"
+            f"        return handler(t{args})\n"
+            "    return bound\n"
+        )
         scope: dict[str, Any] = {}
-        exec(compile(source, "<signature>", "exec"), scope)  # noqa: S102  (source is built from the templates above
-        only) factory = _factories[templates] = scope["make"]
+        exec(compile(source, "<signature>", "exec"), scope)  # noqa: S102  (made of the templates above only)
+        factory = _factories[templates] = scope["make"]
     return factory(handler)

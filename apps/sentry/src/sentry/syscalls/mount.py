@@ -1,0 +1,77 @@
+"""Mounting and unmounting. Source: Linux fs/namespace.c; mount(2), umount2(2)."""
+
+from typing import TYPE_CHECKING, Final
+
+from sentry.kernel.pending import Result
+from sentry.syscalls.binder import Calls, Int, PathPtr, Ptr, ULong
+from sentry.syscalls.paths import find
+from sentry.syscalls.waits import path_at
+from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
+from sentry_abi.files import AT_FDCWD, MS_BIND, MS_MOVE, MS_REMOUNT
+from sentry_fs import Tmpfs
+from sentry_vfs import Path
+
+if TYPE_CHECKING:
+    from sentry.kernel.task import Task
+
+calls = Calls("mounting")
+
+CAP_SYS_ADMIN: Final = 21
+_PROPAGATION: Final = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20
+UMOUNT_NOFOLLOW: Final = 8
+
+
+@calls.named("mount", partial="tmpfs, bind and remount only; propagation is accepted and ignored")
+def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, data: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+    """mount(2)."""
+    place = find(t, AT_FDCWD, path_at(t, target))
+    if not t.creds.capable(CAP_SYS_ADMIN):
+        raise EPERM
+    vfs = t.kernel.vfs
+    if flags & MS_REMOUNT:
+        if place.dentry is not place.mount.root:
+            raise EINVAL
+        place.mount.flags = flags & 15
+    elif flags & MS_BIND:
+        origin = find(t, AT_FDCWD, path_at(t, source))
+        made = vfs.mount(origin.mount.fs, origin.dentry, place, origin.mount.flags)
+        made.source = origin.mount.source
+    elif flags & _PROPAGATION:
+        return 0
+    elif flags & MS_MOVE:
+        raise EINVAL
+    else:
+        name = t.mm.cstring(kind, 64) if kind else b""
+        if name not in {b"tmpfs", b"ramfs"}:
+            raise ENODEV
+        if place.dentry.children is None:
+            raise ENOTDIR
+        fs = Tmpfs(t.kernel.memory, _mode(t, data), source=path_at(t, source) if source else b"none")
+        vfs.mount(fs, fs.root, place, flags & 15)
+    return 0
+
+
+def _mode(t: "Task", data: int) -> int:
+    options = t.mm.cstring(data, 4096) if data else b""
+    for option in options.split(b","):
+        key, _, value = option.partition(b"=")
+        if key == b"mode":
+            try:
+                return int(value, 8) & 0o7777
+            except ValueError:
+                raise EINVAL from None
+    return 0o1777
+
+
+@calls.call
+def umount2(t: "Task", target: PathPtr, flags: Int) -> Result:
+    """umount2(2)."""
+    if flags & ~15:
+        raise EINVAL
+    place: Path = find(t, AT_FDCWD, path_at(t, target), follow=not flags & UMOUNT_NOFOLLOW)
+    if not t.creds.capable(CAP_SYS_ADMIN):
+        raise EPERM
+    if place.mount is t.kernel.vfs.root_mount:
+        raise EBUSY
+    t.kernel.vfs.unmount(place)
+    return 0

@@ -1,0 +1,177 @@
+"""What files and file systems are, and what directories hold. Source: Linux fs/stat.c, fs/statfs.c, fs/readdir.c."""
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from sentry.kernel.pending import Result
+from sentry.syscalls.binder import Calls, Fd, FdNum, Int, PathPtr, Ptr, UInt
+from sentry.syscalls.paths import find
+from sentry.syscalls.waits import path_at
+from sentry_abi.errors import EBADF, EINVAL, ENOENT
+from sentry_abi.files import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_NO_AUTOMOUNT,
+    AT_STATX_SYNC_TYPE,
+    AT_SYMLINK_NOFOLLOW,
+    STAT,
+    STATFS,
+)
+from sentry_vfs import FOLLOW, FileDescription
+
+if TYPE_CHECKING:
+    from sentry.kernel.task import Task
+
+calls = Calls("attributes and directories")
+
+_STATX: Final = struct.Struct("<IIQIIIHxxQQQQ" + "qIi" * 4 + "IIIIQ104x")
+_BASIC: Final = 0x17FF  # STATX_BASIC_STATS | STATX_MNT_ID
+_DIRENT: Final = struct.Struct("<QqHB")
+_OLD_DIRENT: Final = struct.Struct("<QQH")
+
+
+@calls.call
+def stat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
+    """stat(2)."""
+    mm = t.mm
+    place = t.kernel.vfs.lookup(None, mm.cstring(path, 4096), t.fs, t.creds)
+    mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
+    return 0
+
+
+@calls.call
+def lstat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
+    """lstat(2)."""
+    mm = t.mm
+    place = t.kernel.vfs.lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0)
+    mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
+    return 0
+
+
+@calls.call
+def fstat(t: "Task", file: Fd, buf: Ptr) -> Result:
+    """fstat(2)."""
+    t.mm.copy_out(buf, file.stat())
+    return 0
+
+
+def _stat_at(t: "Task", dirfd: int, path: int, flags: int) -> bytes:
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE):
+        raise EINVAL
+    text = path_at(t, path) if path or not flags & AT_EMPTY_PATH else b""
+    if not text and flags & AT_EMPTY_PATH and dirfd != AT_FDCWD:
+        return t.files.get(dirfd).stat()
+    place = find(t, dirfd, text, follow=not flags & AT_SYMLINK_NOFOLLOW, empty=bool(flags & AT_EMPTY_PATH))
+    return place.dentry.positive().stat()
+
+
+@calls.call
+def newfstatat(t: "Task", dirfd: FdNum, path: PathPtr, buf: Ptr, flags: Int) -> Result:
+    """fstatat(2)."""
+    mm = t.mm
+    if not flags & ~AT_SYMLINK_NOFOLLOW and dirfd == AT_FDCWD:
+        place = t.kernel.vfs.lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0 if flags else FOLLOW)
+        mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
+    else:
+        mm.copy_out(buf, _stat_at(t, dirfd, path, flags))
+    return 0
+
+
+def _split(dev: int) -> tuple[int, int]:
+    """Return major and minor of a device number."""
+    return dev >> 8 & 0xFFF | dev >> 32 & ~0xFFF, dev & 0xFF | dev >> 12 & ~0xFF & 0xFFFFFFFF
+
+
+@calls.named("statx", partial="no birth times")
+def statx(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mask: UInt, buf: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+    """statx(2)."""
+    if mask >> 31 or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
+        raise EINVAL
+    fields = STAT.unpack(_stat_at(t, dirfd, path, flags))
+    dev, ino, nlink, mode, uid, gid, rdev, size, blksize, blocks, asec, ansec, msec, mnsec, csec, cnsec = fields
+    times = (asec, ansec, 0, 0, 0, 0, csec, cnsec, 0, msec, mnsec, 0)
+    head = (_BASIC, blksize, 0, nlink, uid, gid, mode, ino, size, blocks, 0)
+    t.mm.copy_out(buf, _STATX.pack(*head, *times, *_split(rdev), *_split(dev), 0))
+    return 0
+
+
+@calls.call
+def statfs(t: "Task", path: PathPtr, buf: Ptr) -> Result:
+    """statfs(2)."""
+    place = find(t, AT_FDCWD, path_at(t, path))
+    t.mm.copy_out(buf, _statfs(place.dentry.positive().fs.statfs(), place.mount.flags))
+    return 0
+
+
+@calls.call
+def fstatfs(t: "Task", file: Fd, buf: Ptr) -> Result:
+    """fstatfs(2)."""
+    if file.inode is None:
+        raise EBADF
+    flags = file.where.mount.flags if file.where is not None else 0
+    t.mm.copy_out(buf, _statfs(file.inode.fs.statfs(), flags))
+    return 0
+
+
+def _statfs(raw: bytes, flags: int) -> bytes:
+    """Return struct statfs with a mount's flags (ST_RDONLY, ST_NOSUID, ST_NODEV, ST_NOEXEC have the values of MS_*)."""
+    if not flags & 15:
+        return raw
+    fields = STATFS.unpack(raw)
+    return STATFS.pack(*fields[:-1], fields[-1] | flags & 15)
+
+
+def _listing(file: FileDescription) -> list[tuple[bytes, int, int]]:
+    found = file.entries()
+    if file.where is not None and file.where.dentry.dead:
+        raise ENOENT
+    return found
+
+
+@calls.call
+def getdents64(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
+    """getdents64(2)."""
+    found = _listing(file)
+    records: list[bytes] = []
+    room = min(count, 1 << 18)
+    at = file.pos
+    pack = _DIRENT.pack
+    for name, ino, kind in found[at:]:
+        length = len(name) + 27 & -8
+        room -= length
+        if room < 0:
+            break
+        at += 1
+        records.append(pack(ino, at, length, kind) + name.ljust(length - 19, b"\0"))
+    if not records:
+        if at < len(found):
+            raise EINVAL
+        return 0
+    data = b"".join(records)
+    t.mm.copy_out(buf, data)
+    file.pos = at
+    return len(data)
+
+
+@calls.call
+def getdents(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
+    """getdents(2): the type is the last byte of a record."""
+    found = _listing(file)
+    records: list[bytes] = []
+    room = min(count, 1 << 18)
+    at = file.pos
+    for name, ino, kind in found[at:]:
+        length = len(name) + 27 & -8
+        room -= length
+        if room < 0:
+            break
+        at += 1
+        records.append(_OLD_DIRENT.pack(ino, at, length) + name.ljust(length - 19, b"\0") + bytes((kind,)))
+    if not records:
+        if at < len(found):
+            raise EINVAL
+        return 0
+    data = b"".join(records)
+    t.mm.copy_out(buf, data)
+    file.pos = at
+    return len(data)

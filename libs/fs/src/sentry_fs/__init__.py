@@ -1,0 +1,35 @@
+"""File systems: tmpfs, devices, the overlay over host directories, inherited descriptors, generated files. Floor 8."""
+
+from sentry_fs._data import FileData, Memory
+from sentry_fs._generated import Fixed, FixedDirectory, Generated, GeneratedDirectory, GeneratedFile, Link, build
+from sentry_fs._host import HostDir, HostFd, HostTree
+from sentry_fs._hostfile import HostFile, HostFilesystem
+from sentry_fs._overlay import Overlay
+from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at
+from sentry_fs._tmpfs import Regular, RegularFile, Special, Tmpfs
+
+__all__ = [
+    "Devfs",
+    "FileData",
+    "Fixed",
+    "FixedDirectory",
+    "Generated",
+    "GeneratedDirectory",
+    "GeneratedFile",
+    "HostDir",
+    "HostFd",
+    "HostFile",
+    "HostFilesystem",
+    "HostTree",
+    "Link",
+    "Memory",
+    "Overlay",
+    "Regular",
+    "RegularFile",
+    "Special",
+    "Sysfs",
+    "Tmpfs",
+    "build",
+    "build_default_root",
+    "mount_at",
+]

@@ -1,0 +1,313 @@
+"""Inherited descriptors of the host: standard input, output and error of any kind.
+
+A description that others outside share keeps its flags: O_NONBLOCK is never set on it. Instead nothing is done that could
+block: reads and writes say RWF_NOWAIT; where the host's file does not know that, poll(2) is asked first, and writes go in pieces
+that a ready pipe or terminal takes whole. When nothing can be done the file asks its watcher to notify `queue` and
+raises EAGAIN.
+"""
+
+import fcntl
+import os
+import stat as host_stat
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, ENODEV, ENOTTY, ESPIPE, from_host
+from sentry_abi.files import (
+    FIONREAD,
+    O_ACCMODE,
+    O_APPEND,
+    O_NONBLOCK,
+    TCGETS,
+    TCSETS,
+    TCSETSF,
+    TCSETSW,
+    TIOCGWINSZ,
+    TIOCSWINSZ,
+)
+from sentry_abi.memory import page_up
+from sentry_fs._data import Extent
+from sentry_fs._host import HostFd, poll_now
+from sentry_fs._native._lib import ffi, lib
+from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path
+from sentry_waiter import ALWAYS, IN, OUT, RDNORM, WRNORM, Queue
+
+_PIECE: Final = 4096
+_TTY_PIECE: Final = 256
+_LENGTHS: Final = {TCGETS: 36, TIOCGWINSZ: 8, FIONREAD: 4}
+_SETTERS: Final = {TCSETS: 36, TCSETSW: 36, TCSETSF: 36, TIOCSWINSZ: 8}
+
+
+class HostFilesystem(Filesystem):
+    """Where inherited descriptors have their inodes."""
+
+    __slots__ = ()
+    name = b"host"
+
+
+class HostInode(Inode):
+    """The inode of an inherited descriptor."""
+
+    __slots__ = ("host", "queue", "watcher")
+
+    def __init__(self, fs: Filesystem, fd: int, watcher: FdWatcher) -> None:
+        """Describe fd."""
+        found = os.fstat(fd)
+        super().__init__(fs, found.st_ino, found.st_mode, found.st_uid, found.st_gid)
+        self.host = fd
+        self.watcher = watcher
+        self.queue = None if host_stat.S_ISREG(self.mode) else Queue()
+
+    def open(self, where: Path, flags: int) -> FileDescription:
+        """Return another description of the same host file (opening /proc/self/fd/0)."""
+        file = HostFile(self.host, self.watcher, self.fs, self)
+        file.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)
+        file.where = where
+        return file
+
+    def truncate(self, dentry: Dentry | None, length: int) -> None:
+        """Set the size of a regular file; nothing happens to others, as with O_TRUNC."""
+        del dentry
+        if host_stat.S_ISREG(self.mode):
+            try:
+                os.ftruncate(self.host, length)
+            except OSError as failure:
+                raise from_host(failure) from None
+
+    def size(self) -> int:
+        """Return the size of a regular file."""
+        return os.fstat(self.host).st_size
+
+    def stat(self) -> bytes:
+        """Return the host's struct stat."""
+        out = ffi.new("unsigned char[144]")
+        lib.ks_fstat(self.host, out)
+        return ffi.buffer(out, 144)[:]
+
+
+class HostFile(FileDescription):
+    """An inherited descriptor."""
+
+    __slots__ = ("_nowait", "fd", "kind", "seeks", "tty", "watcher")
+
+    inode: HostInode
+
+    def __init__(self, fd: int, watcher: FdWatcher, fs: Filesystem, inode: HostInode | None = None) -> None:
+        """Wrap fd, which stays the caller's. Raises: OSError if it is not open."""
+        inode = inode or HostInode(fs, fd, watcher)
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (O_ACCMODE | O_APPEND)
+        self.kind = host_stat.S_IFMT(inode.mode)
+        self.seeks = self.kind == host_stat.S_IFREG
+        super().__init__(flags, None, inode, inode.queue)
+        self.fd = fd
+        self.watcher = watcher
+        self.tty = self.kind == host_stat.S_IFCHR and os.isatty(fd)
+        self._nowait = not self.seeks and not self.tty
+
+    def again(self, flags: int, where: Path) -> FileDescription:
+        """Return another description of the same terminal (open of /dev/tty)."""
+        return self.inode.open(where, flags)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the host's file is a terminal."""
+        return self.tty
+
+    # reading
+
+    def clamp(self, count: int) -> int:
+        """Return what is there to read, so that no more room is prepared."""
+        if self.seeks or count <= 65536:
+            return count
+        return 65536
+
+    def read(self, bufs: list[memoryview]) -> int:
+        """Read what is there. Raises: EBADF, EAGAIN, EISDIR."""
+        if not self.readable:
+            raise EBADF
+        if self.kind == host_stat.S_IFDIR:
+            raise EISDIR
+        bufs = bufs[:1024]
+        try:
+            if self.seeks:
+                return os.readv(self.fd, bufs)
+            if self._nowait:
+                try:
+                    return os.preadv(self.fd, bufs, -1, os.RWF_NOWAIT)
+                except BlockingIOError:
+                    raise self._later(IN) from None
+                except OSError:
+                    self._nowait = False
+            if not poll_now(self.fd, IN):
+                raise self._later(IN)
+            return os.readv(self.fd, bufs)
+        except BlockingIOError:
+            raise self._later(IN) from None
+        except OSError as failure:
+            raise from_host(failure) from None
+
+    def pread(self, bufs: list[memoryview], pos: int) -> int:
+        """Read a regular file at pos. Raises: EBADF, ESPIPE."""
+        if not self.seeks:
+            raise ESPIPE
+        if not self.readable:
+            raise EBADF
+        try:
+            return os.preadv(self.fd, bufs[:1024], pos)
+        except OSError as failure:
+            raise from_host(failure) from None
+
+    # writing
+
+    def write(self, bufs: Sequence[Buffer]) -> int:
+        """Write as much as the host takes without waiting. Raises: EBADF, EAGAIN, EPIPE, ENOSPC."""
+        if not self.writable:
+            raise EBADF
+        bufs = bufs[:1024]
+        try:
+            if self.seeks:
+                return os.writev(self.fd, bufs)
+            if self._nowait:
+                try:
+                    return os.pwritev(self.fd, bufs, -1, os.RWF_NOWAIT)
+                except BlockingIOError:
+                    pass  # a pipe with less room than PIPE_BUF: in pieces, below
+                except BrokenPipeError:
+                    raise
+                except OSError:
+                    self._nowait = False
+            return self._write_pieces(bufs)
+        except BlockingIOError:
+            raise self._later(OUT) from None
+        except OSError as failure:
+            raise from_host(failure) from None
+
+    def _write_pieces(self, bufs: Sequence[Buffer]) -> int:
+        piece = _TTY_PIECE if self.tty else _PIECE
+        done = 0
+        for buf in bufs:
+            view = memoryview(buf)
+            at = 0
+            while at < len(view):
+                if not poll_now(self.fd, OUT):
+                    if done:
+                        return done
+                    raise self._later(OUT)
+                got = os.write(self.fd, view[at : at + piece])
+                at += got
+                done += got
+        return done
+
+    def pwrite(self, bufs: Sequence[Buffer], pos: int) -> int:
+        """Write a regular file at pos. Raises: EBADF, ESPIPE."""
+        if not self.seeks:
+            raise ESPIPE
+        if not self.writable:
+            raise EBADF
+        try:
+            return os.pwritev(self.fd, bufs[:1024], pos)
+        except OSError as failure:
+            raise from_host(failure) from None
+
+    def _later(self, mask: int) -> Exception:
+        assert self.queue is not None
+        self.watcher.watch(self.fd, mask, self.queue)
+        return EAGAIN()
+
+    # the rest
+
+    def readiness(self) -> int:
+        """Ask the host; for what is not ready the watcher is asked to tell."""
+        if self.seeks:
+            return IN | OUT | RDNORM | WRNORM
+        wanted = (IN if self.readable else 0) | (OUT if self.writable else 0)
+        found = poll_now(self.fd, wanted)
+        missing = wanted & ~found
+        if missing and not found & ALWAYS:
+            self._later(missing)
+        return found | (RDNORM if found & IN else 0) | (WRNORM if found & OUT else 0)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Set the position that is shared with whoever else has the file. Raises: ESPIPE, EINVAL, ENXIO."""
+        if self.kind == host_stat.S_IFCHR and not self.tty:
+            return 0
+        if not self.seeks:
+            raise ESPIPE
+        try:
+            return os.lseek(self.fd, offset, whence)
+        except OSError as failure:
+            raise from_host(failure) from None
+
+    def ioctl(self, command: int, arg: int, mm: Any) -> int:  # noqa: ANN401  (as in the base class)
+        """Do FIONREAD and the harmless terminal commands. Raises: ENOTTY."""
+        try:
+            if command in _LENGTHS and (self.tty or command == FIONREAD):
+                mm.copy_out(arg, fcntl.ioctl(self.fd, command, bytes(_LENGTHS[command])))
+                return 0
+            if command in _SETTERS and self.tty:
+                fcntl.ioctl(self.fd, command, mm.copy_in(arg, _SETTERS[command]))
+                return 0
+        except OSError as failure:
+            raise from_host(failure) from None
+        raise ENOTTY
+
+    def mappable(self) -> "HostMapping":
+        """Return a read-only view of a regular file. Raises: ENODEV."""
+        if not self.seeks:
+            raise ENODEV
+        return HostMapping(HostFd(os.dup(self.fd)))
+
+    def sync(self) -> None:
+        """Pass fsync on for regular files. Raises: EINVAL."""
+        if not self.seeks:
+            raise EINVAL
+        try:
+            os.fsync(self.fd)
+        except OSError as failure:
+            raise from_host(failure) from None
+
+    def truncate(self, length: int) -> None:
+        """Set the size of a regular file. Raises: EINVAL."""
+        if not self.seeks or not self.writable:
+            raise EINVAL
+        try:
+            os.ftruncate(self.fd, length)
+        except OSError as failure:
+            raise from_host(failure) from None
+
+    def path(self) -> bytes:
+        """Return the text of the host's own link."""
+        if self.where is not None:
+            return super().path()
+        try:
+            return os.readlink(b"/proc/self/fd/%d" % self.fd)
+        except OSError:
+            return b"host:[%d]" % self.fd
+
+
+class HostMapping:
+    """An inherited regular file as something to be mapped, for reading."""
+
+    __slots__ = ("file", "identity", "mappers")
+
+    def __init__(self, file: HostFd) -> None:
+        """Take over an open file."""
+        self.file = file
+        found = os.fstat(file.fd)
+        self.identity = (found.st_dev, found.st_ino)
+        self.mappers: set[Any] = set()
+
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
+        """Return the file's own pages. Raises: ENODEV for shared writing."""
+        if shared and write:
+            raise ENODEV
+        length = min(length, page_up(self.mapped_size()) - offset)
+        return [Extent(self.file, offset, length)] if length > 0 else []
+
+    def mapped_size(self) -> int:
+        """Return the size in bytes now."""
+        return os.fstat(self.file.fd).st_size
+
+    def mapping_identity(self) -> object:
+        """Return device and inode number."""
+        return self.identity

@@ -1,0 +1,1 @@
+"""The native part; only `_host` imports it."""

@@ -1,1 +1,0 @@
-"""Holds the place of sentry_fs until its first module lands."""

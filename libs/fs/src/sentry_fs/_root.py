@@ -1,0 +1,180 @@
+"""The default root: the host's tree, read-only, under an overlay in memory; own /dev, /tmp and /sys, room for /proc.
+
+The working directory is always visible: when one of our own mounts hides it (it lies below the host's /tmp), the overlay's
+directory is bound to the same path.
+"""
+
+import os
+from typing import ClassVar, Final
+
+from sentry_abi.errors import ENOENT, ENOTDIR
+from sentry_abi.files import S_IFCHR, S_IFDIR, SYSFS_MAGIC
+from sentry_fs import _device
+from sentry_fs._data import Memory
+from sentry_fs._generated import build
+from sentry_fs._hostfile import HostFile
+from sentry_fs._overlay import Overlay
+from sentry_fs._tmpfs import Tmpfs
+from sentry_vfs import Dentry, Filesystem, Mount, Path, Tree
+
+_NOSUID_NODEV: Final = 2 | 4
+_NODES: Final = (
+    (b"null", _device.NULL),
+    (b"zero", _device.ZERO),
+    (b"full", _device.FULL),
+    (b"random", _device.RANDOM),
+    (b"urandom", _device.URANDOM),
+    (b"tty", _device.TTY),
+)
+_LINKS: Final = (
+    (b"fd", b"/proc/self/fd"),
+    (b"stdin", b"/proc/self/fd/0"),
+    (b"stdout", b"/proc/self/fd/1"),
+    (b"stderr", b"/proc/self/fd/2"),
+    (b"core", b"/proc/kcore"),
+    (b"ptmx", b"pts/ptmx"),
+)
+
+
+class Devfs(Tmpfs):
+    """/dev: a tmpfs with the usual nodes in it. `terminal` is what /dev/tty opens, if there is one."""
+
+    __slots__ = ("terminal",)
+
+    name: ClassVar[bytes] = b"devtmpfs"
+
+    def __init__(self, memory: Memory) -> None:
+        """Make all nodes."""
+        super().__init__(memory, 0o755, source=b"devtmpfs")
+        self.terminal: HostFile | None = None
+        root = self.root
+        directory = root.positive()
+        for name, number in _NODES:
+            directory.mknod(Dentry(name, root, None), S_IFCHR | 0o666, number, 0, 0)
+        for name, target in _LINKS:
+            directory.symlink(Dentry(name, root, None), target, 0, 0)
+        for name, mode in ((b"shm", 0o1777), (b"pts", 0o755), (b"mqueue", 0o1777)):
+            directory.mkdir(Dentry(name, root, None), S_IFDIR | mode, 0, 0)
+
+
+class Sysfs(Filesystem):
+    """/sys: the few files that programs look for."""
+
+    __slots__ = ("root",)
+
+    name: ClassVar[bytes] = b"sysfs"
+    magic: ClassVar[int] = SYSFS_MAGIC
+
+    def __init__(self) -> None:
+        """Make the tree."""
+        super().__init__(b"sysfs")
+        count = len(os.sched_getaffinity(0))
+        cpus = b"0-%d\n" % (count - 1) if count > 1 else b"0\n"
+        per_cpu: dict[str, object] = {f"cpu{index}": {"online": b"1\n", "topology": {}} for index in range(count)}
+        cpu = {**per_cpu, "online": cpus, "possible": cpus, "present": cpus, "offline": b"\n", "kernel_max": b"8191\n"}
+        tree: dict[str, object] = {
+            "block": {},
+            "bus": {},
+            "class": {"net": {}, "block": {}, "tty": {}},
+            "dev": {"block": {}, "char": {}},
+            "devices": {"system": {"cpu": cpu, "node": {"online": b"0\n", "possible": b"0\n"}}},
+            "firmware": {},
+            "fs": {"cgroup": {}},
+            "kernel": {"mm": {"transparent_hugepage": {"enabled": b"always madvise [never]\n"}}, "ostype": b"Linux\n"},
+            "module": {},
+            "power": {},
+        }
+        self.root = Dentry(b"", None, build(self, tree))
+        self.root.pinned = True
+
+
+def build_default_root(memory: Memory, *, cwd: bytes, host_root: bytes = b"/") -> Tree:
+    """Return the tree of mounts; the caller mounts /proc with `mount_at`.
+
+    Raises: LinuxError if host_root or cwd cannot be reached.
+    """
+    overlay = Overlay(memory, host_root)
+    tree = Tree(overlay, overlay.root)
+    tree.memfds = Tmpfs(memory, source=b"memfd")
+    sysfs = Sysfs()
+    mount_at(tree, b"/sys", (sysfs, sysfs.root), 1 | 2 | 4 | 8)
+    devfs = Devfs(memory)
+    mount_at(tree, b"/dev", (devfs, devfs.root), 2)
+    shm = Tmpfs(memory, 0o1777, source=b"shm")
+    mount_at(tree, b"/dev/shm", (shm, shm.root), _NOSUID_NODEV)
+    if directory_in(overlay.root, b"/tmp") is None or cwd != b"/tmp":
+        tmp = Tmpfs(memory, 0o1777, source=b"tmpfs")
+        mount_at(tree, b"/tmp", (tmp, tmp.root), _NOSUID_NODEV)
+    show(tree, overlay, cwd)
+    return tree
+
+
+def directory_in(start: Dentry, path: bytes) -> Dentry | None:
+    """Return the directory at a path without links below start, mounts not counted; None if there is none."""
+    here = start
+    for name in path.split(b"/"):
+        if not name:
+            continue
+        if here.children is None:
+            return None
+        here = here.children.get(name) or here.positive().lookup(here, name)
+        if here.inode is None:
+            return None
+    return here if here.children is not None else None
+
+
+def mount_at(tree: Tree, path: bytes, what: tuple[Filesystem, Dentry], flags: int = 0) -> Mount:
+    """Mount a file system at an absolute path without links, making the directories that are missing."""
+    mount, dentry = tree.root
+    for name in path.split(b"/"):
+        if not name:
+            continue
+        inode = dentry.positive()
+        children = dentry.children
+        if children is None:
+            raise ENOTDIR
+        child = children.get(name)
+        if child is None:
+            child = inode.lookup(dentry, name)
+        if child.inode is not None and child.children is None:
+            inode.unlink(child)
+            child = Dentry(name, dentry, None)
+        if child.inode is None:
+            inode.mkdir(child, S_IFDIR | 0o755, 0, 0)
+        mount, dentry = _top(tree, mount, child)
+    return tree.mount(what[0], what[1], Path(mount, dentry), flags)
+
+
+def _top(tree: Tree, mount: Mount, dentry: Dentry) -> Path:
+    while dentry.mounted:
+        above = tree.mounts.get((mount, dentry))
+        if above is None:
+            break
+        mount, dentry = above, above.root
+    return Path(mount, dentry)
+
+
+def show(tree: Tree, overlay: Overlay, cwd: bytes) -> None:
+    """Bind the overlay's directory of that path over whatever hides it.
+
+    Raises: ENOENT.
+    """
+    mount, dentry = tree.root
+    for name in cwd.split(b"/"):
+        if not name:
+            continue
+        if dentry.children is None:
+            break
+        child = dentry.children.get(name)
+        if child is None:
+            child = dentry.positive().lookup(dentry, name)
+        mount, dentry = _top(tree, mount, child)
+        if mount is not tree.root_mount:
+            break
+    if mount is tree.root_mount:
+        return
+    below = directory_in(overlay.root, cwd)
+    if below is None:
+        raise ENOENT
+    made = mount_at(tree, cwd, (overlay, below))
+    made.source = overlay.source

@@ -1,0 +1,72 @@
+"""Mounts, dentries, path walk, file descriptions, descriptor tables, pipes, eventfd, epoll and file locks. Floor 7.
+
+No locks: one kernel thread. Nothing here waits; what would wait raises EAGAIN.
+"""
+
+from sentry_vfs._context import FSContext
+from sentry_vfs._epoll import EpollFile, Item
+from sentry_vfs._eventfd import AnonymousFilesystem, EventFile, scatter
+from sentry_vfs._fdtable import NR_OPEN, FDTable
+from sentry_vfs._file import Buffer, DirectoryFile, FileDescription, PathFile, path_of
+from sentry_vfs._locks import EOF, Lock, LockTable
+from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
+from sentry_vfs._permission import EXECUTE, READ, WRITE, may, may_delete, owns
+from sentry_vfs._pipe import Pipe, PipeFile, PipeFilesystem, PipeInode, make_pipe
+from sentry_vfs._tree import (
+    BENEATH,
+    FOLLOW,
+    IN_ROOT,
+    NAME,
+    NO_LINKS,
+    NO_MAGIC,
+    NO_MOUNTS,
+    Tree,
+    special_file,
+)
+from sentry_vfs._watcher import FdWatcher
+
+__all__ = [
+    "BENEATH",
+    "EOF",
+    "EXECUTE",
+    "FOLLOW",
+    "IN_ROOT",
+    "NAME",
+    "NO_LINKS",
+    "NO_MAGIC",
+    "NO_MOUNTS",
+    "NR_OPEN",
+    "READ",
+    "WRITE",
+    "AnonymousFilesystem",
+    "Buffer",
+    "Credentials",
+    "Dentry",
+    "DirectoryFile",
+    "EpollFile",
+    "EventFile",
+    "FDTable",
+    "FSContext",
+    "FdWatcher",
+    "FileDescription",
+    "Filesystem",
+    "Inode",
+    "Item",
+    "Lock",
+    "LockTable",
+    "Mount",
+    "Path",
+    "PathFile",
+    "Pipe",
+    "PipeFile",
+    "PipeFilesystem",
+    "PipeInode",
+    "Tree",
+    "make_pipe",
+    "may",
+    "may_delete",
+    "owns",
+    "path_of",
+    "scatter",
+    "special_file",
+]

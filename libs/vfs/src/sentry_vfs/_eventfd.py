@@ -1,0 +1,93 @@
+"""eventfd(2): a counter as a file. Source: Linux fs/eventfd.c."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sentry_abi.errors import EAGAIN, EINVAL
+from sentry_abi.files import ANON_INODE_FS_MAGIC, O_RDWR
+from sentry_vfs._file import Buffer, FileDescription
+from sentry_vfs._node import Filesystem, Inode
+from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
+
+MAX_COUNT: Final = (1 << 64) - 2
+
+
+class AnonymousFilesystem(Filesystem):
+    """Where files without a name have their one inode."""
+
+    __slots__ = ("inode",)
+    name = b"anon_inodefs"
+    magic = ANON_INODE_FS_MAGIC
+
+    def __init__(self) -> None:
+        """Make the file system and its inode."""
+        super().__init__()
+        self.inode = Inode(self, self.new_ino(), 0o600)
+
+
+class EventFile(FileDescription):
+    """A counter: a write adds, a read takes all, or 1 in semaphore mode."""
+
+    __slots__ = ("count", "semaphore")
+
+    def __init__(self, fs: AnonymousFilesystem, count: int, flags: int, *, semaphore: bool) -> None:
+        """Make an eventfd with an initial count."""
+        super().__init__(flags | O_RDWR, None, fs.inode, Queue())
+        self.count = count
+        self.semaphore = semaphore
+
+    def clamp(self, count: int) -> int:
+        """Return the size of the record."""
+        return min(count, 8)
+
+    def read(self, bufs: list[memoryview]) -> int:
+        """Take the count. Raises: EINVAL (less room than 8 bytes), EAGAIN (zero)."""
+        if sum(map(len, bufs)) < 8:
+            raise EINVAL
+        if not self.count:
+            raise EAGAIN
+        value = 1 if self.semaphore else self.count
+        self.count -= value
+        scatter(bufs, value.to_bytes(8, "little"))
+        assert self.queue is not None
+        self.queue.notify(OUT | WRNORM)
+        return 8
+
+    def write(self, bufs: Sequence[Buffer]) -> int:
+        """Add to the count. Raises: EINVAL (less than 8 bytes, or 2^64 - 1), EAGAIN (it would overflow)."""
+        data = b"".join(bufs)
+        if len(data) < 8:
+            raise EINVAL
+        self.add(int.from_bytes(data[:8], "little"))
+        return 8
+
+    def add(self, value: int) -> None:
+        """Add value, as a write does. Raises: EINVAL, EAGAIN."""
+        if value > MAX_COUNT:
+            raise EINVAL
+        if self.count + value > MAX_COUNT:
+            raise EAGAIN
+        self.count += value
+        if value:
+            assert self.queue is not None
+            self.queue.notify(IN | RDNORM)
+
+    def readiness(self) -> int:
+        """Readable when the count is not 0, writable when 1 can be added."""
+        return (IN | RDNORM if self.count else 0) | (OUT | WRNORM if self.count < MAX_COUNT else 0)
+
+    def path(self) -> bytes:
+        """Return the link text."""
+        return b"anon_inode:[eventfd]"
+
+
+def scatter(bufs: list[memoryview], data: bytes) -> int:
+    """Copy data into bufs, as much as there is room for; return how much."""
+    done = 0
+    for buf in bufs:
+        part = data[done : done + len(buf)]
+        buf[: len(part)] = part
+        done += len(part)
+        if done == len(data):
+            break
+    return done

@@ -1,0 +1,386 @@
+"""Inodes, dentries, mounts and file systems: the tree that the path walk moves through.
+
+The dentry tree of an in-memory file system is its directory structure: there is no second table behind it. A file system
+that finds names elsewhere (a host directory, /proc) answers `Inode.lookup`, and says through `Dentry.check` whether an
+entry that was found must be asked for again at each use.
+
+States of a dentry::
+
+    positive    inode is set
+    negative    inode is None: the name is known not to exist (a whiteout is a negative dentry that is pinned)
+    hashed      stands in its parent's `children`; `dead` is False
+    dead        not in the tree (not yet, or no more). A found path is kept only while its dentry is not dead
+
+`pinned` entries are the truth and stay; others may be dropped at any time and be looked up again.
+"""
+
+import time
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
+
+from sentry_abi.errors import EINVAL, ENODATA, ENODEV, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS
+from sentry_abi.files import S_IFMT, STAT, STATFS
+
+if TYPE_CHECKING:
+    from sentry_vfs._file import FileDescription
+    from sentry_vfs._locks import LockTable
+
+BLOCK_SIZE: Final = 4096
+SECOND: Final = 1_000_000_000
+
+
+class Credentials(Protocol):
+    """What permission checks need to know of who asks. Immutable: a change of identity makes a new object."""
+
+    @property
+    def fsuid(self) -> int:
+        """User id for file access."""
+        ...
+
+    @property
+    def fsgid(self) -> int:
+        """Group id for file access."""
+        ...
+
+    @property
+    def groups(self) -> "tuple[int, ...] | frozenset[int] | list[int]":
+        """Supplementary groups."""
+        ...
+
+    def capable(self, capability: int, /) -> bool:
+        """Return whether the capability is effective."""
+        ...
+
+
+class Filesystem:
+    """A mounted or mountable file system: device number, inode numbers, what statfs(2) says."""
+
+    __slots__ = ("dev", "next_ino", "options", "readonly", "source")
+
+    name: ClassVar[bytes] = b"none"
+    magic: ClassVar[int] = 0
+    _next_minor: ClassVar[int] = 32
+
+    def __init__(self, source: bytes = b"none", options: bytes = b"rw") -> None:
+        """Take the next anonymous device number."""
+        self.dev = Filesystem.anonymous_device()
+        self.next_ino = 1
+        self.readonly = False
+        self.source = source
+        self.options = options
+
+    @staticmethod
+    def anonymous_device() -> int:
+        """Return an unused device number with major 0."""
+        Filesystem._next_minor += 1
+        return Filesystem._next_minor
+
+    def new_ino(self) -> int:
+        """Return an inode number that was not used before."""
+        ino = self.next_ino
+        self.next_ino = ino + 1
+        return ino
+
+    def now(self) -> int:
+        """Return the time for time stamps, nanoseconds of CLOCK_REALTIME."""
+        return time.time_ns()
+
+    def statfs(self) -> bytes:
+        """Return struct statfs."""
+        free = 1 << 22
+        fsid = self.dev.to_bytes(8, "little")
+        return STATFS.pack(self.magic, BLOCK_SIZE, free, free, free, free, free, fsid, 255, BLOCK_SIZE, 0x1020)
+
+    def rename(self, old: "Dentry", new: "Dentry", *, exchange: bool = False) -> None:
+        """Move old to the place of new, which may be positive and is then replaced; rights and types are already checked.
+
+        Raises: EPERM unless the file system can; ENOTEMPTY.
+        """
+        raise EPERM
+
+    def trim(self) -> None:
+        """Drop what can be found again."""
+
+
+class Inode:
+    """A file of any kind. The defaults refuse; each file system overrides what it can do."""
+
+    __slots__ = (
+        "__weakref__",
+        "atime",
+        "ctime",
+        "fs",
+        "gid",
+        "ino",
+        "locks",
+        "mode",
+        "mtime",
+        "nlink",
+        "rdev",
+        "uid",
+    )
+
+    is_dir: ClassVar[bool] = False
+    is_symlink: ClassVar[bool] = False
+
+    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:
+        """Make an inode with one link and the present time in all stamps."""
+        self.fs = fs
+        self.ino = ino
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+        self.nlink = 1
+        self.rdev = 0
+        self.atime = self.mtime = self.ctime = fs.now()
+        self.locks: LockTable | None = None
+
+    # attributes
+
+    def size(self) -> int:
+        """Return the size in bytes as stat(2) shows it."""
+        return 0
+
+    def blocks(self) -> int:
+        """Return how many 512-byte blocks are in use."""
+        return (self.size() + 511) >> 9
+
+    def stat(self) -> bytes:
+        """Return struct stat (144 bytes)."""
+        atime, mtime, ctime = self.atime, self.mtime, self.ctime
+        return STAT.pack(
+            self.fs.dev,
+            self.ino,
+            self.nlink,
+            self.mode,
+            self.uid,
+            self.gid,
+            self.rdev,
+            self.size(),
+            BLOCK_SIZE,
+            self.blocks(),
+            atime // SECOND,
+            atime % SECOND,
+            mtime // SECOND,
+            mtime % SECOND,
+            ctime // SECOND,
+            ctime % SECOND,
+        )
+
+    def change(self, dentry: "Dentry | None") -> None:
+        """Be told that an attribute or the content is about to change; dentry is the name it is reached by, if known."""
+
+    def set_mode(self, dentry: "Dentry | None", mode: int) -> None:
+        """Set the permission bits."""
+        self.change(dentry)
+        self.mode = self.mode & S_IFMT | mode & 0o7777
+        self.ctime = self.fs.now()
+
+    def set_owner(self, dentry: "Dentry | None", uid: int, gid: int) -> None:
+        """Set owner and group; -1 leaves one as it is."""
+        self.change(dentry)
+        if uid != -1:
+            self.uid = uid
+        if gid != -1:
+            self.gid = gid
+        self.ctime = self.fs.now()
+
+    def set_times(self, dentry: "Dentry | None", atime: int | None, mtime: int | None) -> None:
+        """Set time stamps in nanoseconds; None leaves one as it is."""
+        self.change(dentry)
+        if atime is not None:
+            self.atime = atime
+        if mtime is not None:
+            self.mtime = mtime
+        self.ctime = self.fs.now()
+
+    # content
+
+    def open(self, where: "Path", flags: int) -> "FileDescription":
+        """Return a new open file description; rights are already checked."""
+        raise ENODEV
+
+    def truncate(self, dentry: "Dentry | None", length: int) -> None:
+        """Set the size."""
+        raise EINVAL
+
+    def readlink(self) -> bytes:
+        """Return the target of a symbolic link."""
+        raise EINVAL
+
+    def follow(self) -> "bytes | Path":
+        """Return where the walk goes on: a target text, or the place itself for the magic links of /proc."""
+        return self.readlink()
+
+    # directories
+
+    def lookup(self, parent: "Dentry", name: bytes) -> "Dentry":
+        """Return the dentry of a name that is not among the children; negative if there is no such file.
+
+        The answer is put among the children if it may be used again.
+        """
+        if not self.is_dir:
+            raise ENOTDIR
+        return Dentry(name, parent, None)
+
+    def recheck(self, dentry: "Dentry") -> "Dentry":
+        """Return the dentry to use in place of a child whose `check` is set."""
+        return dentry
+
+    def entries(self, dentry: "Dentry") -> "list[tuple[bytes, int, int]]":
+        """Return (name, inode number, DT_*) of all files in this directory, without `.` and `..`."""
+        raise ENOTDIR
+
+    def is_empty(self, dentry: "Dentry") -> bool:
+        """Return whether a directory has no entries."""
+        return not self.entries(dentry)
+
+    def create(self, dentry: "Dentry", mode: int, uid: int, gid: int) -> "Inode":
+        """Make a regular file of a negative dentry."""
+        raise self._refuse()
+
+    def mkdir(self, dentry: "Dentry", mode: int, uid: int, gid: int) -> "Inode":
+        """Make a directory of a negative dentry."""
+        raise self._refuse()
+
+    def mknod(self, dentry: "Dentry", mode: int, rdev: int, uid: int, gid: int) -> "Inode":
+        """Make a special file of a negative dentry."""
+        raise self._refuse()
+
+    def symlink(self, dentry: "Dentry", target: bytes, uid: int, gid: int) -> "Inode":
+        """Make a symbolic link of a negative dentry."""
+        raise self._refuse()
+
+    def link(self, dentry: "Dentry", old: "Dentry") -> None:
+        """Make a negative dentry another name of old's inode."""
+        raise self._refuse()
+
+    def unlink(self, dentry: "Dentry") -> None:
+        """Remove the name of anything but a directory."""
+        raise self._refuse()
+
+    def rmdir(self, dentry: "Dentry") -> None:
+        """Remove an empty directory. Raises: ENOTEMPTY."""
+        raise self._refuse()
+
+    def tmpfile(self, parent: "Dentry", mode: int, uid: int, gid: int) -> "Dentry":
+        """Return a dentry outside the tree with a new regular file (O_TMPFILE)."""
+        raise EOPNOTSUPP
+
+    def _refuse(self) -> Exception:
+        return EROFS() if self.fs.readonly else EPERM()
+
+    # extended attributes
+
+    def getxattr(self, name: bytes) -> bytes:
+        """Return an extended attribute. Raises: ENODATA, EOPNOTSUPP."""
+        raise ENODATA
+
+    def setxattr(self, dentry: "Dentry | None", name: bytes, value: bytes, flags: int) -> None:
+        """Set an extended attribute. Raises: EOPNOTSUPP."""
+        raise EOPNOTSUPP
+
+    def listxattr(self) -> list[bytes]:
+        """Return the names of the extended attributes."""
+        return []
+
+    def removexattr(self, dentry: "Dentry | None", name: bytes) -> None:
+        """Remove an extended attribute. Raises: ENODATA, EOPNOTSUPP."""
+        raise EOPNOTSUPP
+
+
+class Dentry:
+    """A name in a directory."""
+
+    __slots__ = ("check", "children", "dead", "inode", "mounted", "name", "parent", "pinned")
+
+    def __init__(self, name: bytes, parent: "Dentry | None", inode: Inode | None) -> None:
+        """Make a dentry outside the tree; the root of a file system is its own parent."""
+        self.name = name
+        self.parent: Dentry = self if parent is None else parent
+        self.inode = inode
+        self.children: dict[bytes, Dentry] | None = {} if inode is not None and inode.is_dir else None
+        self.dead = parent is not None
+        self.check = False
+        self.pinned = False
+        self.mounted = 0
+
+    def hash(self) -> None:
+        """Enter the tree, in the place of whatever has this name."""
+        siblings = self.parent.children
+        if siblings is None:
+            raise ENOTDIR
+        before = siblings.get(self.name)
+        if before is not None and before is not self:
+            before.dead = True
+        siblings[self.name] = self
+        self.dead = False
+
+    def pin(self) -> None:
+        """Stay, with all that is above: this entry differs from what would be found by looking it up again."""
+        here = self
+        while not here.pinned:
+            here.pinned = True
+            here.check = False
+            here = here.parent
+        self.check = False
+
+    def unhash(self) -> None:
+        """Leave the tree."""
+        self.dead = True
+        siblings = self.parent.children
+        if siblings is not None and siblings.get(self.name) is self:
+            del siblings[self.name]
+
+    def instantiate(self, inode: Inode) -> None:
+        """Become the name of inode, in the tree and pinned."""
+        self.inode = inode
+        self.children = {} if inode.is_dir else None
+        self.hash()
+        self.pin()
+
+    def positive(self) -> Inode:
+        """Return the inode. Raises: ENOENT for a negative dentry."""
+        inode = self.inode
+        if inode is None:
+            raise ENOENT
+        return inode
+
+    def is_below(self, other: "Dentry") -> bool:
+        """Return whether other is this dentry or an ancestor of it in the same file system."""
+        here = self
+        while here is not other:
+            if here.parent is here:
+                return False
+            here = here.parent
+        return True
+
+
+class Mount:
+    """A file system, or a part of it, at a place in the tree."""
+
+    __slots__ = ("flags", "fs", "id", "parent", "point", "root", "source")
+
+    _next_id: ClassVar[int] = 20
+
+    def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
+        """Make a mount that stands nowhere yet; flags are MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC."""
+        Mount._next_id += 1
+        self.id = Mount._next_id
+        self.fs = fs
+        self.root = root
+        self.flags = flags
+        self.parent: Mount | None = None
+        self.point: Dentry | None = None
+        self.source = fs.source
+
+    @property
+    def readonly(self) -> bool:
+        """Return whether writes through this mount are refused."""
+        return bool(self.flags & 1) or self.fs.readonly
+
+
+class Path(NamedTuple):
+    """A place: a dentry as seen through a mount."""
+
+    mount: Mount
+    dentry: Dentry

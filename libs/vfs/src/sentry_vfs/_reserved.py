@@ -1,1 +1,0 @@
-"""Holds the place of sentry_vfs until its first module lands."""
