@@ -13,9 +13,8 @@ from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.signal import SI_KERNEL, SI_TIMER, SIGALRM
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
 
 CLOCK_REALTIME: Final = 0
 CLOCK_MONOTONIC: Final = 1

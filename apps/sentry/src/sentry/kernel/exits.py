@@ -25,9 +25,8 @@ from sentry_futex import walk_robust_list
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
     from sentry.kernel.task import Task
 
 

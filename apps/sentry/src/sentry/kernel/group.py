@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.task import Task
     from sentry_limits import LimitSet
 

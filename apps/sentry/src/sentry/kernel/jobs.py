@@ -12,9 +12,8 @@ from sentry_abi.signal import CLD_CONTINUED, CLD_STOPPED, SA_NOCLDSTOP, SIG_IGN,
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ProcessGroup, ThreadGroup
+    from sentry.kernel.kernel import Kernel
 
 
 class Jobs:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.signals import Delivery
     from sentry.kernel.task import Task
 

@@ -45,9 +45,8 @@ from sentry_arch import (
 )
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
     from sentry.kernel.task import Task
 
 SS_ONSTACK: Final = 1

@@ -12,9 +12,8 @@ from sentry_arch import NO_FAULT, Fault, Regs, StackT
 from sentry_waiter import Entry, Queue
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
     from sentry.kernel.pending import Pending
     from sentry.kernel.siginfo import SigInfo
     from sentry_auth import Credentials
