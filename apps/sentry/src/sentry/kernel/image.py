@@ -79,11 +79,13 @@ class ProgramImage:
                 executable.close()
 
 
-def open_executable(kernel: "Kernel", fs: "FSContext", creds: "Credentials", start: Path | None, path: bytes, flags: int) -> Executable:  # noqa: PLR0913, PLR0917  (who opens what, from where)
+def open_executable(
+    kernel: "Kernel", fs: "FSContext", creds: "Credentials", start: Path | None, path: bytes, flags: int
+) -> Executable:
     """Open a file for execution (do_open_execat).
 
-    Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable, or on a
-    mount that says noexec.
+    Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable,
+    or on a mount that says noexec.
     """
     tree = kernel.vfs
     where = tree.lookup(start, path, fs, creds, 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW)
@@ -99,7 +101,7 @@ def open_executable(kernel: "Kernel", fs: "FSContext", creds: "Credentials", sta
     return Executable(inode.open(where, O_RDONLY), where)
 
 
-def open_program(  # noqa: PLR0913, PLR0917  (what execveat is given, and by whom)
+def open_program(
     kernel: "Kernel",
     fs: "FSContext",
     creds: "Credentials",
