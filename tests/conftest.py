@@ -70,7 +70,7 @@ def usable_platforms() -> list[str]:
     """Return `notify`, which every host must have, and whatever else runs a program here."""
     found = ["notify"]
     for name in ALL_PLATFORMS[1:]:
-        argv = [SENTRY, "do", "--platform", name, "--", "/bin/true"]
+        argv = [str(SENTRY), "do", "--platform", name, "--", "/bin/true"]
         done = subprocess.run(argv, capture_output=True, timeout=LIMIT_S, check=False)
         if done.returncode == 0:
             found.append(name)

@@ -2,14 +2,16 @@
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.house import floors, isolated, layout, links, newlib
+from tools.house import floors, isolated, layout, links, newlib, soak
 from tools.house.workspace import BIN, ROOT, call, packages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     help="Gates and chores of the sentry workspace.",
@@ -164,3 +166,16 @@ def new_lib(name: str, purpose: str) -> None:
 def lock() -> None:
     """Write poetry.lock anew after a change of dependencies."""
     finish(call(sys.executable, "-I", ROOT / "tools" / "setup.py", "lock"))
+
+
+@app.command("soak", context_settings={"allow_interspersed_args": False})
+def soak_(
+    command: Annotated[
+        list[str] | None, typer.Argument(help="What to run; sh -c 'seq 100 | wc -l' if nothing.")
+    ] = None,
+    runs: Annotated[int, typer.Option(help="How many sandboxes in a row.")] = 500,
+    limit: Annotated[float, typer.Option(help="Seconds after which a run hangs.")] = 30,
+    platform: Annotated[str, typer.Option(help="Platform of the sandboxes.")] = "auto",
+) -> None:
+    """Run one command in many sandboxes in a row; end at the first that hangs, differs or leaves something behind."""
+    finish(soak.run(command or ["sh", "-c", "seq 100 | wc -l"], ["--platform", platform], runs, limit))

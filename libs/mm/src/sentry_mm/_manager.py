@@ -1,22 +1,26 @@
 """The address space as the kernel sees it: life, fork, exec, truncation, and what /proc shows."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sentry_abi.errors import LinuxError
 from sentry_abi.memory import TASK_SIZE, page_up
+from sentry_abi.mman import PROT_WRITE
 from sentry_futex import Manager
+from sentry_mm._advice import Advice
+from sentry_mm._areas import COW, OWNED, VM_DONTFORK, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, Area, Run
+from sentry_mm._limits import MMAP_MIN_ADDR
+from sentry_mm._mappable import NoLimits
 from sentry_pgalloc import MemoryFile
 from sentry_platform import Op
 
-from sentry_mm._advice import Advice
-from sentry_mm._areas import COW, OWNED, VM_DONTFORK, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, Area, Run
-from sentry_mm._constants import MMAP_MIN_ADDR, PROT_WRITE
-from sentry_mm._mappable import NoLimits
-
 if TYPE_CHECKING:
+    from sentry_mm._mappable import Limits, Mappable
     from sentry_platform import AddressSpace
 
-    from sentry_mm._mappable import Limits, Mappable
+_INHERITED: Final = (
+    "mmap_base", "_search_from", "_skipped_hole", "brk_start", "brk_end", "stack_start", "code_start", "code_end",
+    "data_start", "data_end", "arg_start", "arg_end", "env_start", "env_end", "auxv", "exe",
+)  # fmt: skip
 
 
 class MemoryManager(Advice):
@@ -34,7 +38,10 @@ class MemoryManager(Advice):
         limits: "Limits | None" = None,
         futexes: Manager | None = None,
     ) -> None:
-        """Begin empty. futexes: the fork of one manager for all spaces that may share memory; without it, futexes of its own."""
+        """Begin empty.
+
+        futexes: a fork of the manager that all spaces of a kernel share; without it, one of its own.
+        """
         super().__init__(space, memory, limits or NoLimits(), futexes or Manager())
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -71,7 +78,7 @@ class MemoryManager(Advice):
             self._dropped.clear()
 
     def reset(self) -> None:
-        """Unmap everything, for exec in place. Begins a batch: this and the mappings of the new program are one apply."""
+        """Unmap everything, for exec in place. Begins a batch: with the new program's mappings it is one apply."""
         if self._batch is None:
             self._batch = []
         self._batch.append(Op("unmap", MMAP_MIN_ADDR, TASK_SIZE - MMAP_MIN_ADDR))
@@ -83,8 +90,8 @@ class MemoryManager(Advice):
     def fork(self, limits: "Limits | None" = None) -> "MemoryManager":
         """Return a copy that shares all pages until one side writes.
 
-        Only runs of private memory that the host lets the guest write are protected (9.6 ms for 512 MiB in use), then the platform
-        copies its space.
+        Only runs of private memory that the host lets the guest write are protected (9.6 ms for 512 MiB in use), then
+        the platform copies its space.
         Raises: EAGAIN, ENOMEM; this space is then as good as before.
         """
         self._apply(self._protect_for_fork())
@@ -114,8 +121,7 @@ class MemoryManager(Advice):
 
     def _copy_to(self, child: "MemoryManager") -> None:
         """Fill a child whose space already maps what this one maps. Raises: LinuxError."""
-        for name in ("mmap_base", "_search_from", "_skipped_hole", "brk_start", "brk_end", "stack_start", "code_start", "code_end",
-                     "data_start", "data_end", "arg_start", "arg_end", "env_start", "env_end", "auxv", "exe"):  # fmt: skip
+        for name in _INHERITED:
             setattr(child, name, getattr(self, name))
         ops: list[Op] = []
         for area in self.areas.items:
@@ -147,8 +153,9 @@ class MemoryManager(Advice):
     def invalidate(self, file: "Mappable", from_offset: int) -> None:
         """Unmap the pages of file from from_offset (bytes, rounded up to a page) on: they are beyond its end now.
 
-        Shared and private views alike, as Linux does; private copies of such pages go too. An access is then SIGBUS, or maps the pages
-        again if the file has grown meanwhile. Linux: mm/truncate.c truncate_pagecache, unmap_mapping_range(even_cows).
+        Shared and private views alike, as Linux does; private copies of such pages go too. An access is then SIGBUS,
+        or maps the pages again if the file has grown meanwhile. Linux: mm/truncate.c truncate_pagecache,
+        unmap_mapping_range(even_cows).
         """
         edge = page_up(from_offset)
         identity = file.mapping_identity()

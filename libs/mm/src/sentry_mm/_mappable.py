@@ -52,13 +52,13 @@ class NoLimits:
 
     __slots__ = ()
 
-    def soft(self, resource: int, /) -> int:  # noqa: ARG002, PLR6301  (the protocol)
+    def soft(self, resource: int, /) -> int:  # noqa: ARG002  (the protocol)
         """Return no limit."""
         return (1 << 64) - 1
 
 
 class SharedMemory:
-    """MAP_SHARED | MAP_ANONYMOUS: a nameless file. It holds one reference of its pages for as long as an area names it."""
+    """MAP_SHARED | MAP_ANONYMOUS: a nameless file. Holds one reference of its pages while an area names it."""
 
     __slots__ = ("length", "memory", "offset")
 

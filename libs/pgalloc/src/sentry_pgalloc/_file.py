@@ -1,15 +1,16 @@
 """The memory file: every anonymous page of every guest and of tmpfs is an offset in one sparse host file.
 
-Interface: `allocate`, `incref`, `decref` (reference counts per page range), `view` and `base` (the sentry's own mapping),
-`fd` (what a platform maps into guests), `reclaim`.
+Interface: `allocate`, `incref`, `decref` (reference counts per page range), `view` and `base` (the sentry's own
+mapping), `fd` (what a platform maps into guests), `reclaim`.
 
-The file is truncated once to `WINDOW` bytes, sealed against shrinking, and mapped once, whole, into the sentry. Memory never
-moves, translation is an addition, and no page of the window ever gives SIGBUS. Weighed: mapping in chunks of 1 GiB on first
-use; a mapping costs one host VMA and nothing else, whatever its length, so chunks buy nothing and cost a lookup per access.
+The file is truncated once to `WINDOW` bytes, sealed against shrinking, and mapped once, whole, into the sentry.
+Memory never moves, translation is an addition, and no page of the window ever gives SIGBUS. Weighed: mapping in
+chunks of 1 GiB on first use; a mapping costs one host VMA and nothing else, whatever its length, so chunks buy
+nothing and cost a lookup per access.
 
 Life of a page: free -> used (one reference or more) -> waste (no reference, content not yet given back) -> free. Only
-`reclaim` turns waste into free pages: punching 2 MiB that are in use takes 437 us, so the kernel does it in slices between
-events. A free page always reads as zeros.
+`reclaim` turns waste into free pages: punching 2 MiB that are in use takes 437 us, so the kernel does it in slices
+between events. A free page always reads as zeros.
 
 Reference counts and kinds stand in one map of ranges that is kept maximally merged: a million pages that were allocated
 side by side are one entry.
@@ -21,11 +22,10 @@ import fcntl
 import os
 from _thread import allocate_lock
 from collections import deque
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from sentry_abi.errors import ENOMEM
 from sentry_abi.memory import PAGE_SHIFT, PAGE_SIZE
-
 from sentry_pgalloc import _host
 from sentry_pgalloc._free import FreeSpace
 from sentry_pgalloc._ranges import Ranges
@@ -58,7 +58,7 @@ class Evictable(Protocol):
 
 
 def _create(size: int) -> tuple[int, int]:
-    """Make the sealed memory file; return fd and size. A limit of the host (RLIMIT_FSIZE, RLIMIT_AS) halves the size."""
+    """Make the memory file; return fd and size. A limit of the host (RLIMIT_FSIZE) halves the size."""
     fd = os.memfd_create("sentry-memory", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     while True:
         try:
@@ -114,7 +114,8 @@ class MemoryFile:
     def allocate(self, length: int, kind: int, *, top_down: bool = False) -> int:
         """Return the offset of length zeroed bytes with one reference; 2 MiB aligned from 2 MiB on.
 
-        Neighbouring requests in one direction lie side by side where they can: bottom-up at rising, top-down at falling offsets.
+        Neighbouring requests in one direction lie side by side where they can: bottom-up at rising, top-down at
+        falling offsets.
         Raises: ENOMEM.
         """
         if length <= 0 or length & (PAGE_SIZE - 1):
@@ -366,7 +367,7 @@ class MemoryFile:
         _host.unmap_window(self.base, self.size)
         os.close(fd)
 
-    def __enter__(self) -> "MemoryFile":
+    def __enter__(self) -> Self:
         """Return itself; leaving the block closes it."""
         return self
 
@@ -387,4 +388,3 @@ class MemoryFile:
                 found.append((at, stop))
                 at = stop
         return found
-

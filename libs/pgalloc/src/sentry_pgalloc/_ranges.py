@@ -1,9 +1,9 @@
 """An ordered map from ranges of integers to small integers, always maximally merged.
 
-Two levels of sorted lists hold the starts: a list of blocks of at most 1,024, and the first start of each block. Finding is two
-bisections, inserting one memmove of at most 8 KiB: 1 us among a million ranges, and while there are fewer than 1,024
-there is one block and nothing of the second level is touched. A B-tree or a skip list in Python loses to this by a factor of
-five, because bisect and list.insert are C.
+Two levels of sorted lists hold the starts: a list of blocks of at most 1,024, and the first start of each block.
+Finding is two bisections, inserting one memmove of at most 8 KiB: 1 us among a million ranges, and while there are
+fewer than 1,024 there is one block and nothing of the second level is touched. A B-tree or a skip list in Python
+loses to this by a factor of five, because bisect and list.insert are C.
 """
 
 from bisect import bisect_left, bisect_right

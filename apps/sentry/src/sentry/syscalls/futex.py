@@ -1,7 +1,7 @@
 """Futexes: futex(2), robust lists, and what an ending thread owes its words.
 
-A wait's record is the `Wait` below: the waiter that stands in the queue, and how the wait may end. A grant is in the waiter
-(`woken`), so that it survives whatever happens between the wake and the task's next turn.
+A wait's record is the `Wait` below: the waiter that stands in the queue, and how the wait may end. A grant is in the
+waiter (`woken`), so that it survives whatever happens between the wake and the task's next turn.
 """
 
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -274,7 +274,7 @@ def get_robust_list(t: "Task", pid: Int, head: Ptr, size: Ptr) -> int:
 
 
 def wake_word(t: "Task", addr: int, count: int = 1) -> None:
-    """Wake waiters of a word that the kernel has written (clear_child_tid); a bad address is nobody's fault any more."""
+    """Wake waiters of a word that the kernel has written (clear_child_tid); a bad address is ignored."""
     try:
         t.mm.futexes.wake(t.mm, addr, count, private=False)
     except LinuxError:
@@ -293,5 +293,3 @@ def abandon_wait(t: "Task") -> None:
     waiter, t.futex_waiter = t.futex_waiter, None
     if waiter is not None:
         t.mm.futexes.cancel(waiter)
-
-

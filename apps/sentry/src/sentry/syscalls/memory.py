@@ -19,7 +19,9 @@ RWX: Final = 7
 
 
 @calls.call
-def mmap(t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNum, offset: ULong) -> int:
+def mmap(  # noqa: PLR0913, PLR0917  (the call has six)
+    t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNum, offset: ULong
+) -> int:
     """mmap(2). Raises: EINVAL, EBADF, EACCES, EPERM, ENODEV, ENOMEM, EOVERFLOW, EEXIST, EAGAIN."""
     if offset & (PAGE_SIZE - 1):
         raise EINVAL
@@ -136,5 +138,3 @@ def munlockall(t: "Task") -> int:
     """munlockall(2)."""
     t.mm.munlockall()
     return 0
-
-
