@@ -19,7 +19,7 @@ from sentry.syscalls.table import amd64
 from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
 from sentry_auth import user_credentials
 from sentry_fs import HostFile, HostFilesystem, build_default_root
-from sentry_limits import KINDS, Limit, LimitSet
+from sentry_limits import LimitSet, host_limits
 from sentry_pgalloc import MemoryFile
 from sentry_platform.notify import HostTrouble, NotifyPlatform
 from sentry_vfs import FDTable, FSContext
@@ -39,7 +39,6 @@ SIGNALS_PASSED_ON: Final = (
 )
 DEFAULT_PATH: Final = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SIGNALED: Final = 128
-UNLIMITED: Final = (1 << 64) - 1
 
 
 def run_command(argv: list[bytes], options: "Options") -> int:
@@ -126,15 +125,6 @@ def working_directory() -> bytes:
     except OSError as error:
         message = f"the working directory cannot be used: {os.strerror(error.errno or 0)}"
         raise UsageFailure(message) from error
-
-
-def host_limits() -> LimitSet:
-    """Return the limits of this process, for the guest to begin with."""
-    limits = LimitSet()
-    for kind in KINDS:
-        soft, hard = resource.getrlimit(kind)
-        limits.put(kind, Limit(soft & UNLIMITED, hard & UNLIMITED))
-    return limits
 
 
 def raise_host_limits() -> None:

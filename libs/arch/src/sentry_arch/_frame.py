@@ -1,8 +1,7 @@
 """Signal frames of x86-64: what a handler finds on its stack, and what rt_sigreturn(2) reads back.
 
 From high to low addresses: the red zone of the interrupted code (128 bytes, skipped), the XSAVE image (64-byte aligned)
-with FP_XSTATE_MAGIC2 behind it, siginfo_t, ucontext_t, the return address. Pure functions over bytes; the kernel does the
-copying.
+with FP_XSTATE_MAGIC2 behind it, siginfo_t, ucontext_t, the return address. Pure functions over bytes.
 
 Sources: Linux arch/x86/kernel/signal_64.c (x64_setup_rt_frame), arch/x86/kernel/fpu/signal.c,
 arch/x86/include/uapi/asm/ {ucontext,sigcontext}.h.

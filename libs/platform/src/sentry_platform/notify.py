@@ -66,7 +66,7 @@ class NotifySpace:
                 kind = op.kind
                 if kind == "map":
                     backing = op.backing
-                    assert backing is not None  # noqa: S101  (the type of Op cannot say it)
+                    assert backing is not None
                     flags = MAP_FIXED | (MAP_POPULATE if op.populate else 0)
                     flags |= MAP_SHARED | MAP_NORESERVE if backing.kind in ("memory", "shared") else MAP_PRIVATE
                     CALL.pack_into(

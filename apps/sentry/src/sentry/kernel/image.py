@@ -1,7 +1,7 @@
 """Programs as execve finds them: opened by path, checked, parsed, ready to be mapped."""
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, LinuxError
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_RDONLY
@@ -44,7 +44,7 @@ class Executable:
 
     def mappable(self) -> "Mappable":
         """Return the file as something to be mapped. Raises: ENODEV."""
-        return self.file.mappable()
+        return cast("Mappable", self.file.mappable())
 
     def identity(self) -> tuple[int, int, int, int]:
         """Return device, inode, change time and size."""

@@ -131,7 +131,7 @@ class Kernel:
         """Return an address space with nothing in it. Raises: EAGAIN, ENOMEM."""
         if group is not None:
             limits = group.limits
-        assert limits is not None  # noqa: S101  (one of the two is given)
+        assert limits is not None
         return MemoryManager(self.platform.new_space(), self.memory, limits, self.futexes.fork())
 
     def create_process(self, args: CreateProcessArgs) -> tuple[ThreadGroup, int]:

@@ -219,7 +219,7 @@ class Loop:
         A value, or whether it starts again.
         """
         regs = task.regs
-        assert regs is not None  # noqa: S101  (held by the caller)
+        assert regs is not None
         if result.__class__ is int:
             regs.rax = result & MASK64
             return

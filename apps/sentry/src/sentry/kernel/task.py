@@ -154,7 +154,7 @@ class Task:
         self.kernel.signals.send_task(self, info)
 
     def set_saved_mask(self, mask: int) -> None:
-        """Block `mask` for the length of this call (sigsuspend, ppoll, pselect); the mask of now comes back when it ends.
+        """Block `mask` for the length of this call (sigsuspend, ppoll, pselect); the old mask comes back after it.
 
         A handler that ends the call runs under the temporary mask and its frame puts the old one back.
         """

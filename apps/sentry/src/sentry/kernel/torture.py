@@ -104,6 +104,6 @@ class Torture:
         if missing:
             message = f"{missing[0]} is not a registered attempt"
             raise KernelBug(message)
-        assert names[0] is not None  # noqa: S101  (every wait has an attempt)
+        assert names[0] is not None
         on_signal = attempts[names[1]] if names[1] is not None else None
         return Pending(attempts[names[0]], fresh, pending.queues, pending.deadline, pending.restart, on_signal)

@@ -60,7 +60,7 @@ def _send_all(t: "Task", groups: "list[ThreadGroup]", info: SigInfo) -> int:
             t.kernel.signals.send_group(group, info)
     if sent:
         return 0
-    assert error is not None  # noqa: S101  (none was sent)
+    assert error is not None
     raise error
 
 

@@ -16,7 +16,6 @@ from sentry_abi.errors import EFAULT, EINVAL, EPERM, ESRCH
 from sentry_abi.memory import TASK_SIZE
 from sentry_abi.signal import SIGRTMAX
 from sentry_abi.structs import RLIMIT, SCHED_PARAM, SYSINFO, TIMESPEC, UTSNAME
-from sentry_limits import Limit
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -132,7 +131,7 @@ def getrlimit(t: "Task", resource: UInt, address: Ptr) -> int:
 def setrlimit(t: "Task", resource: UInt, address: Ptr) -> int:
     """setrlimit(2). Raises: EFAULT, EINVAL, EPERM."""
     soft, hard = RLIMIT.unpack(t.mm.copy_in(address, RLIMIT.size))
-    t.limits.set(resource, Limit(soft, hard), privileged=t.creds.capable(CAP_SYS_RESOURCE))
+    t.limits.set(resource, soft, hard, privileged=t.creds.capable(CAP_SYS_RESOURCE))
     return 0
 
 
@@ -148,7 +147,7 @@ def prlimit64(t: "Task", pid: Int, resource: UInt, new: Ptr, old: Ptr) -> int:
         raise EPERM
     before = task.limits.get(resource)
     if fresh is not None:
-        task.limits.set(resource, Limit(*fresh), privileged=mine.capable(CAP_SYS_RESOURCE))
+        task.limits.set(resource, fresh[0], fresh[1], privileged=mine.capable(CAP_SYS_RESOURCE))
     if old:
         t.mm.copy_out(old, RLIMIT.pack(*before))
     return 0

@@ -6,7 +6,22 @@ its number on that number's first call (see `binder`).
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sentry.syscalls import files, futex, ids, io, memory, mount, paths, poll, process, signals, stat, system, time
+from sentry.syscalls import (
+    files,
+    futex,
+    ids,
+    io,
+    memory,
+    mount,
+    paths,
+    poll,
+    process,
+    signals,
+    stat,
+    system,
+    time,
+    xattrs,
+)
 from sentry.syscalls.binder import Bound, Calls, bind
 from sentry_abi.numbers import AMD64
 
@@ -16,19 +31,20 @@ if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
 GROUPS: Final = (
-    io.calls,
     files.calls,
-    paths.calls,
-    stat.calls,
-    mount.calls,
-    poll.calls,
+    futex.calls,
+    ids.calls,
+    io.calls,
     memory.calls,
+    mount.calls,
+    paths.calls,
+    poll.calls,
     process.calls,
     signals.calls,
-    futex.calls,
-    time.calls,
-    ids.calls,
+    stat.calls,
     system.calls,
+    time.calls,
+    xattrs.calls,
 )
 
 _LATER: Final = "comes with a later step of the plan"
@@ -64,7 +80,7 @@ ABSENT: Final[dict[str, str]] = (
         "descriptors for signals, timers and processes: " + _LATER,
         """
         signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime
-        pidfd_open pidfd_getfd pidfd_send_signal memfd_create
+        pidfd_open pidfd_getfd pidfd_send_signal
         """,
     )
     | _because("debuggers: " + _LATER, "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease")
@@ -82,6 +98,7 @@ ABSENT: Final[dict[str, str]] = (
         iopl ioperm modify_ldt reboot swapon swapoff init_module delete_module finit_module kexec_load kexec_file_load
         settimeofday adjtimex clock_adjtime vhangup bpf perf_event_open lookup_dcookie
         open_by_handle_at name_to_handle_at userfaultfd memfd_secret map_shadow_stack
+        uprobe uretprobe
         """,
     )
     | _because(
@@ -99,7 +116,7 @@ ABSENT: Final[dict[str, str]] = (
         landlock_create_ruleset landlock_add_rule landlock_restrict_self cachestat
         fsopen fsconfig fsmount fspick move_mount open_tree mount_setattr statmount listmount
         lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal
-        epoll_pwait2 futex_waitv futex_wake futex_wait futex_requeue restart_syscall membarrier seccomp
+        futex_waitv futex_wake futex_wait futex_requeue restart_syscall membarrier seccomp
         """,
     )
     | _because("cannot be honoured where the host preempts unseen; C libraries do without", "rseq")
