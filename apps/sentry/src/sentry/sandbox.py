@@ -61,9 +61,9 @@ def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, limits: LimitS
     kernel = Kernel(platform, memory)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
     tree = build_default_root(memory, cwd=cwd)
-    mount_proc(kernel, tree)
     cores = len(os.sched_getaffinity(0))
     kernel.init(InitKernelArgs(amd64(), tree, creds, cores, os.uname().nodename.encode()))
+    mount_proc(kernel)
     if options.torture:
         from sentry.kernel.torture import Torture  # noqa: PLC0415  (for tests alone)
 
