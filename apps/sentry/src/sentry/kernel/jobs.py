@@ -1,7 +1,7 @@
 """Job control: group stops, continues, orphaned process groups.
 
-Facts section 8.7 and 8.10. A parked task counts as stopped where it is: its wait goes on being a record, and what wakes it
-meanwhile waits for the SIGCONT.
+Facts section 8.7 and 8.10. A parked task counts as stopped where it is: its wait goes on being a record, and what wakes
+it meanwhile waits for the SIGCONT.
 """
 
 from typing import TYPE_CHECKING

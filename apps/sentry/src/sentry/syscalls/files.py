@@ -122,7 +122,7 @@ class Opening(NamedTuple):
     flags: int
 
 
-def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: int = 0) -> Result:  # noqa: PLR0913, PLR0917  (openat2)
+def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: int = 0) -> Result:
     """Open a file and give it a number."""
     if flags & O_CREAT and flags & O_DIRECTORY and flags & O_TMPFILE != O_TMPFILE:
         raise EINVAL
@@ -278,7 +278,7 @@ def fcntl(t: "Task", fd: FdNum, command: Int, arg: Size) -> Result:
 _RECORD_COMMANDS: Final = frozenset({F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW})
 
 
-def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> int:  # noqa: C901, PLR0911  (a table in words)
+def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> int:
     if command == F_SETPIPE_SZ:
         return _pipe(file).set_capacity(arg & 0xFFFF_FFFF, privileged=t.creds.capable(CAP_SYS_RESOURCE))
     if command == F_GETPIPE_SZ:

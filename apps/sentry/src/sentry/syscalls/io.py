@@ -330,7 +330,7 @@ def pwritev(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
 
 
 @calls.named("preadv2", partial="RWF_NOWAIT is refused")
-def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
+def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:
     """preadv2(2); pos -1 is the file position."""
     del high
     _check_rwf(flags)
@@ -338,7 +338,7 @@ def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, fl
 
 
 @calls.named("pwritev2", partial="RWF_NOWAIT is refused")
-def pwritev2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
+def pwritev2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:
     """pwritev2(2); pos -1 is the file position."""
     del high
     _check_rwf(flags)
@@ -428,7 +428,7 @@ def _offset(t: "Task", pointer: int) -> int:
 
 
 @calls.call
-def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
+def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:
     """copy_file_range(2)."""
     if flags:
         raise EINVAL
@@ -479,7 +479,7 @@ class Splice(NamedTuple):
 
 
 @calls.call
-def splice(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
+def splice(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:
     """splice(2)."""
     if flags & ~15:
         raise EINVAL

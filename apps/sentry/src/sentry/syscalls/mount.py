@@ -23,7 +23,7 @@ UMOUNT_NOFOLLOW: Final = 8
 
 
 @calls.named("mount", partial="tmpfs, bind and remount only; propagation is accepted and ignored")
-def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, data: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, data: Ptr) -> Result:
     """mount(2)."""
     place = find(t, AT_FDCWD, path_at(t, target))
     if not t.creds.capable(CAP_SYS_ADMIN):

@@ -76,7 +76,7 @@ def _split(dev: int) -> tuple[int, int]:
 
 
 @calls.named("statx", partial="no birth times")
-def statx(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mask: UInt, buf: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def statx(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mask: UInt, buf: Ptr) -> Result:
     """statx(2)."""
     if mask >> 31 or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
         raise EINVAL
