@@ -1,7 +1,8 @@
 """`sentry do`: one command of the host in a sandbox of its own, from options to exit status.
 
-The order matters for what a failure says and leaves behind: limits of the host are raised, the platform is made while the
-process has one thread, then memory and files, then the kernel; whatever happens, the platform kills and reaps its stubs first.
+The order matters for what a failure says and leaves behind: limits of the host are raised, the platform is made while
+the process has one thread, then memory and files, then the kernel; whatever happens, the platform kills and reaps its
+stubs first.
 """
 
 import gc
@@ -18,7 +19,7 @@ from sentry.syscalls.table import amd64
 from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
 from sentry_auth import user_credentials
 from sentry_fs import HostFile, HostFilesystem, build_default_root
-from sentry_limits import host_limits
+from sentry_limits import LimitSet, host_limits
 from sentry_pgalloc import MemoryFile
 from sentry_platform.notify import HostTrouble, NotifyPlatform
 from sentry_vfs import FDTable, FSContext
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
     from sentry.kernel.task import Task
     from sentry_auth import Credentials
 
-SIGNALS_PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS_PASSED_ON: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 DEFAULT_PATH: Final = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SIGNALED: Final = 128
 
@@ -39,22 +47,23 @@ def run_command(argv: list[bytes], options: "Options") -> int:
     Raises: UsageFailure, HostFailure, ProgramMissingFailure, ProgramUnusableFailure.
     """
     cwd = working_directory()
+    limits = host_limits()
     raise_host_limits()
     platform = make_platform(options.platform)
     try:
-        return _run(platform, argv, cwd, options)
+        return _run(platform, argv, cwd, limits, options)
     finally:
         platform.close()
 
 
-def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, options: "Options") -> int:
+def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet, options: "Options") -> int:
     memory = MemoryFile()
     kernel = Kernel(platform, memory)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
     tree = build_default_root(memory, cwd=cwd)
-    mount_proc(kernel, tree)
     cores = len(os.sched_getaffinity(0))
     kernel.init(InitKernelArgs(amd64(), tree, creds, cores, os.uname().nodename.encode()))
+    mount_proc(kernel)
     if options.torture:
         from sentry.kernel.torture import Torture  # noqa: PLC0415  (for tests alone)
 
@@ -69,7 +78,7 @@ def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, options: "Opti
     files = standard_files(kernel, options.closed)
     environment = [key + b"=" + value for key, value in os.environb.items()]
     path = find_program(kernel, fs, creds, argv[0])
-    args = CreateProcessArgs(argv, environment, creds, files, fs, host_limits(), path)
+    args = CreateProcessArgs(argv, environment, creds, files, fs, limits, path)
     try:
         group, _ = kernel.create_process(args)
     except LinuxError as error:
@@ -88,7 +97,10 @@ def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, options: "Opti
 
 
 def make_platform(name: str) -> NotifyPlatform:
-    """Return the platform of a name. Raises: HostFailure if it does not work here, UsageFailure if it does not exist yet."""
+    """Return the platform of a name.
+
+    Raises: HostFailure if it does not work here, UsageFailure if it does not exist yet.
+    """
     if name not in ("auto", "notify"):
         message = f"the platform {name!r} is not part of this version; there is: notify"
         raise UsageFailure(message)
@@ -109,7 +121,7 @@ def platforms_report() -> str:
 def working_directory() -> bytes:
     """Return the working directory. Raises: UsageFailure if it is gone or may not be entered."""
     try:
-        return os.getcwdb()
+        return os.getcwdb()  # noqa: PTH109  (bytes, which Path does not give)
     except OSError as error:
         message = f"the working directory cannot be used: {os.strerror(error.errno or 0)}"
         raise UsageFailure(message) from error
@@ -216,7 +228,7 @@ class _Report:
         """Print what was missing."""
         if self._show and self._missing:
             names = ", ".join(f"{call_name(nr)} ({count})" for nr, count in sorted(self._missing.items()))
-            print(f"sentry: calls that are not implemented: {names}", file=sys.stderr)
+            sys.stderr.write(f"sentry: calls that are not implemented: {names}\n")
 
 
 def call_name(nr: int) -> str:

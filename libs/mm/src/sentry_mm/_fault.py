@@ -234,7 +234,7 @@ class Fault(Core):
         if run.shadow < 0:
             self.runs.cut(start & -_SHADOW_SPAN, (end + _SHADOW_SPAN - 1) & -_SHADOW_SPAN)
             piece = self.runs.at(start)
-            assert piece is not None  # noqa: S101  (start lies in run)
+            assert piece is not None
             piece.shadow = self.memory.allocate(piece.end - piece.start, MemoryKind.ANONYMOUS)
             run = piece
         return run.shadow + start - run.start

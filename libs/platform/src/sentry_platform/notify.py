@@ -1,7 +1,7 @@
 """The notify platform: seccomp user notifications carry the calls, ptrace the control.
 
-Thin bindings over `_native/notify.c`; the only module that touches its library. See platforms.md section 3 of the design, and
-the head of the C file for how a wait ends.
+Thin bindings over `_native/notify.c`; the only module that touches its library. See platforms.md section 3 of the
+design, and the head of the C file for how a wait ends.
 """
 
 import errno as host_errno
@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from sentry_abi import errors
 from sentry_arch import IMAGE, Regs
-from sentry_platform._interface import MapError, Op, ProbeResult
+from sentry_platform._interface import AddressSpace, MapError, Op, ProbeResult
 from sentry_platform._native._lib import ffi, lib
 
 SYS_MMAP: Final = 9
@@ -66,10 +66,12 @@ class NotifySpace:
                 kind = op.kind
                 if kind == "map":
                     backing = op.backing
-                    assert backing is not None  # noqa: S101  (the type of Op cannot say it)
+                    assert backing is not None
                     flags = MAP_FIXED | (MAP_POPULATE if op.populate else 0)
                     flags |= MAP_SHARED | MAP_NORESERVE if backing.kind in ("memory", "shared") else MAP_PRIVATE
-                    CALL.pack_into(buffer, i << 6, SYS_MMAP, op.addr, op.length, op.prot, flags, backing.fd, op.offset, 0)
+                    CALL.pack_into(
+                        buffer, i << 6, SYS_MMAP, op.addr, op.length, op.prot, flags, backing.fd, op.offset, 0
+                    )
                 elif kind == "unmap":
                     CALL.pack_into(buffer, i << 6, SYS_MUNMAP, op.addr, op.length, 0, 0, 0, 0, 0)
                 else:
@@ -105,23 +107,24 @@ class NotifyContext:
 
     __slots__ = ("_core", "_platform", "index")
 
-    def __init__(self, platform: "NotifyPlatform", space: NotifySpace) -> None:
+    def __init__(self, platform: "NotifyPlatform", space: AddressSpace) -> None:
         """Make a stopped thread in space; it needs `set_regs` and `set_fpu` before it may run.
 
         Raises: EAGAIN, ENOMEM.
         """
         self._platform = platform
         self._core = platform.core
-        self.index = lib.ks_thread_new(self._core, space.helper)
+        self.index = lib.ks_thread_new(self._core, cast("NotifySpace", space).helper)
         if self.index < 0:
             raise _clone_error(self.index)
 
-    def bind(self, space: NotifySpace) -> None:
-        """Move to another space: a stub cannot, so a new thread there takes this one's place; registers must be set again.
+    def bind(self, space: AddressSpace) -> None:
+        """Move to another space: a new thread there takes the place of this one, whose stub cannot leave its own.
 
+        Registers must be set again.
         Raises: EAGAIN, ENOMEM; then the context is as before.
         """
-        index = lib.ks_thread_new(self._core, space.helper)
+        index = lib.ks_thread_new(self._core, cast("NotifySpace", space).helper)
         if index < 0:
             raise _clone_error(index)
         lib.ks_kill(self._core, self.index)
@@ -208,7 +211,7 @@ class NotifyContext:
 class NotifyPlatform:
     """Guest code in stub processes; see the module."""
 
-    name: Final = "notify"
+    name = "notify"
 
     def __init__(self) -> None:
         """Make the template for the calling thread, which becomes the kernel thread.
@@ -250,7 +253,7 @@ class NotifyPlatform:
             raise _clone_error(index)
         return NotifySpace(self, index)
 
-    def new_context(self, space: NotifySpace) -> NotifyContext:
+    def new_context(self, space: AddressSpace) -> NotifyContext:
         """Return a held thread in space. Raises: EAGAIN, ENOMEM."""
         context = NotifyContext(self, space)
         if not self.initial_fpu:
@@ -297,7 +300,10 @@ MXCSR_INITIAL: Final = 0x1F80
 
 
 def initial_xstate(size: int) -> bytes:
-    """Return the XSAVE image of a thread that has used no extended state: no component present, MXCSR at its default."""
+    """Return the XSAVE image of a thread that has used no extended state.
+
+    No component present, MXCSR at its default.
+    """
     image = bytearray(size)
     image[0:2] = b"\x7f\x03"
     image[MXCSR_OFFSET : MXCSR_OFFSET + 4] = MXCSR_INITIAL.to_bytes(4, "little")
@@ -307,11 +313,12 @@ def initial_xstate(size: int) -> bytes:
 def boot_failure(number: int) -> str:
     """Say in one line why no template could be made, and what would help."""
     if number in (host_errno.EPERM, host_errno.EACCES):
-        return "ptrace or seccomp is not permitted here: allow both in the container's own filter (and yama.ptrace_scope below 3)"
+        return (
+            "ptrace or seccomp is not permitted here: allow both in the container's own filter,"
+            " and have kernel.yama.ptrace_scope below 3"
+        )
     if number == host_errno.EBUSY:
         return "this process already has a seccomp listener: start sentry outside of that supervisor"
     if number in (host_errno.EINVAL, host_errno.ENOSYS):
         return "the host's Linux is too old for the notify platform: 5.19 or later is needed"
     return f"the notify platform could not start: {os.strerror(number)}"
-
-

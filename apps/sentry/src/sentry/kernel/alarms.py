@@ -1,9 +1,11 @@
 """Timers that send signals: interval timers and POSIX timers.
 
-Both arm the kernel's timer queue with the next expiration; how many have passed is computed from the period, not counted by
-firing (facts appendix C 2). A POSIX timer has at most one signal queued; expirations meanwhile are its overrun.
+Both arm the kernel's timer queue with the next expiration; how many have passed is computed from the period, not
+counted by firing (facts appendix C 2). A POSIX timer has at most one signal queued; expirations meanwhile are its
+overrun.
 
-Sources: setitimer(2), timer_create(2), timer_settime(2), timer_getoverrun(2); Linux kernel/time/{itimer,posix-timers}.c.
+Sources: setitimer(2), timer_create(2), timer_settime(2), timer_getoverrun(2); Linux
+kernel/time/{itimer,posix-timers}.c.
 """
 
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -13,9 +15,8 @@ from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.signal import SI_KERNEL, SI_TIMER, SIGALRM
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
 
 CLOCK_REALTIME: Final = 0
 CLOCK_MONOTONIC: Final = 1
@@ -99,14 +100,14 @@ class PosixTimer:
         "overrun",
         "overrun_last",
         "signo",
-        "timer_seq",
         "tid",
+        "timer_seq",
         "value",
     )
 
     def __init__(
         self, group: "ThreadGroup", number: int, clock: int, notify: int, signo: int, value: int, tid: int
-    ) -> None:  # noqa: PLR0913, PLR0917  (sigevent's fields)
+    ) -> None:
         """Make a disarmed timer."""
         self.group = group
         self.number = number
@@ -128,7 +129,10 @@ class PosixTimer:
         return TimerSpec(max(self.next_ns - self.group.kernel.clock.monotonic_ns(), 1), self.interval_ns)
 
     def set(self, spec: TimerSpec, *, absolute: bool) -> TimerSpec:
-        """Arm or disarm; return what was left. An absolute value is a time of the timer's clock. Overruns are forgotten."""
+        """Arm or disarm; return what was left.
+
+        An absolute value is a time of the timer's clock. Overruns are forgotten.
+        """
         old = self.get()
         kernel = self.group.kernel
         self.overrun = self.overrun_last = 0
@@ -172,7 +176,7 @@ class PosixTimer:
             self.overrun = min(self.overrun + 1, OVERRUN_MAX)
 
 
-def create(group: "ThreadGroup", clock: int, notify: int, signo: int, value: int | None, tid: int) -> PosixTimer:  # noqa: PLR0913, PLR0917  (sigevent's fields)
+def create(group: "ThreadGroup", clock: int, notify: int, signo: int, value: int | None, tid: int) -> PosixTimer:
     """Make a timer with the lowest free number; `value` None stands for the number itself.
 
     Raises: EAGAIN at the limit.

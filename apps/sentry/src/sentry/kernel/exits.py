@@ -25,9 +25,8 @@ from sentry_futex import walk_robust_list
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
     from sentry.kernel.task import Task
 
 
@@ -41,7 +40,10 @@ class Exits:
         self.kernel = kernel
 
     def begin_group_exit(self, group: "ThreadGroup", status: int) -> None:
-        """End a whole group with a wait status; each member exits as soon as it stands still. The first status counts."""
+        """End a whole group with a wait status; each member exits as soon as it stands still.
+
+        The first status counts.
+        """
         if group.exiting:
             return
         group.exiting = True
@@ -92,7 +94,10 @@ class Exits:
             self._group_dead(group)
 
     def _release_words(self, task: "Task") -> None:
-        """Leave the futex queue, then tell other threads through the words that they watch: the robust list, clear_tid."""
+        """Leave the futex queue, then tell other threads through the words that they watch.
+
+        The robust list, clear_tid.
+        """
         mm = task.mm
         waiter, task.futex_waiter = task.futex_waiter, None
         if waiter is not None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.task import Task
     from sentry_limits import LimitSet
 
@@ -62,8 +61,8 @@ class ThreadGroup:
         "handlers",
         "interval_timer",
         "is_subreaper",
-        "kernel",
         "keep_caps",
+        "kernel",
         "leader",
         "limits",
         "max_rss",

@@ -238,7 +238,7 @@ _MAY_REALTIME: Final = frozenset((FUTEX_WAIT_BITSET, FUTEX_LOCK_PI2, FUTEX_WAIT)
 
 
 @calls.named("futex", partial="FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are ENOSYS: C libraries do without")
-def futex(t: "Task", addr: Ptr, op: Int, value: UInt, timeout: Ptr, addr2: Ptr, value3: UInt) -> Result:  # noqa: PLR0913, PLR0917
+def futex(t: "Task", addr: Ptr, op: Int, value: UInt, timeout: Ptr, addr2: Ptr, value3: UInt) -> Result:
     """futex(2). Raises: ENOSYS, EINVAL, EFAULT, EAGAIN, ETIMEDOUT, EDEADLK, EPERM, ESRCH, EINTR."""
     number = op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)
     operation = OPERATIONS.get(number)

@@ -19,7 +19,7 @@ RWX: Final = 7
 
 
 @calls.call
-def mmap(  # noqa: PLR0913, PLR0917  (the call has six)
+def mmap(
     t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNum, offset: ULong
 ) -> int:
     """mmap(2). Raises: EINVAL, EBADF, EACCES, EPERM, ENODEV, ENOMEM, EOVERFLOW, EEXIST, EAGAIN."""
@@ -61,7 +61,7 @@ def mprotect(t: "Task", addr: Ptr, length: Size, prot: ULong) -> int:
 
 
 @calls.call
-def mremap(t: "Task", old: Ptr, old_length: Size, new_length: Size, flags: ULong, new: Ptr) -> int:  # noqa: PLR0913, PLR0917
+def mremap(t: "Task", old: Ptr, old_length: Size, new_length: Size, flags: ULong, new: Ptr) -> int:
     """mremap(2). Raises: EINVAL, EFAULT, ENOMEM, EAGAIN, EPERM."""
     return t.mm.mremap(old, old_length, new_length, flags, new)
 

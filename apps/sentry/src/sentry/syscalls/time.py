@@ -22,6 +22,7 @@ from sentry_abi.time import (
     ITIMER_REAL,
     TIMER_ABSTIME,
 )
+from sentry_usermem import read_struct
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -37,7 +38,7 @@ SLEEPABLE: Final = frozenset((CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, C
 
 def read_timespec(t: "Task", address: int) -> int:
     """Return a struct timespec as nanoseconds, saturated. Raises: EFAULT, EINVAL if it is negative or not normal."""
-    seconds, ns = TIMESPEC.unpack(t.mm.copy_in(address, TIMESPEC.size))
+    seconds, ns = read_struct(t.mm, address, TIMESPEC)
     if seconds < 0 or not 0 <= ns < SECOND:
         raise EINVAL
     return min(seconds * SECOND + ns, KTIME_MAX)
