@@ -5,6 +5,7 @@ itself) stand in a table that names their source; one that a header does have ma
 """
 
 import ast
+import importlib
 import itertools
 import re
 import subprocess
@@ -203,6 +204,7 @@ def test_every_module_is_checked() -> None:
 def test_constants(module: str, tmp_path: Path) -> None:
     """Each constant has the value that the headers give, or stands in the table with its source."""
     ours = constants(module)
+    assert {name: getattr(importlib.import_module(f"sentry_abi.{module}"), name) for name in ours} == ours
     theirs: dict[str, int] = {}
     for headers in HEADERS[module]:
         if headers:

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from sentry_abi.errors import EAGAIN, EBADF, EBUSY, EINVAL, ENOTTY, ENXIO, EPERM, EPIPE
-from sentry_abi.files import FIONREAD, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, PIPEFS_MAGIC, S_IFIFO
+from sentry_abi.fcntl import O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
+from sentry_abi.ioctl import FIONREAD
+from sentry_abi.stat import PIPEFS_MAGIC, S_IFIFO
 from sentry_vfs._file import Buffer, FileDescription
 from sentry_vfs._node import Filesystem, Inode, Path
 from sentry_waiter import ERR, HUP, IN, OUT, RDNORM, WRNORM, Queue

@@ -22,7 +22,8 @@ from sentry_abi.errors import (
     ESPIPE,
     EXDEV,
 )
-from sentry_abi.files import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_NONBLOCK, S_IFDIR, S_IFMT, S_IFREG
+from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, UIO_MAXIOV
+from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
 from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def vector(t: "Task", iov: int, count: int) -> tuple[tuple[int, int], ...]:
 
     Raises: EINVAL, EFAULT.
     """
-    if not 0 <= count <= IOV_MAX:
+    if not 0 <= count <= UIO_MAXIOV:
         raise EINVAL
     if not count:
         return ()
@@ -600,6 +601,6 @@ def vmsplice(t: "Task", file: Fd, iov: Ptr, count: Size, flags: Flags) -> Result
         raise EINVAL
     if not isinstance(file, PipeFile):
         raise EBADF
-    if count > IOV_MAX:
+    if count > UIO_MAXIOV:
         raise EINVAL
     return writev(t, file, iov, count) if file.writable else readv(t, file, iov, count)

@@ -7,7 +7,8 @@ from sentry.syscalls.binder import Calls, Int, PathPtr, Ptr, ULong
 from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
-from sentry_abi.files import AT_FDCWD, MS_BIND, MS_MOVE, MS_REMOUNT
+from sentry_abi.fcntl import AT_FDCWD
+from sentry_abi.mount import MS_BIND, MS_MOVE, MS_REMOUNT
 from sentry_fs import Tmpfs
 from sentry_vfs import Path
 

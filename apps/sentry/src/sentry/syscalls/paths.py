@@ -10,7 +10,7 @@ from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, Pat
 from sentry.syscalls.files import check_size
 from sentry.syscalls.waits import path_at, place_of, start_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE
-from sentry_abi.files import (
+from sentry_abi.fcntl import (
     AT_EACCESS,
     AT_EMPTY_PATH,
     AT_FDCWD,

@@ -21,7 +21,7 @@ from sentry_abi.errors import (
     LinuxError,
     RestartError,
 )
-from sentry_abi.files import O_CLOEXEC, O_DIRECT, O_NONBLOCK
+from sentry_abi.fcntl import O_CLOEXEC, O_DIRECT, O_NONBLOCK
 from sentry_vfs import EpollFile, EventFile, FileDescription, PathFile, make_pipe
 from sentry_waiter import ERR, HUP, IN, NVAL, OUT, PRI, RDBAND, RDNORM, WRBAND, WRNORM, Queue
 

@@ -7,7 +7,7 @@ from sentry.syscalls.binder import Calls, Fd, Int, PathPtr, Ptr, Size
 from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EPERM, ERANGE, EROFS
-from sentry_abi.files import AT_FDCWD
+from sentry_abi.fcntl import AT_FDCWD
 from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, PathFile, may, owns
 
 if TYPE_CHECKING:
