@@ -2,8 +2,9 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -109,6 +110,7 @@ class Guests:
 
 
 @pytest.fixture(scope="session")
-def guests(tmp_path_factory: pytest.TempPathFactory) -> Guests:
-    """Give the guest programs."""
-    return Guests(tmp_path_factory.mktemp("guests"))
+def guests() -> Iterator[Guests]:
+    """Give the guest programs, in a folder outside of /tmp: the sandbox has a /tmp of its own."""
+    with TemporaryDirectory(prefix="guests-", dir="/var/tmp") as folder:
+        yield Guests(Path(folder))

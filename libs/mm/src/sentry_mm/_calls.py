@@ -320,11 +320,11 @@ class Calls(Access):
                     self._drop(run)
                 raise
             self._set_prot(start, at, prot)
-            for run in fresh:
-                self.runs.add(run)
+        for run in fresh:
+            self.runs.add(run)
         return error
 
-    def _plan_protect(  # noqa: PLR0913, PLR0917  (two of them are results)
+    def _plan_protect(
         self, start: int, end: int, prot: int, ops: list[Op], fresh: list[Run]
     ) -> tuple[int, type[LinuxError] | None]:
         """Collect what it takes; return how far that goes, and why not to the end."""
@@ -349,9 +349,11 @@ class Calls(Access):
         if prot and area.file is None:
             # The file range is for the whole reservation: what is made accessible later lies beside it and merges.
             span = (area.start, area.end) if area.end - area.start <= _RESERVE else (low, high)
-            new = [self._fresh(a, b, top_down=True) for a, b in self._gaps(*span)]
-            fresh += new
-            ops += [self._map_op(run, prot, low, high) for run in new if run.start < high and run.end > low]
+            for gap, gap_end in self._gaps(*span):
+                run = self._fresh(gap, gap_end, top_down=True)
+                fresh.append(run)
+                if gap < high and gap_end > low:
+                    ops.append(self._map_op(run, prot, low, high))
         elif prot & PROT_WRITE and area.flags & VM_SHARED:
             self._make_writable(area, low, high)
         for run in self.runs.within(low, high):

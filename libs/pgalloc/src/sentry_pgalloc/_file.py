@@ -28,6 +28,7 @@ from sentry_abi.errors import ENOMEM
 from sentry_abi.memory import PAGE_SHIFT, PAGE_SIZE
 from sentry_pgalloc import _host
 from sentry_pgalloc._free import FreeSpace
+from sentry_pgalloc._image import Reader, Tables, Writer, copy_pages, holes, read_tables
 from sentry_pgalloc._ranges import Ranges
 
 WINDOW: Final = 1 << 45
@@ -355,6 +356,62 @@ class MemoryFile:
             user.evict(start, end)
             done += end - start
         return done
+
+    # -- saving -------------------------------------------------------------------------------------------------------
+
+    def save_to(self, writer: Writer) -> None:
+        """Write everything that is allocated, zero pages left out (gVisor: SaveTo).
+
+        Requires: nobody changes the memory meanwhile; nothing waits to be evicted.
+        Ensures: nothing waits for reclaim, and pages that turned out to be all zeros take no memory any more.
+        Raises: RuntimeError while something is marked evictable.
+        """
+        with self._mu:
+            if self._evictable:
+                message = "save_to with evictable memory: evict() or mark_unevictable() first"
+                raise RuntimeError(message)
+            self._reclaim_locked(self.size)
+            runs: list[tuple[int, int]] = []
+            for start, end, _ in self._used:
+                runs += self._kept_runs(start, end)
+            Tables(self.size, self._free.low, self._free.high, list(self._used), runs).write(writer)
+            for start, end in runs:
+                for at in range(start, end, 1 << 20):
+                    writer.write(self.view[at : min(at + (1 << 20), end)])
+
+    def _kept_runs(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the runs of pages with data in [start, end); give the committed zero pages back."""
+        runs = self.data_runs(start, end)
+        for first, last in self._data_within(start, end):
+            at = first
+            for run_start, run_end in runs:
+                if first <= run_start < last:
+                    if at < run_start:
+                        self._zero(at, run_start)
+                    at = run_end
+            if at < last:
+                self._zero(at, last)
+        return runs
+
+    def load_from(self, reader: Reader) -> None:
+        """Fill this empty file from what `save_to` wrote (gVisor: LoadFrom).
+
+        Raises: ImageError, and the file is then good for nothing but `close`; ValueError if it is not empty.
+        """
+        with self._mu:
+            if len(self._used) or self._waste:
+                message = "load_from into a memory file that is in use"
+                raise ValueError(message)
+            tables = read_tables(reader, self.size)
+            for start, end, value in tables.ranges:
+                self._used.set(start, end, value)
+                self._bytes[value & _KIND] += end - start
+            self._free.low = tables.low
+            self._free.high = min(tables.high, self.size)
+            for start, end in (*holes(self._used, 0, tables.low), *holes(self._used, self._free.high, self.size)):
+                self._free.give(start, end)
+            for start, end in tables.runs:
+                copy_pages(reader, self.view, start, end)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
