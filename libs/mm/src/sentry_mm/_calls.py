@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 _SMALL_DATA: Final = 64 << 10
 """A writable private file mapping up to here is copied when it is made: one fault costs more than the copy."""
 _RESERVE: Final = 64 << 30
+_SLICE: Final = 256 << 10
+"""How much of what was unmapped is given back to the host at once (60 us); the rest with later calls."""
 _WINDOW_32: Final = (0x40000000, 0x80000000)
 _RWX: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 
@@ -279,6 +281,7 @@ class Calls(Access):
         if self._host_maps(start, end):
             self._apply([Op("unmap", start, end - start)])
         self._remove(start, end)
+        self.memory.reclaim(_SLICE)
 
     # -- mprotect -----------------------------------------------------------------------------------------------------
 
