@@ -135,6 +135,8 @@ class MemoryFile:
 
     def allocate_at(self, offset: int, length: int, kind: int) -> bool:
         """Allocate exactly [offset, offset + length) if that is free and easy to see; for growing a range in place."""
+        if offset + length > self.size:
+            return False
         self._check_range("allocate_at", offset, length)
         with self._mu:
             if not self._free.take_at(offset, length):
