@@ -31,13 +31,15 @@ class Ended(NamedTuple):
     err: bytes
 
 
-def run(argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", **environment: str) -> Ended:
+def run(
+    argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", environment: dict[str, str] | None = None
+) -> Ended:
     """Run a program in a folder with a small fixed environment.
 
     Raises: subprocess.TimeoutExpired, the program's whole session killed by then.
     """
     process = subprocess.Popen(
-        [str(a) for a in argv], cwd=folder, env=ENVIRONMENT | environment, start_new_session=True,
+        [str(a) for a in argv], cwd=folder, env=ENVIRONMENT | (environment or {}), start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     with process:
@@ -58,9 +60,13 @@ class Sandbox:
         """Choose the platform."""
         self.platform = platform
 
-    def run(self, argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", **environment: str) -> Ended:
+    def run(
+        self, argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", environment: dict[str, str] | None = None
+    ) -> Ended:
         """Run a program in a sandbox; as `run`."""
-        return run([SENTRY, "do", "--platform", self.platform, "--", *argv], folder, given=given, **environment)
+        return run(
+            [SENTRY, "do", "--platform", self.platform, "--", *argv], folder, given=given, environment=environment
+        )
 
     def shell(self, script: str, folder: Path, *, given: bytes = b"") -> Ended:
         """Run a shell script in a sandbox."""

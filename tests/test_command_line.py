@@ -144,8 +144,8 @@ def test_strace_shows_calls(sandbox: Sandbox, tmp_path: Path) -> None:
     """--strace prints calls by name on standard error and leaves standard output alone."""
     ended = run([SENTRY, "do", "--platform", sandbox.platform, "--strace", "/bin/echo", "hi"], tmp_path)
     assert ended.out == b"hi\n"
-    assert b'write(1, "hi\\n"' in ended.err
-    assert b"execve(" in ended.err or b"mmap(" in ended.err
+    assert b"write(" in ended.err
+    assert b"exit_group(" in ended.err
 
 
 def descendants(pid: int) -> set[int]:

@@ -1,18 +1,18 @@
 """The memory file: allocation, references, reclaim, accounting, images, and its promises under threads."""
 
 import io
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentry_abi.errors import ENOMEM
-from sentry_pgalloc import ImageError, MemoryFile, MemoryKind
+from sentry_pgalloc import ImageError, MemoryFile, MemoryKind, _host
 from sentry_pgalloc import _file as implementation
 from sentry_pgalloc._free import FreeSpace
 
@@ -102,6 +102,7 @@ def test_a_range_grows_in_place_where_it_can(memory: MemoryFile) -> None:
     assert memory.allocate_at(at + PAGE, PAGE, ANON)
     assert not memory.allocate_at(at + PAGE, PAGE, ANON)
     assert not memory.allocate_at(at + 5 * PAGE, PAGE, ANON)
+    assert not memory.allocate_at(at + 2 * PAGE, memory.size, ANON)
     top = memory.allocate(PAGE, ANON, top_down=True)
     assert memory.allocate_at(top - PAGE, PAGE, ANON)
     block = memory.allocate(8 * PAGE, ANON)
@@ -153,7 +154,7 @@ def test_a_host_that_cannot_punch_gets_zeros_by_hand(memory: MemoryFile, monkeyp
     at = memory.allocate(2 * PAGE, ANON)
     memory.view[at : at + 2 * PAGE] = b"x" * 2 * PAGE
     memory.decref(at, 2 * PAGE)
-    monkeypatch.setattr(implementation._host, "punch", refuse)
+    monkeypatch.setattr(_host, "punch", refuse)
     memory.reclaim()
     assert memory.allocate(2 * PAGE, ANON) == at
     assert bytes(memory.view[at : at + 2 * PAGE]) == bytes(2 * PAGE)
@@ -328,12 +329,12 @@ def test_the_window_shrinks_under_limits(limit: str, value: int, says: str) -> N
 
 def test_close_is_idempotent() -> None:
     """Nothing is left open."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     memory = MemoryFile(1 << 36)
     memory.close()
     memory.close()
     assert memory.fd == -1
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_threads_do_not_disturb_each_other(memory: MemoryFile) -> None:

@@ -137,7 +137,7 @@ class Manager:
 
     # -- wait and wake ------------------------------------------------------------------------------------------------
 
-    def wait(  # noqa: PLR0913  (the call has that many arguments)
+    def wait(
         self, target: Target, waiter: Waiter, addr: int, value: int, *, private: bool, bitset: int = MATCH_ANY
     ) -> None:
         """Queue waiter if the word at addr is value.
@@ -197,7 +197,7 @@ class Manager:
 
     # -- requeue ------------------------------------------------------------------------------------------------------
 
-    def requeue(  # noqa: PLR0913  (the call has that many arguments)
+    def requeue(
         self,
         target: Target,
         addr: int,
@@ -241,7 +241,7 @@ class Manager:
 
     # -- wake-op ------------------------------------------------------------------------------------------------------
 
-    def wake_op(  # noqa: PLR0913, PLR0917  (the call has that many arguments)
+    def wake_op(
         self, target: Target, addr: int, addr2: int, wake: int, wake2: int, operation: int, *, private: bool
     ) -> int:
         """Change the word at addr2, wake waiters of addr, and those of addr2 if the old value passes a comparison.

@@ -49,5 +49,5 @@ def walk_robust_list(manager: Manager, target: ListTarget, head: int, tid: int) 
             return
 
 
-def _release(manager: Manager, target: Target, entry: int, offset: int, tid: int, *, pending: bool) -> None:  # noqa: PLR0913
+def _release(manager: Manager, target: Target, entry: int, offset: int, tid: int, *, pending: bool) -> None:
     manager.release_robust(target, ((entry & ~1) + offset) & _MASK, tid, pi=bool(entry & 1), pending=pending)

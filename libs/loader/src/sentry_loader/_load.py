@@ -213,7 +213,7 @@ class Image:
         return image.pointer
 
 
-def prepare(  # noqa: PLR0913  (what execve is given, and by whom)
+def prepare(
     file: "ExecFile",
     path: bytes,
     argv: Sequence[bytes],

@@ -76,7 +76,7 @@ def _addresses(texts: Sequence[bytes], start: int) -> list[int]:
     return found
 
 
-def build_stack(  # noqa: PLR0913, PLR0917  (what a stack is made of)
+def build_stack(
     top: int,
     argv: Sequence[bytes],
     envp: Sequence[bytes],

@@ -1,9 +1,10 @@
 """The memory file as bytes: what is allocated, then every page that is not all zeros.
 
-Layout, little-endian: magic, version, window size, both frontiers, count of ranges, count of data runs; the ranges (start, end,
-references * 8 + kind); the data runs (start, end); zeros up to a multiple of the page size; the runs' pages in order. Pages lie
-page-aligned in the image, so that an image that is a file can be mapped and need not be read. Zero pages are left out, whether
-they were ever touched or not; looking for them commits nothing, because holes are found by asking the host (SEEK_DATA).
+Layout, little-endian: magic, version, window size, both frontiers, count of ranges, count of data runs; the ranges
+(start, end, references * 8 + kind); the data runs (start, end); zeros up to a multiple of the page size; the runs'
+pages in order. Pages lie page-aligned in the image, so that an image that is a file can be mapped and need not be
+read. Zero pages are left out, whether they were ever touched or not; looking for them commits nothing, because holes
+are found by asking the host (SEEK_DATA).
 
 An image is not trusted: every number is checked before it is used, and everything wrong is an `ImageError`.
 """
