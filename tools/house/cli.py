@@ -111,15 +111,20 @@ def check() -> None:
     finish(int(bool(failed)))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def test(context: typer.Context, names: Names = None) -> None:
-    """Run the tests of all or of the named packages (`tests` is the root's own); further options go to pytest."""
-    options = [*(n for n in names or () if n.startswith("-")), *context.args]
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def test(
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Names of libraries, apps or `tests`, then pytest's own.")
+    ] = None,
+) -> None:
+    """Run the tests of all or of the named packages; from the first option or path on, all goes to pytest."""
+    words = words or []
+    cut = next((place for place, word in enumerate(words) if word.startswith("-") or "/" in word), len(words))
+    chosen, options = folders(words[:cut]), words[cut:]
     environment = {}
     if not os.access(ROOT, os.W_OK):  # somebody else's checkout
-        options += ["-p", "no:cacheprovider"]
+        options = ["-p", "no:cacheprovider", *options]
         environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(tempfile.gettempdir()) / f"hypothesis-{os.getuid()}")
-    chosen = folders([n for n in names or () if not n.startswith("-")])
     finish(call(BIN / "python", "-m", "pytest", *chosen, *options, **environment))
 
 
