@@ -342,7 +342,7 @@ class Loop:
         self.current = task
         protection = code == SEGV_ACCERR
         access = FAULT_EXEC if addr == ip else FAULT_WRITE if protection else FAULT_READ
-        outcome = task.mm.handle_fault(addr, access) if code in (1, 2) or signo == SIGBUS else (SIGSEGV, code)
+        outcome = task.mm.handle_fault(addr, access, signo) if code in (1, 2) or signo == SIGBUS else (SIGSEGV, code)
         if not outcome:
             if not task.attention:
                 return index
