@@ -157,7 +157,7 @@ class Image:
     def _map_segments(mm: "MemoryManager", file: "ExecFile", elf: Elf, bias: int) -> None:
         """Map the segments of a file. Raises: LinuxError."""
         mappable = file.mappable()
-        name = getattr(file, "name", b"")
+        name = getattr(file, "where", b"")
         for prot, offset, addr, file_size, size in elf.segments:
             start = page_down(addr + bias)
             file_end = addr + bias + file_size

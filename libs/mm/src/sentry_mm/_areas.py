@@ -39,7 +39,7 @@ class Area:
 
     __slots__ = ("end", "file", "flags", "max_prot", "name", "offset", "prot", "start")
 
-    def __init__(  # noqa: PLR0913, PLR0917  (a record)
+    def __init__(
         self,
         start: int,
         end: int,
@@ -103,9 +103,7 @@ class Run:
 
     __slots__ = ("backing", "end", "mode", "offset", "shadow", "start")
 
-    def __init__(  # noqa: PLR0913, PLR0917  (a record)
-        self, start: int, end: int, backing: "Backing", offset: int, mode: int, shadow: int = -1
-    ) -> None:
+    def __init__(self, start: int, end: int, backing: "Backing", offset: int, mode: int, shadow: int = -1) -> None:
         """Make a run."""
         self.start = start
         self.end = end

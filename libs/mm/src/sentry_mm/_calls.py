@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 _SMALL_DATA: Final = 64 << 10
 """A writable private file mapping up to here is copied when it is made: one fault costs more than the copy."""
 _RESERVE: Final = 64 << 30
+_SLICE: Final = 256 << 10
+"""How much of what was unmapped is given back to the host at once (60 us); the rest with later calls."""
 _WINDOW_32: Final = (0x40000000, 0x80000000)
 _RWX: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 
@@ -76,7 +78,7 @@ class Calls(Access):
 
     # -- mmap ---------------------------------------------------------------------------------------------------------
 
-    def mmap(  # noqa: PLR0913, PLR0917  (the call has that many arguments)
+    def mmap(
         self,
         addr: int,
         length: int,
@@ -279,6 +281,7 @@ class Calls(Access):
         if self._host_maps(start, end):
             self._apply([Op("unmap", start, end - start)])
         self._remove(start, end)
+        self.memory.reclaim(_SLICE)
 
     # -- mprotect -----------------------------------------------------------------------------------------------------
 
@@ -342,7 +345,7 @@ class Calls(Access):
             start = high
         return start, ENOMEM if start < end else None
 
-    def _protect_ops(self, area: Area, low: int, high: int, prot: int, ops: list[Op], fresh: list[Run]) -> None:  # noqa: PLR0913, PLR0917
+    def _protect_ops(self, area: Area, low: int, high: int, prot: int, ops: list[Op], fresh: list[Run]) -> None:
         """Collect what it takes to give [low, high) of an area another protection. Raises: ENOMEM."""
         if prot & PROT_WRITE and not area.prot & PROT_WRITE and not area.flags & (VM_SHARED | VM_GROWSDOWN):
             self._allowed(0, high - low)
@@ -441,7 +444,7 @@ class Calls(Access):
             self._may_lock(area.flags, grow, privileged=privileged)
             self._allowed(grow, grow if area.prot & PROT_WRITE and not area.flags & (VM_SHARED | VM_GROWSDOWN) else 0)
 
-    def _remap_to(  # noqa: PLR0913, PLR0917
+    def _remap_to(
         self, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int, *, may_lock: bool
     ) -> int:
         if flags & MREMAP_FIXED:
@@ -490,7 +493,7 @@ class Calls(Access):
             runs = self._file_runs(more, more.start, more.end)
         self._install(more, runs)
 
-    def _move(  # noqa: PLR0913
+    def _move(
         self, area: Area, old: int, old_length: int, new_length: int, new: int, *, keep: bool, refill: bool = False
     ) -> int:
         """Show [old, old + old_length) at new, extended to new_length. keep: leave the old one too (a second view).

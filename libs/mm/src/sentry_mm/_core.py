@@ -168,6 +168,7 @@ class Core:
             for offset, length in self._dropped:
                 self.memory.decref(offset, length)
             self._dropped.clear()
+            self.memory.reclaim()
 
     def _apply(self, ops: list[Op]) -> None:
         """Let the platform do ops. Raises: LinuxError; what was there before is there again."""

@@ -59,6 +59,7 @@ class MemoryManager(Advice):
         self.space.release()
         self._batch = None
         self._empty()
+        self.memory.reclaim()
 
     def _empty(self) -> None:
         for area in self.areas.items:

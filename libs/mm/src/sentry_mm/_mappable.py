@@ -52,7 +52,7 @@ class NoLimits:
 
     __slots__ = ()
 
-    def soft(self, resource: int, /) -> int:  # noqa: ARG002  (the protocol)
+    def soft(self, resource: int, /) -> int:
         """Return no limit."""
         return (1 << 64) - 1
 
@@ -76,7 +76,7 @@ class SharedMemory:
         if hasattr(self, "offset") and self.memory.fd >= 0:
             self.memory.decref(self.offset, self.length)
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:  # noqa: ARG002  (protocol)
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """See Mappable."""
         length = min(length, self.length - offset)
         return [Extent(self.memory, self.offset + offset, length)] if length > 0 else []

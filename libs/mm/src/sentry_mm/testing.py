@@ -165,19 +165,19 @@ def expected(manager: "MemoryManager") -> list[Mapping]:
 
 def check(manager: "MemoryManager", space: FakeSpace) -> None:
     """Assert that the host's view is the address space's, that lists are ordered and accounts right."""
-    assert space.mappings == expected(manager), (space.mappings, expected(manager))  # noqa: S101
+    assert space.mappings == expected(manager), (space.mappings, expected(manager))
     lists: tuple[Sorted[Area] | Sorted[Run], ...] = (manager.areas, manager.runs)
     for pieces in lists:
         items = pieces.items
-        assert [p.start for p in items] == pieces.starts  # noqa: S101
-        assert all(p.start < p.end for p in items)  # noqa: S101
-        assert all(items[i].end <= items[i + 1].start for i in range(len(items) - 1))  # noqa: S101
+        assert [p.start for p in items] == pieces.starts
+        assert all(p.start < p.end for p in items)
+        assert all(items[i].end <= items[i + 1].start for i in range(len(items) - 1))
     for run in manager.runs:
         covered = sum(min(a.end, run.end) - max(a.start, run.start) for a in manager.areas.within(run.start, run.end))
-        assert covered == run.end - run.start, f"{run} outside of areas"  # noqa: S101
+        assert covered == run.end - run.start, f"{run} outside of areas"
         if run.backing is manager.memory and run.mode == 1:
-            assert manager.memory.exclusive(run.offset, run.end - run.start), run  # noqa: S101
-    assert manager.total_bytes == sum(a.end - a.start for a in manager.areas)  # noqa: S101
+            assert manager.memory.exclusive(run.offset, run.end - run.start), run
+    assert manager.total_bytes == sum(a.end - a.start for a in manager.areas)
 
 
 class HostFile:
@@ -238,7 +238,7 @@ class MemoryFileFile:
         memory.view[self.start : self.start + self.size] = content
         self.mappers: set[MemoryManager] = set()
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:  # noqa: ARG002  (the protocol)
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """See Mappable."""
         length = min(length, ((self.size + PAGE_SIZE - 1) & -PAGE_SIZE) - offset)
         return [Extent(self.memory, self.start + offset, length)] if length > 0 else []

@@ -76,6 +76,10 @@ def check(args: CloneArgs) -> None:
         raise EINVAL
     if flags & CLONE_SIGHAND and flags & CLONE_CLEAR_SIGHAND:
         raise EINVAL
+    if flags & CLONE_FS and flags & (CLONE_NEWNS | CLONE_NEWUSER):
+        raise EINVAL
+    if flags & CLONE_THREAD and flags & (CLONE_NEWUSER | CLONE_NEWPID):
+        raise EINVAL
     if flags & NAMESPACES:
         raise EPERM
     if flags & CLONE_PIDFD:

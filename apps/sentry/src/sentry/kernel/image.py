@@ -73,7 +73,9 @@ class ProgramImage:
         Raises: LinuxError; the space is then useless.
         """
         try:
-            return self._image.map_into(mm)
+            loaded = self._image.map_into(mm)
+            mm.exe = cast("Executable", loaded.exe).where
+            return loaded
         finally:
             for executable in self._opened:
                 executable.close()

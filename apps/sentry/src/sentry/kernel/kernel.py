@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sentry.kernel.clocks import KernelClock, TimerQueue
+from sentry.kernel.cputicks import Ticker
 from sentry.kernel.exits import Exits
 from sentry.kernel.group import PIDNamespace, ThreadGroup
 from sentry.kernel.image import open_program
@@ -82,6 +83,7 @@ class Kernel:
         self.ext_mu = threading.Lock()
         self.clock = KernelClock()
         self.timers = TimerQueue(self.clock)
+        self.ticker = Ticker(self)
         self.pids = PIDNamespace()
         self.signals = Signals(self)
         self.jobs = Jobs(self)

@@ -134,8 +134,6 @@ class Loop:
                     if 0 <= nr < len(table):
                         raise
                     result = kernel.unimplemented(task, nr)
-                if self.trace is not None:
-                    self.trace.after(task, nr, (a0, a1, a2, a3, a4, a5), result)
                 if task.attention or result.__class__ is not int:
                     self.finish(task, result)
                 else:
@@ -344,7 +342,7 @@ class Loop:
         self.current = task
         protection = code == SEGV_ACCERR
         access = FAULT_EXEC if addr == ip else FAULT_WRITE if protection else FAULT_READ
-        outcome = task.mm.handle_fault(addr, access) if code in (1, 2) or signo == SIGBUS else (SIGSEGV, code)
+        outcome = task.mm.handle_fault(addr, access, signo) if code in (1, 2) or signo == SIGBUS else (SIGSEGV, code)
         if not outcome:
             if not task.attention:
                 return index

@@ -43,7 +43,7 @@ class ParkEntry(Entry):
         """Make the entry of one task."""
         self.task = task
 
-    def notify(self, queue: Queue, mask: int) -> None:  # noqa: ARG002  (a hint: the attempt looks for itself)
+    def notify(self, queue: Queue, mask: int) -> None:
         """Let the task look again."""
         self.task.kernel.make_ready(self.task)
 
@@ -180,7 +180,7 @@ class Task:
             return self.cpu_before_ns
         return self.cpu_before_ns + self.context.cpu_time_ns()
 
-    def expired(self, now_ns: int) -> None:  # noqa: ARG002  (the attempt compares)
+    def expired(self, now_ns: int) -> None:
         """Be told by the timer queue that the deadline of the wait has come."""
         self.kernel.make_ready(self)
 

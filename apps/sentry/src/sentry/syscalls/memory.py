@@ -19,9 +19,7 @@ RWX: Final = 7
 
 
 @calls.call
-def mmap(
-    t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNum, offset: ULong
-) -> int:
+def mmap(t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNum, offset: ULong) -> int:
     """mmap(2). Raises: EINVAL, EBADF, EACCES, EPERM, ENODEV, ENOMEM, EOVERFLOW, EEXIST, EAGAIN."""
     if offset & (PAGE_SIZE - 1):
         raise EINVAL

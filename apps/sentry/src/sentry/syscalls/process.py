@@ -189,10 +189,9 @@ def wait_again(t: "Task", state: WaitState) -> Result:
             status = child.exit_status
             signo = status & 0x7F
             code = (3 if status & 0x80 else 2) if signo else 1
-            value = _report(t, state, child, code, signo or status >> 8, status)
             if not options & WNOWAIT:
-                t.kernel.exits.reap(child)
-            return value
+                t.kernel.exits.reap(child)  # even if the status then has nowhere to go, as on Linux
+            return _report(t, state, child, code, signo or status >> 8, status)
         if child.stopped and options & WUNTRACED and not child.stop_reported:
             value = _report(t, state, child, 5, child.stop_signo, child.stop_signo << 8 | 0x7F)
             child.stop_reported = not options & WNOWAIT

@@ -132,6 +132,7 @@ def setrlimit(t: "Task", resource: UInt, address: Ptr) -> int:
     """setrlimit(2). Raises: EFAULT, EINVAL, EPERM."""
     soft, hard = RLIMIT.unpack(t.mm.copy_in(address, RLIMIT.size))
     t.limits.set(resource, soft, hard, privileged=t.creds.capable(CAP_SYS_RESOURCE))
+    t.kernel.ticker.watch(t.group)
     return 0
 
 
@@ -148,6 +149,7 @@ def prlimit64(t: "Task", pid: Int, resource: UInt, new: Ptr, old: Ptr) -> int:
     before = task.limits.get(resource)
     if fresh is not None:
         task.limits.set(resource, fresh[0], fresh[1], privileged=mine.capable(CAP_SYS_RESOURCE))
+        t.kernel.ticker.watch(task.group)
     if old:
         t.mm.copy_out(old, RLIMIT.pack(*before))
     return 0
