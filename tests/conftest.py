@@ -101,7 +101,7 @@ class Guests:
         """Return the path of a compiled guest, linkage `static` or `dynamic`. The file is called as the source."""
         path = self.folder / linkage / name
         if not path.exists():
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True, parents=True)
             extra = ["-static"] if linkage == "static" else []
             argv = ["gcc", *FLAGS, *extra, "-o", str(path), str(GUESTS / f"{name}.c")]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from sentry.failures import HostFailure, ProgramMissingFailure, ProgramUnusableFailure, UsageFailure
 from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
 from sentry.procfs import mount_proc
-from sentry.syscalls.table import amd64
+from sentry.syscalls.table import all_handlers, amd64
 from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
 from sentry_auth import user_credentials
 from sentry_fs import HostFile, HostFilesystem, build_default_root
@@ -213,7 +213,8 @@ class _Report:
         if options.strace:
             from sentry.strace import Strace  # noqa: PLC0415  (only where asked for)
 
-            kernel.loop.trace = Strace()
+            trace = kernel.loop.trace = Strace()
+            kernel.table = trace.wrap(kernel.table, all_handlers())
 
     def unimplemented(self, task: "Task", nr: int) -> None:
         """Note a call that does not exist here."""

@@ -291,9 +291,13 @@ def open_fifo(inode: PipeInode, where: Path, flags: int) -> PipeFile:
     if pipe is None or not (pipe.readers or pipe.writers):
         pipe = inode.pipe = Pipe()
     mode = flags & O_ACCMODE
-    if mode == O_WRONLY and flags & O_NONBLOCK and not pipe.readers:
+    # A nameless pipe, opened again through /proc/PID/fd, waits for nobody (Linux fs/pipe.c fifo_open, is_pipe).
+    nameless = isinstance(inode.fs, PipeFilesystem)
+    if mode == O_WRONLY and flags & O_NONBLOCK and not pipe.readers and not nameless:
         raise ENXIO
     file = PipeFile(pipe, flags, where, inode)
+    if nameless:
+        return file
     if mode != O_RDWR and not flags & O_NONBLOCK and not (pipe.readers if mode == O_WRONLY else pipe.writers):
         file.wait_for_peer()
     return file

@@ -134,8 +134,6 @@ class Loop:
                     if 0 <= nr < len(table):
                         raise
                     result = kernel.unimplemented(task, nr)
-                if self.trace is not None:
-                    self.trace.after(task, nr, (a0, a1, a2, a3, a4, a5), result)
                 if task.attention or result.__class__ is not int:
                     self.finish(task, result)
                 else:

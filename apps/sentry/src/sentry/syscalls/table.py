@@ -166,6 +166,11 @@ def build(numbers: "Mapping[int, str]", groups: "tuple[Calls, ...]", absent: "Ma
     return table
 
 
+def all_handlers() -> "dict[str, Callable[..., Any]]":
+    """Return every handler by the name of its call."""
+    return {name: handler for group in GROUPS for name, handler in group.handlers.items()}
+
+
 def amd64() -> list[Bound]:
     """Return the table of x86-64."""
     return build(AMD64, GROUPS, ABSENT)
