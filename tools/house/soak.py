@@ -1,11 +1,12 @@
 """The soak: one command in many sandboxes in a row, with a look at what each leaves behind.
 
-A run that takes too long, ends otherwise or prints otherwise than the first, or leaves a process, a memory file or a
-file of ours, ends the soak. What belongs to a run is known by a word in its environment, which everything that it
-starts inherits.
+A run that takes too long, ends otherwise or prints otherwise than the first, or leaves a process or a file of ours, ends
+the soak. The soak adopts orphans, so whatever a run leaves is its child, however much it forgot of where it came from. A
+memory file needs no look of its own: it lives no longer than the processes that hold it.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,9 +15,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from sentry_abi.prctl import PR_SET_CHILD_SUBREAPER
 from tools.house.workspace import BIN
-
-MARK = "SENTRY_SOAK"
 
 
 class Ended(NamedTuple):
@@ -26,40 +26,22 @@ class Ended(NamedTuple):
     out: bytes
 
 
-def marked(word: str) -> list[int]:
-    """Return the processes whose environment holds a word, ourselves left out."""
-    wanted, found = f"{MARK}={word}".encode(), []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-    return found
-
-
-def memory_files() -> int:
-    """Return how many memfds of the sentry are open on this machine, and may be looked at."""
-    count = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                count += sum("memfd:sentry" in str(fd.readlink()) for fd in (entry / "fd").iterdir())
-    return count
-
-
 def descriptors() -> int:
     """Return how many descriptors we have open ourselves."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def once(command: list[str], options: list[str], word: str, limit_s: float, folder: Path) -> Ended | str:
+def once(command: list[str], options: list[str], limit_s: float, folder: Path) -> Ended | str:
     """Run the command in one sandbox; return how it ended, or what is wrong."""
-    argv = [str(BIN / "sentry"), "do", *options, "--", *command]
-    environment = os.environ | {MARK: word, "TMPDIR": str(folder)}
     process = subprocess.Popen(
-        argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True, cwd=folder,
-    )  # fmt: skip
+        [str(BIN / "sentry"), "do", *options, "--", *command],
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        cwd=folder,
+    )
     with process:
         try:
             out, err = process.communicate(timeout=limit_s)
@@ -73,11 +55,20 @@ def once(command: list[str], options: list[str], word: str, limit_s: float, fold
     return Ended(process.returncode, out)
 
 
-def leftovers(word: str, before: int, folder: Path) -> str:
+def orphans() -> list[int]:
+    """Reap dead children; return the living ones: a run has left them."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    own = os.getpid()
+    return [int(pid) for pid in Path(f"/proc/{own}/task/{own}/children").read_text().split()]
+
+
+def leftovers(folder: Path) -> str:
     """Return what a run has left behind, after a moment of grace; '' for nothing."""
     deadline = time.monotonic() + 2
-    while (left := marked(word)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    while (left := orphans()) and time.monotonic() < deadline:
+        time.sleep(0.005)
     if left:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
@@ -85,38 +76,32 @@ def leftovers(word: str, before: int, folder: Path) -> str:
         return f"leaves processes {left}"
     if files := [path.name for path in folder.iterdir()]:
         return f"leaves files {files}"
-    if (now := memory_files()) > before:
-        return f"leaves {now - before} memory files"
     return ""
 
 
 def run(command: list[str], options: list[str], runs: int, limit_s: float) -> int:
     """Run the soak; print a line per hundred runs; return 0 if nothing was wrong."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     first: Ended | None = None
     times: list[float] = []
     own = descriptors()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in range(1, runs + 1):
-            word = f"{os.getpid()}-{number}"
-            before = memory_files()
             begun = time.monotonic()
-            ended = once(command, options, word, limit_s, folder)
-            times.append(time.monotonic() - begun)
+            ended = once(command, options, limit_s, folder)
+            times.append((time.monotonic() - begun) * 1e3)
             wrong = ended if isinstance(ended, str) else ""
             first = first or (ended if isinstance(ended, Ended) else None)
             if not wrong and ended != first:
                 wrong = f"ends otherwise than the first: {ended} instead of {first}"
-            wrong = leftovers(word, before, folder) or wrong
+            wrong = wrong or leftovers(folder)
             if wrong:
                 print(f"run {number}: {wrong}")
                 return 1
             if number % 100 == 0 or number == runs:
                 recent = sorted(times[-100:])
-                print(
-                    f"{number} runs, median {recent[len(recent) // 2] * 1e3:.0f} ms, worst {recent[-1] * 1e3:.0f} ms",
-                    flush=True,
-                )
+                print(f"{number} runs, median {recent[len(recent) // 2]:.0f} ms, worst {recent[-1]:.0f} ms", flush=True)
     if descriptors() > own:
         print("the soak itself has lost descriptors")
         return 1

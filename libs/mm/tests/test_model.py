@@ -1,4 +1,5 @@
-"""Random programs of several processes against a page-by-page model: what guests and the kernel read, what faults, what leaks."""
+"""Random programs of several processes against a page-by-page model: what is read, what faults, what leaks."""
+# ruff: noqa: D102, D107, FBT001  (a model: the names of its steps say it)
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -200,7 +201,7 @@ class World:
             model[to + i] = known
 
     def fail(self, who: int, step: tuple[object, ...]) -> None:
-        """A host that refuses: nothing may have changed but for what a retry does."""
+        """Let the host refuse: nothing may have changed."""
         manager, space, model = self.processes[who % len(self.processes)]
         page, count, prot = step[0], step[1], step[2]
         assert isinstance(page, int)
@@ -252,6 +253,7 @@ steps = st.one_of(
     ]
 )
 def test_processes_see_what_the_model_says(program: list[tuple[object, ...]]) -> None:
+    """Run a program of steps, checking everything after each, and read every page at the end."""
     world = World()
     try:
         world.mmap(0, 2, 12, 3, 0, 0, shared=False)

@@ -25,8 +25,8 @@ from sentry_platform.notify import HostTrouble, NotifyPlatform, StubPlatform
 from sentry_vfs import FDTable, FSContext
 
 if TYPE_CHECKING:
-    from sentry.cli.options import Options
     from sentry.kernel.task import Task
+    from sentry.options import Options
     from sentry_auth import Credentials
 
 SIGNALS_PASSED_ON: Final = (

@@ -127,7 +127,8 @@ class FakeSpace:
     def load(self, manager: "MemoryManager", addr: int) -> int:
         """Read a byte as guest code does."""
         m = self._walk(manager, addr, FAULT_READ)
-        return os.pread(m.backing.fd, 1, m.offset + addr - m.start)[0]
+        data = os.pread(m.backing.fd, 1, m.offset + addr - m.start)
+        return data[0] if data else 0  # the rest of a file's last page
 
     def store(self, manager: "MemoryManager", addr: int, value: int) -> None:
         """Write a byte as guest code does."""
