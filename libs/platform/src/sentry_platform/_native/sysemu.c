@@ -2,7 +2,8 @@
 //
 // All news is wait statuses, so one blocking wait4 serves for everything; signals end it the same way as in notify.c. Helpers run
 // with PTRACE_CONT, and park by a breakpoint instead of a call. A filter lets them make the calls of a batch, from the
-// stub page alone, and kills for anything else: one wrong PTRACE_CONT of a guest is no way out (hazards 1.9).
+// stub page alone, and traps anything else: one wrong PTRACE_CONT of a guest is no way out (hazards 1.9). The calls of the
+// vsyscall page, which the host emulates without looking at ptrace, come to the sentry by the same trap.
 //
 // A stop and its resumption cost 7 us on one CPU and 50 to 80 across two, so guests are held on the sentry's CPU as long as they
 // keep stopping. One that has run for 3 ms while others want to run is let go, and held again after five quick stops.
@@ -211,7 +212,7 @@ static int set_filter(void)
 	};
 	for (int i = 0; i < N; i++)
 		filter[8 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], (uint8_t)(N - i), 0);
-	filter[8 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	filter[8 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
 	filter[9 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	struct sock_fprog program = {8 + N + 2, filter};
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
