@@ -269,16 +269,18 @@ def test_locked_memory_is_limited(w: World) -> None:
     w.limits.values[RLIMIT_MEMLOCK] = 0
     with pytest.raises(EPERM):
         w.anon(1, flags=MAP_LOCKED)
-    for call in (lambda: w.mm.mlock(BASE, PAGE), lambda: w.mm.mlockall(MCL_CURRENT)):
-        with pytest.raises(EPERM):
-            call()
+    with pytest.raises(EPERM):
+        w.mm.mlock(BASE, PAGE)
+    with pytest.raises(EPERM):
+        w.mm.mlockall(MCL_CURRENT)
     w.limits.values[RLIMIT_MEMLOCK] = 2 * PAGE
     w.anon(3)
     with pytest.raises(EAGAIN):
         w.mm.mmap(0, 3 * PAGE, RW, ANON | MAP_LOCKED)
-    for call in (lambda: w.mm.mlock(BASE, 3 * PAGE), lambda: w.mm.mlockall(MCL_CURRENT)):
-        with pytest.raises(ENOMEM):
-            call()
+    with pytest.raises(ENOMEM):
+        w.mm.mlock(BASE, 3 * PAGE)
+    with pytest.raises(ENOMEM):
+        w.mm.mlockall(MCL_CURRENT)
     w.mm.mlock(BASE + 1, PAGE)
     assert w.mm.locked_bytes == 2 * PAGE
     w.mm.mlock(BASE, 2 * PAGE, MLOCK_ONFAULT)
@@ -298,13 +300,11 @@ def test_locked_memory_is_limited(w: World) -> None:
     for flags in (0, MCL_ONFAULT, 8):
         with pytest.raises(EINVAL):
             w.mm.mlockall(flags)
-    for call in (
-        lambda: w.mm.mlock(BASE, PAGE, 7),
-        lambda: w.mm.mlock(BASE, 1 << 64),
-        lambda: w.mm.munlock(BASE, 1 << 64),
-    ):
+    for length, flags in ((PAGE, 7), (1 << 64, 0)):
         with pytest.raises(EINVAL):
-            call()
+            w.mm.mlock(BASE, length, flags)
+    with pytest.raises(EINVAL):
+        w.mm.munlock(BASE, 1 << 64)
 
 
 # -- munmap, mprotect ---------------------------------------------------------------------------------------------

@@ -69,6 +69,13 @@ def test_references_are_counted_per_page(memory: MemoryFile) -> None:
     assert memory.exclusive_around(at, 0, 1 << 40) == (at, at + PAGE)
     assert memory.exclusive_around(at + PAGE, 0, 1 << 40) is None
     assert memory.references(at + PAGE) == 2
+    memory.incref_many([(at + 2 * PAGE, PAGE), (at, PAGE), (at + PAGE, PAGE)])
+    assert [r[3] for r in memory.ranges()] == [2, 3, 1]
+    memory.decref(at, 3 * PAGE)
+    memory.incref_many([(at + 3 * PAGE, PAGE), (at, PAGE)])
+    memory.incref_many([])
+    memory.decref(at, PAGE)
+    memory.decref(at + 3 * PAGE, PAGE)
     memory.decref(at + PAGE, 2 * PAGE)
     assert memory.ranges() == [(at, at + 4 * PAGE, ANON, 1)]
     assert memory.exclusive_around(at + PAGE, at + PAGE, at + 2 * PAGE) == (at + PAGE, at + 2 * PAGE)

@@ -33,12 +33,29 @@ def test_it_is_a_merged_map_of_positions(program: list[tuple[tuple[int, int], in
         else:
             ranges.set(start, start + length, value)
             model.update(dict.fromkeys(range(start, start + length), value))
+            ranges.shift(start, start + length, delta := length & 1)
+            for position in range(start, start + length):
+                model[position] += delta
+            whole = _around(model, start)
+            ranges.shift(*whole, 1)
+            for position in range(*whole):
+                model[position] += 1
         assert list(ranges) == _expected(model)
         assert len(ranges) == len(_expected(model))
         assert ranges.within(start, start + length) == _clipped(model, start, start + length)
     for position in range(80):
         found = ranges.at(position)
         assert (found[2] if found else None) == model.get(position)
+
+
+def _around(model: dict[int, int], position: int) -> tuple[int, int]:
+    """Return a covered range around position that cuts what lies at its ends."""
+    start = end = position
+    while start - 1 in model and position - start < 5:
+        start -= 1
+    while end in model and end - position < 5:
+        end += 1
+    return start, end
 
 
 def _clipped(model: dict[int, int], start: int, end: int) -> list[tuple[int, int, int]]:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from sentry_mm._mappable import Limits, Mappable
     from sentry_platform import AddressSpace
 
+_LOCKED: Final = VM_LOCKED | VM_LOCKONFAULT
+_SPECIAL: Final = VM_DONTFORK | VM_WIPEONFORK
 _INHERITED: Final = (
-    "mmap_base", "_search_from", "_skipped_hole", "brk_start", "brk_end", "stack_start", "code_start", "code_end",
-    "data_start", "data_end", "arg_start", "arg_end", "env_start", "env_end", "auxv", "exe",
+    "mmap_base", "total_bytes", "data_bytes", "stack_bytes", "_search_from", "_skipped_hole", "brk_start",
+    "brk_end", "stack_start", "code_start", "code_end", "data_start", "data_end", "arg_start", "arg_end",
+    "env_start", "env_end", "auxv", "exe",
 )  # fmt: skip
 
 
@@ -124,30 +127,37 @@ class MemoryManager(Advice):
         """Fill a child whose space already maps what this one maps. Raises: LinuxError."""
         for name in _INHERITED:
             setattr(child, name, getattr(self, name))
-        ops: list[Op] = []
+        memory = self.memory
+        memory.incref_many([(run.offset, run.end - run.start) for run in self.runs.items if run.backing is memory])
+        child.runs.items = [Run(r.start, r.end, r.backing, r.offset, r.mode) for r in self.runs.items]
+        child.runs.starts = self.runs.starts.copy()
+        special = []
+        copies = child.areas.items
         for area in self.areas.items:
-            if area.flags & VM_DONTFORK:
-                ops.append(Op("unmap", area.start, area.end - area.start))
-                continue
-            flags = area.flags & ~(VM_LOCKED | VM_LOCKONFAULT)
+            flags = area.flags & ~_LOCKED
             copy = Area(area.start, area.end, area.prot, area.max_prot, flags, area.file, area.offset, area.name)
-            child._add_area(copy)  # noqa: SLF001  (the same class)
-            if area.flags & VM_WIPEONFORK:
-                runs = child._runs_for(copy, top_down=True)  # noqa: SLF001
-                ops += [self._map_op(run, copy.prot, copy.start, copy.end) for run in runs]
-            else:
-                runs = [self._child_run(run, area) for run in self.runs.within(area.start, area.end)]
-            for run in runs:
-                child.runs.add(run)
-        if ops:
-            child._search_from = child.mmap_base  # noqa: SLF001
-            child._apply(ops)  # noqa: SLF001
+            copies.append(copy)
+            if flags & _SPECIAL:
+                special.append(copy)
+            mappers = getattr(area.file, "mappers", None)
+            if mappers is not None:
+                mappers.add(child)
+        child.areas.starts = self.areas.starts.copy()
+        if special:
+            child._treat_specially(special)  # noqa: SLF001  (the same class)
 
-    def _child_run(self, run: Run, area: Area) -> Run:
-        low, high = max(run.start, area.start), min(run.end, area.end)
-        copy = Run(low, high, run.backing, run.offset + low - run.start, run.mode)
-        self._hold(copy)
-        return copy
+    def _treat_specially(self, areas: list[Area]) -> None:
+        """Remove, in a child, what the parent keeps for itself, and empty what is to be empty. Raises: LinuxError."""
+        ops: list[Op] = []
+        for area in areas:
+            ops.append(Op("unmap", area.start, area.end - area.start))
+            self._remove(area.start, area.end)
+            if area.flags & VM_WIPEONFORK and not area.flags & VM_DONTFORK:
+                self._add_area(area)
+                for run in self._runs_for(area, top_down=True):
+                    self.runs.add(run)
+                    ops.append(self._map_op(run, area.prot, area.start, area.end))
+        self._apply(ops)
 
     # -- truncation ---------------------------------------------------------------------------------------------------
 

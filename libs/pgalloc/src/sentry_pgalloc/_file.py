@@ -22,6 +22,7 @@ import fcntl
 import os
 from _thread import allocate_lock
 from collections import deque
+from collections.abc import Iterable
 from typing import Final, Protocol, Self
 
 from sentry_abi.errors import ENOMEM
@@ -129,7 +130,7 @@ class MemoryFile:
                 start = self._free.take(length, top_down=top_down)
                 if start < 0:
                     raise ENOMEM
-            self._used.set(start, start + length, _ONE | kind)
+            self._used.add(start, start + length, _ONE | kind)
             self._bytes[kind] += length
         return start
 
@@ -141,7 +142,7 @@ class MemoryFile:
         with self._mu:
             if not self._free.take_at(offset, length):
                 return False
-            self._used.set(offset, offset + length, _ONE | kind)
+            self._used.add(offset, offset + length, _ONE | kind)
             self._bytes[kind] += length
         return True
 
@@ -150,10 +151,21 @@ class MemoryFile:
         self._check_range("incref", offset, length)
         with self._mu:
             used = self._used
-            parts = used.within(offset, offset + length)
-            self._check_whole("incref", offset, length, parts)
-            for start, end, value in parts:
-                used.set(start, end, value + _ONE)
+            self._check_whole("incref", offset, length, used.within(offset, offset + length))
+            used.shift(offset, offset + length, _ONE)
+
+    def incref_many(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Add a reference to every page of many ranges (offset, length); neighbours are done as one."""
+        start = end = -1
+        for offset, length in sorted(ranges):
+            if offset == end:
+                end += length
+                continue
+            if start >= 0:
+                self.incref(start, end - start)
+            start, end = offset, offset + length
+        if start >= 0:
+            self.incref(start, end - start)
 
     def decref(self, offset: int, length: int) -> None:
         """Drop a reference of every page of the range; pages without one become waste."""
@@ -164,7 +176,7 @@ class MemoryFile:
             self._check_whole("decref", offset, length, parts)
             for start, end, value in parts:
                 if value >= _ONE + _ONE:
-                    used.set(start, end, value - _ONE)
+                    used.shift(start, end, -_ONE)
                 else:
                     used.clear(start, end)
                     self._bytes[value & _KIND] -= end - start
