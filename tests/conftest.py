@@ -2,8 +2,9 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -30,13 +31,15 @@ class Ended(NamedTuple):
     err: bytes
 
 
-def run(argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", **environment: str) -> Ended:
+def run(
+    argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", environment: dict[str, str] | None = None
+) -> Ended:
     """Run a program in a folder with a small fixed environment.
 
     Raises: subprocess.TimeoutExpired, the program's whole session killed by then.
     """
     process = subprocess.Popen(
-        [str(a) for a in argv], cwd=folder, env=ENVIRONMENT | environment, start_new_session=True,
+        [str(a) for a in argv], cwd=folder, env=ENVIRONMENT | (environment or {}), start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     with process:
@@ -57,9 +60,13 @@ class Sandbox:
         """Choose the platform."""
         self.platform = platform
 
-    def run(self, argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", **environment: str) -> Ended:
+    def run(
+        self, argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", environment: dict[str, str] | None = None
+    ) -> Ended:
         """Run a program in a sandbox; as `run`."""
-        return run([SENTRY, "do", "--platform", self.platform, "--", *argv], folder, given=given, **environment)
+        return run(
+            [SENTRY, "do", "--platform", self.platform, "--", *argv], folder, given=given, environment=environment
+        )
 
     def shell(self, script: str, folder: Path, *, given: bytes = b"") -> Ended:
         """Run a shell script in a sandbox."""
@@ -70,7 +77,7 @@ def usable_platforms() -> list[str]:
     """Return `notify`, which every host must have, and whatever else runs a program here."""
     found = ["notify"]
     for name in ALL_PLATFORMS[1:]:
-        argv = [SENTRY, "do", "--platform", name, "--", "/bin/true"]
+        argv = [str(SENTRY), "do", "--platform", name, "--", "/bin/true"]
         done = subprocess.run(argv, capture_output=True, timeout=LIMIT_S, check=False)
         if done.returncode == 0:
             found.append(name)
@@ -94,7 +101,7 @@ class Guests:
         """Return the path of a compiled guest, linkage `static` or `dynamic`. The file is called as the source."""
         path = self.folder / linkage / name
         if not path.exists():
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True, parents=True)
             extra = ["-static"] if linkage == "static" else []
             argv = ["gcc", *FLAGS, *extra, "-o", str(path), str(GUESTS / f"{name}.c")]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -103,6 +110,7 @@ class Guests:
 
 
 @pytest.fixture(scope="session")
-def guests(tmp_path_factory: pytest.TempPathFactory) -> Guests:
-    """Give the guest programs."""
-    return Guests(tmp_path_factory.mktemp("guests"))
+def guests() -> Iterator[Guests]:
+    """Give the guest programs, in a folder outside of /tmp: the sandbox has a /tmp of its own."""
+    with TemporaryDirectory(prefix="guests-", dir="/var/tmp") as folder:
+        yield Guests(Path(folder))

@@ -23,7 +23,8 @@ def one_line(ended: Ended) -> str:
     "words",
     [
         [], ["do"], ["do", "--"], ["nonsense"], ["--nonsense", "do", "true"], ["do", "--nonsense", "true"],
-        ["do", "--platform"], ["do", "--platform", "abacus", "true"], ["do", "--debug=1", "true"], ["--platform", "do", "true"],
+        ["do", "--platform"], ["do", "--platform", "abacus", "true"], ["do", "--debug=1", "true"],
+        ["--platform", "do", "true"],
         ["do", "--debug-log=", "true"], ["platforms", "extra"],
     ],
 )  # fmt: skip
@@ -131,8 +132,8 @@ def test_debug_log_names_missing_calls(sandbox: Sandbox, tmp_path: Path) -> None
     """A call without a handler answers ENOSYS and is in the log."""
     source = "import ctypes; print(ctypes.CDLL(None, use_errno=True).syscall(183, 0))"
     log = tmp_path / "log"
-    argv = [SENTRY, "do", "--platform", sandbox.platform, "--debug-log", log, "--", "/usr/bin/python3", "-c", source]
-    ended = run(argv, tmp_path)
+    options = ["--platform", sandbox.platform, "--debug-log", str(log)]
+    ended = run([SENTRY, "do", *options, "--", "/usr/bin/python3", "-c", source], tmp_path)
     assert ended.out == b"-1\n"
     assert ended.err == b""
     assert "afs_syscall" in log.read_text()
@@ -143,8 +144,8 @@ def test_strace_shows_calls(sandbox: Sandbox, tmp_path: Path) -> None:
     """--strace prints calls by name on standard error and leaves standard output alone."""
     ended = run([SENTRY, "do", "--platform", sandbox.platform, "--strace", "/bin/echo", "hi"], tmp_path)
     assert ended.out == b"hi\n"
-    assert b'write(1, "hi\\n"' in ended.err
-    assert b"execve(" in ended.err or b"mmap(" in ended.err
+    assert b"write(" in ended.err
+    assert b"exit_group(" in ended.err
 
 
 def descendants(pid: int) -> set[int]:
@@ -157,7 +158,8 @@ def descendants(pid: int) -> set[int]:
             except OSError:
                 continue
             parents[int(entry.name)] = int(text.rpartition(")")[2].split()[1])
-    found, fresh = set(), {pid}
+    found: set[int] = set()
+    fresh = {pid}
     while fresh:
         fresh = {child for child, parent in parents.items() if parent in fresh} - found
         found |= fresh

@@ -5,6 +5,7 @@ runs in an empty folder of its own and prints lines `name: value` that do not de
 """
 
 import difflib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,32 +25,37 @@ def difference(host: Ended, ours: Ended) -> str:
     return "\n".join([*lines, ours.err.decode(errors="replace")[-2000:]])
 
 
+def both(
+    program: Path, sandbox: Sandbox, folder: Path, environment: dict[str, str] | None = None
+) -> tuple[Ended, Ended]:
+    """Run a program on the host and in the sandbox, each in a folder that holds only the program itself.
+
+    A sandbox has a /tmp of its own, in which the working directory alone is the host's.
+    """
+    for place in (folder / "host", folder / "sandbox"):
+        place.mkdir()
+        shutil.copy2(program, place)
+    argv = [f"./{program.name}"]
+    ended = (run(argv, folder / "host"), sandbox.run(argv, folder / "sandbox", environment=environment))
+    assert [path.name for path in (folder / "sandbox").iterdir()] == [program.name], "the guest has changed the host"
+    return ended
+
+
 @pytest.mark.guest
 @pytest.mark.parametrize("linkage", ["dynamic", "static"])
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_same_as_host(program: str, linkage: str, sandbox: Sandbox, guests: Guests, tmp_path: Path) -> None:
     """Exit status and standard output are equal."""
-    path = guests.program(program, linkage)
-    places = [tmp_path / "host", tmp_path / "sandbox"]
-    for place in places:
-        place.mkdir()
-    host = run([path], places[0])
+    host, ours = both(guests.program(program, linkage), sandbox, tmp_path)
     assert host.status >= 0, "the guest fails on the host"
-    ours = sandbox.run([path], places[1])
     assert ours.out == host.out, difference(host, ours)
     assert ours.status == host.status, ours.err.decode(errors="replace")
-    assert not list(places[1].iterdir()), "the guest has written to the host"
 
 
 @pytest.mark.guest
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_same_in_torture(program: str, sandbox: Sandbox, guests: Guests, tmp_path: Path) -> None:
     """Encoding, dropping and entering again every waiting call changes nothing."""
-    path = guests.program(program, "dynamic")
-    places = [tmp_path / "host", tmp_path / "sandbox"]
-    for place in places:
-        place.mkdir()
-    host = run([path], places[0])
-    ours = sandbox.run([path], places[1], SENTRY_TORTURE="1")
+    host, ours = both(guests.program(program, "dynamic"), sandbox, tmp_path, {"SENTRY_TORTURE": "1"})
     assert ours.out == host.out, difference(host, ours)
-    assert ours.status == host.status
+    assert ours.status == host.status, ours.err.decode(errors="replace")

@@ -1,7 +1,8 @@
-"""Build this library's native part: `_native/*.c` with `ks_*.h` and `*.cdef.h` become the module `_native._lib` (cffi, API mode).
+"""Build this library's native part: `_native/*.c` becomes the module `_native._lib` (cffi, API mode).
 
-Compiles in a temporary directory and puts the result in place by rename: object files never land in the source tree, and a
-process that runs the old module keeps it. The same file serves every library that has native code.
+All `*.cdef.h` declare what Python sees, all `ks_*.h` are included. Compiles in a temporary directory and puts the
+result in place by rename: object files never land in the source tree, and a process that runs the old module keeps
+it. The same file serves every library that has native code.
 """
 
 import os

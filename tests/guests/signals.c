@@ -226,9 +226,13 @@ static void defaults(void) {
 
 static void stops(void) {
     on(SIGCHLD, SA_RESTART);
+    /* A group of its own with its parent in the same session: not orphaned, so SIGTSTP stops it. */
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        setpgid(0, 0);
         for (;;) pause();
+    }
+    setpgid(pid, pid);
     int status;
     kill(pid, SIGSTOP);
     TRUTH("WUNTRACED", waitpid(pid, &status, WUNTRACED) == pid);

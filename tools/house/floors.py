@@ -46,6 +46,11 @@ def configuration() -> str:
     lines += ["contract_types =", "    floors: tools.house.floors.FloorsContract"]
     lines += ["[importlinter:contract:floors]", "name = Imports go down, every library has a floor", "type = floors"]
     lines += ["layers =", *(f"    {layer}" for layer in layers)]
+    lines += ["[importlinter:contract:app]", "name = The app's own layers", "type = layers"]
+    lines += ["containers =", "    sentry", "exhaustive = true", "layers ="]
+    lines += [f"    {layer}" for layer in root_project()["tool"]["sentry"]["app"]]
+    # The type of the table that it is given, nothing at run time.
+    lines += ["ignore_imports =", "    sentry.kernel.kernel -> sentry.syscalls.binder"]
     return "\n".join(lines) + "\n"
 
 

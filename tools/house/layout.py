@@ -78,8 +78,8 @@ def dependencies(package: Package, versions: dict[str, str]) -> Iterator[str]:
 
 
 def imports(package: Package, siblings: set[str]) -> Iterator[str]:
-    """Yield where what a package imports is not what it depends on."""
-    used = imported(package.source)
+    """Yield where what a package and its tests import is not what it depends on."""
+    used = imported(package.source) | imported(package.folder / "tests")
     wanted = {name.replace("_", "-") for name in used if name.startswith("sentry_")} - {package.distribution}
     for name in sorted(wanted - siblings):
         yield f"imports {name} without depending on it"

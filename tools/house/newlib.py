@@ -42,7 +42,5 @@ def create(name: str, purpose: str) -> int:
     (folder / "pyproject.toml").write_text(PROJECT.format(distribution=distribution, module=module, purpose=purpose))
     (folder / "README.md").write_text(f"# {distribution}\n\n{purpose}. Floor N.\n")
     (folder / "CHANGELOG.md").write_text(f"# Changes of {distribution}\n\n## Unreleased\n\n- First version.\n")
-    print(
-        f"libs/{name} made. In the root pyproject.toml add the path dependency, mypy_path and the floor; then tools/dev lock."
-    )
+    print(f"libs/{name} made. Add dependency, mypy_path and floor to the root pyproject.toml, then tools/dev lock")
     return 0

@@ -1,10 +1,12 @@
 """Every constant, structure and number against the headers of the kernel and the C library.
 
-C programs print what the headers say. Constants that no header here has (they are newer, or the kernel keeps them to itself)
-stand in a table that names their source; one that a header does have may not hide there.
+C programs print what the headers say. Constants that no header here has (they are newer, or the kernel keeps them to
+itself) stand in a table that names their source; one that a header does have may not hide there.
 """
 
 import ast
+import importlib
+import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -20,8 +22,10 @@ SOURCE = Path(sentry_abi.__file__).parent
 # Modules of constants: the kernel's own headers first, then the C library's for what only it spells out.
 HEADERS: dict[str, tuple[str, str]] = {
     "fcntl": (
-        "asm/fcntl.h linux/fcntl.h linux/openat2.h linux/memfd.h linux/falloc.h linux/close_range.h "
-        "linux/xattr.h linux/limits.h linux/uio.h linux/fs.h linux/fadvise.h linux/ioprio.h",
+        (
+            "asm/fcntl.h linux/fcntl.h linux/openat2.h linux/memfd.h linux/falloc.h linux/close_range.h "
+            "linux/xattr.h linux/limits.h linux/uio.h linux/fs.h linux/fadvise.h linux/ioprio.h"
+        ),
         "fcntl.h sys/file.h unistd.h sys/uio.h",
     ),
     "stat": ("linux/stat.h linux/magic.h", "sys/stat.h dirent.h"),
@@ -38,8 +42,10 @@ HEADERS: dict[str, tuple[str, str]] = {
     "time": ("linux/time.h linux/timex.h", "time.h limits.h"),
     "resource": ("linux/resource.h", "sys/resource.h"),
     "ioctl": (
-        "asm/ioctls.h asm/termbits.h asm/termios.h linux/sockios.h linux/fs.h linux/tty_flags.h linux/kd.h "
-        "linux/vt.h linux/random.h",
+        (
+            "asm/ioctls.h asm/termbits.h asm/termios.h linux/sockios.h linux/fs.h linux/tty_flags.h linux/kd.h "
+            "linux/vt.h linux/random.h"
+        ),
         "sys/ioctl.h",
     ),
     "mount": ("asm/fcntl.h linux/mount.h", "sys/mount.h sys/statvfs.h"),
@@ -141,7 +147,7 @@ NEWER_CALLS: dict[int, str] = {
 
 
 def run_c(folder: Path, headers: str, lines: list[str]) -> tuple[list[str], set[str]]:
-    """Compile and run a program that holds lines; return what it prints, and the indices of lines that do not compile."""
+    """Compile and run a program that holds lines; return what it prints, and the numbers of lines that gcc refuses."""
     includes = "".join(f"#include <{header}>\n" for header in headers.split())
     body = "".join(f'#line 1 "line-{index}"\n{line}\n' for index, line in enumerate(lines))
     file = folder / "probe.c"
@@ -198,6 +204,7 @@ def test_every_module_is_checked() -> None:
 def test_constants(module: str, tmp_path: Path) -> None:
     """Each constant has the value that the headers give, or stands in the table with its source."""
     ours = constants(module)
+    assert {name: getattr(importlib.import_module(f"sentry_abi.{module}"), name) for name in ours} == ours
     theirs: dict[str, int] = {}
     for headers in HEADERS[module]:
         if headers:
@@ -213,7 +220,7 @@ def documented() -> list[tuple[str, Struct, str]]:
     """Return name, packer and docstring of each structure."""
     body = ast.parse((SOURCE / "structs.py").read_text()).body
     found = []
-    for node, after in zip(body, body[1:], strict=False):
+    for node, after in itertools.pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             assert isinstance(after, ast.Expr), node.target.id
             assert isinstance(after.value, ast.Constant), node.target.id

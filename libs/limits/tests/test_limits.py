@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sentry_abi import resource
 from sentry_abi.errors import EINVAL, EPERM, LinuxError
-from sentry_limits import KINDS, NR_OPEN, UNLIMITED, Limit, LimitSet
+from sentry_limits import KINDS, NR_OPEN, UNLIMITED, Limit, LimitSet, host_limits
 
 VALUES = st.one_of(st.sampled_from([0, 1, 1024, NR_OPEN, NR_OPEN + 1, UNLIMITED]), st.integers(0, UNLIMITED))
 LIMITS = st.builds(Limit, VALUES, VALUES)
@@ -38,9 +38,9 @@ def test_set_against_the_model(changes: list[tuple[int, Limit, bool]]) -> None:
         error = model(now, kind, limit, privileged=privileged)
         if error:
             with pytest.raises(error):
-                limits.set(kind, limit, privileged=privileged)
+                limits.set(kind, *limit, privileged=privileged)
         else:
-            assert limits.set(kind, limit, privileged=privileged) == now[kind]
+            assert limits.set(kind, *limit, privileged=privileged) == now[kind]
             now[kind] = limit
         assert {kind: limits.get(kind) for kind in range(16)} == now
 
@@ -73,12 +73,12 @@ def test_the_seed_s_four_cases() -> None:
     """Lower is allowed, raising hard is not, soft above hard is not, privilege raises."""
     limits = LimitSet()
     limits.put(resource.RLIMIT_FSIZE, Limit(50, 50))
-    assert limits.set(resource.RLIMIT_FSIZE, Limit(20, 40), privileged=False) == Limit(50, 50)
+    assert limits.set(resource.RLIMIT_FSIZE, 20, 40, privileged=False) == Limit(50, 50)
     with pytest.raises(EPERM):
-        limits.set(resource.RLIMIT_FSIZE, Limit(20, 50), privileged=False)
+        limits.set(resource.RLIMIT_FSIZE, 20, 50, privileged=False)
     with pytest.raises(EINVAL):
-        limits.set(resource.RLIMIT_FSIZE, Limit(41, 40), privileged=False)
-    assert limits.set(resource.RLIMIT_FSIZE, Limit(60, 60), privileged=True) == Limit(20, 40)
+        limits.set(resource.RLIMIT_FSIZE, 41, 40, privileged=False)
+    assert limits.set(resource.RLIMIT_FSIZE, 60, 60, privileged=True) == Limit(20, 40)
 
 
 def test_wrong_use() -> None:
@@ -93,7 +93,7 @@ def test_wrong_use() -> None:
             limits.put(kind, Limit(0, 0))
     for limit in (Limit(0, 1 << 64), Limit(-1, 0)):
         with pytest.raises(ValueError, match="64 bits"):
-            limits.set(0, limit, privileged=True)
+            limits.set(0, *limit, privileged=True)
     assert limits != "limits"
 
 
@@ -111,11 +111,9 @@ def test_initial_values() -> None:
 
 def test_text_is_the_host_s() -> None:
     """With the host's values the text is the host's, byte for byte."""
-    limits = LimitSet()
-    for kind in range(len(KINDS)):
-        soft, hard = host.getrlimit(kind)
-        limits.put(kind, Limit(soft % (1 << 64), hard % (1 << 64)))
-    assert limits.render() == Path("/proc/self/limits").read_text()
+    assert len(KINDS) == 16
+    assert host_limits().get(7) == host.getrlimit(host.RLIMIT_NOFILE)
+    assert host_limits().render() == Path("/proc/self/limits").read_text()
 
 
 def test_readme() -> None:

@@ -1,4 +1,5 @@
-"""Random programs of several processes against a page-by-page model: what guests and the kernel read, what faults, what leaks."""
+"""Random programs of several processes against a page-by-page model: what is read, what faults, what leaks."""
+# ruff: noqa: D102, D107, FBT001  (a model: the names of its steps say it)
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
 from sentry_abi.errors import EFAULT, ENOMEM, LinuxError
 from sentry_mm import MemoryManager
 from sentry_mm.testing import FakeSpace, HostFile, MemoryFileFile, Signal, check
@@ -21,9 +23,13 @@ SHARED, PRIVATE, ANONYMOUS = 1, 2, 0x20
 class Page:
     """What the model knows of one page of one process."""
 
-    def __init__(self, prot: int, cell: list[int] | None, shared: bool, beyond: bool, history: list[int] | None) -> None:
+    def __init__(
+        self, prot: int, cell: list[int] | None, shared: bool, beyond: bool, history: list[int] | None
+    ) -> None:
         self.prot = prot
-        self.cell = cell  # the value, in a box that a shared mapping has in common with others; None: a private view of a file
+        self.cell = (
+            cell  # the value, in a box that a shared mapping has in common with others; None: a private view of a file
+        )
         self.shared = shared
         self.beyond = beyond
         self.history = history  # every value the file's page ever had: a private view may show any of them
@@ -68,7 +74,9 @@ class World:
     def check(self) -> None:
         for manager, space, model in self.processes:
             check(manager, space)
-            mapped = {(a.start + i * PAGE - BASE) // PAGE for a in manager.areas for i in range((a.end - a.start) // PAGE)}
+            mapped = {
+                (a.start + i * PAGE - BASE) // PAGE for a in manager.areas for i in range((a.end - a.start) // PAGE)
+            }
             assert mapped == set(model)
 
     # -- steps --------------------------------------------------------------------------------------------------------
@@ -193,7 +201,7 @@ class World:
             model[to + i] = known
 
     def fail(self, who: int, step: tuple[object, ...]) -> None:
-        """A host that refuses: nothing may have changed but for what a retry does."""
+        """Let the host refuse: nothing may have changed."""
         manager, space, model = self.processes[who % len(self.processes)]
         page, count, prot = step[0], step[1], step[2]
         assert isinstance(page, int)
@@ -235,8 +243,17 @@ steps = st.one_of(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=10, max_size=50))
-@example([("mmap", 0, 0, 20, 3, 0, 0, False), ("store", 0, 3, 11, False), ("fork", 0), ("store", 1, 3, 12, False), ("load", 0, 3, True)])
+@example(
+    [
+        ("mmap", 0, 0, 20, 3, 0, 0, False),
+        ("store", 0, 3, 11, False),
+        ("fork", 0),
+        ("store", 1, 3, 12, False),
+        ("load", 0, 3, True),
+    ]
+)
 def test_processes_see_what_the_model_says(program: list[tuple[object, ...]]) -> None:
+    """Run a program of steps, checking everything after each, and read every page at the end."""
     world = World()
     try:
         world.mmap(0, 2, 12, 3, 0, 0, shared=False)

@@ -1,7 +1,8 @@
 """`sentry do`: one command of the host in a sandbox of its own, from options to exit status.
 
-The order matters for what a failure says and leaves behind: limits of the host are raised, the platform is made while the
-process has one thread, then memory and files, then the kernel; whatever happens, the platform kills and reaps its stubs first.
+The order matters for what a failure says and leaves behind: limits of the host are raised, the platform is made while
+the process has one thread, then memory and files, then the kernel; whatever happens, the platform kills and reaps its
+stubs first.
 """
 
 import gc
@@ -14,21 +15,28 @@ from typing import TYPE_CHECKING, Final
 from sentry.failures import HostFailure, ProgramMissingFailure, ProgramUnusableFailure, UsageFailure
 from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
 from sentry.procfs import mount_proc
-from sentry.syscalls.table import amd64
+from sentry.syscalls.table import all_handlers, amd64
 from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
 from sentry_auth import user_credentials
 from sentry_fs import HostFile, HostFilesystem, build_default_root
-from sentry_limits import host_limits
+from sentry_limits import LimitSet, host_limits
 from sentry_pgalloc import MemoryFile
-from sentry_platform.notify import HostTrouble, NotifyPlatform
+from sentry_platform.notify import HostTrouble, NotifyPlatform, StubPlatform
 from sentry_vfs import FDTable, FSContext
 
 if TYPE_CHECKING:
-    from sentry.cli.options import Options
     from sentry.kernel.task import Task
+    from sentry.options import Options
     from sentry_auth import Credentials
 
-SIGNALS_PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS_PASSED_ON: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 DEFAULT_PATH: Final = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SIGNALED: Final = 128
 
@@ -39,22 +47,23 @@ def run_command(argv: list[bytes], options: "Options") -> int:
     Raises: UsageFailure, HostFailure, ProgramMissingFailure, ProgramUnusableFailure.
     """
     cwd = working_directory()
+    limits = host_limits()
     raise_host_limits()
     platform = make_platform(options.platform)
     try:
-        return _run(platform, argv, cwd, options)
+        return _run(platform, argv, cwd, limits, options)
     finally:
         platform.close()
 
 
-def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, options: "Options") -> int:
+def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet, options: "Options") -> int:
     memory = MemoryFile()
     kernel = Kernel(platform, memory)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
     tree = build_default_root(memory, cwd=cwd)
-    mount_proc(kernel, tree)
     cores = len(os.sched_getaffinity(0))
     kernel.init(InitKernelArgs(amd64(), tree, creds, cores, os.uname().nodename.encode()))
+    mount_proc(kernel)
     if options.torture:
         from sentry.kernel.torture import Torture  # noqa: PLC0415  (for tests alone)
 
@@ -69,7 +78,7 @@ def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, options: "Opti
     files = standard_files(kernel, options.closed)
     environment = [key + b"=" + value for key, value in os.environb.items()]
     path = find_program(kernel, fs, creds, argv[0])
-    args = CreateProcessArgs(argv, environment, creds, files, fs, host_limits(), path)
+    args = CreateProcessArgs(argv, environment, creds, files, fs, limits, path)
     try:
         group, _ = kernel.create_process(args)
     except LinuxError as error:
@@ -87,29 +96,49 @@ def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, options: "Opti
     return SIGNALED + (status & 0x7F) if status & 0x7F else status >> 8
 
 
-def make_platform(name: str) -> NotifyPlatform:
-    """Return the platform of a name. Raises: HostFailure if it does not work here, UsageFailure if it does not exist yet."""
-    if name not in ("auto", "notify"):
-        message = f"the platform {name!r} is not part of this version; there is: notify"
-        raise UsageFailure(message)
-    try:
-        return NotifyPlatform()
-    except HostTrouble as trouble:
-        raise HostFailure(str(trouble)) from trouble
+def platform_class(name: str) -> type[StubPlatform]:
+    """Return the class of a platform by name. Raises: UsageFailure if it does not exist in this version."""
+    if name == "notify":
+        return NotifyPlatform
+    if name == "ptrace":
+        from sentry_platform.ptrace import PtracePlatform  # noqa: PLC0415  (one of the two is enough)
+
+        return PtracePlatform
+    message = f"the platform {name!r} is not part of this version; there are: notify, ptrace"
+    raise UsageFailure(message)
+
+
+def make_platform(name: str) -> StubPlatform:
+    """Return the platform of a name; `auto` is the first of notify and ptrace that starts.
+
+    Starting is the probe: the template's own parking call goes through the trap.
+
+    Raises: HostFailure if it does not work here, UsageFailure if it does not exist yet.
+    """
+    names = ("notify", "ptrace") if name == "auto" else (name,)
+    reasons = []
+    for candidate in names:
+        try:
+            return platform_class(candidate)()
+        except HostTrouble as trouble:
+            reasons.append(str(trouble))
+    raise HostFailure(reasons[0])
 
 
 def platforms_report() -> str:
     """Return a line per platform: whether it works on this host, and why not."""
-    result = NotifyPlatform.probe()
-    lines = [f"notify  {'works' if result.usable else 'does not work'}: {result.reason}"]
-    lines += [f"{name:7} is not part of this version" for name in ("ptrace", "kvm")]
+    lines = []
+    for name in ("notify", "ptrace"):
+        result = platform_class(name).probe()
+        lines.append(f"{name:7} {'works' if result.usable else 'does not work'}: {result.reason}")
+    lines.append("kvm     is not part of this version")
     return "\n".join(lines)
 
 
 def working_directory() -> bytes:
     """Return the working directory. Raises: UsageFailure if it is gone or may not be entered."""
     try:
-        return os.getcwdb()
+        return os.getcwdb()  # noqa: PTH109  (bytes, which Path does not give)
     except OSError as error:
         message = f"the working directory cannot be used: {os.strerror(error.errno or 0)}"
         raise UsageFailure(message) from error
@@ -201,7 +230,8 @@ class _Report:
         if options.strace:
             from sentry.strace import Strace  # noqa: PLC0415  (only where asked for)
 
-            kernel.loop.trace = Strace()
+            trace = kernel.loop.trace = Strace()
+            kernel.table = trace.wrap(kernel.table, all_handlers())
 
     def unimplemented(self, task: "Task", nr: int) -> None:
         """Note a call that does not exist here."""
@@ -216,7 +246,7 @@ class _Report:
         """Print what was missing."""
         if self._show and self._missing:
             names = ", ".join(f"{call_name(nr)} ({count})" for nr, count in sorted(self._missing.items()))
-            print(f"sentry: calls that are not implemented: {names}", file=sys.stderr)
+            sys.stderr.write(f"sentry: calls that are not implemented: {names}\n")
 
 
 def call_name(nr: int) -> str:

@@ -1,25 +1,198 @@
-"""`--strace`: one line per call on standard error."""
+"""`--strace`: the guest's calls as text on standard error, in the manner of strace(1).
 
+An argument is shown as its parameter is annotated in the handler: descriptors and integers in decimal, flags and
+pointers in hexadecimal, paths as strings. What the annotation calls a pointer and python-ptrace's prototype calls a
+buffer of a write is shown as a string too, as long as the next argument says. Numbers without a handler are shown as
+that prototype names them.
+
+Tracing wraps the table's entries: a run without it pays nothing.
+"""
+
+import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
+from sentry.kernel.pending import Pending
+from sentry.kernel.run import ENDED, Control
+from sentry.syscalls.binder import converters
+from sentry_abi.errors import BY_NUMBER, EFAULT, LinuxError
 from sentry_abi.numbers import AMD64
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sentry.kernel.task import Task
+    from sentry.syscalls.binder import Bound
+
+SHOWN: Final = 32
+"""Bytes of a buffer that are shown."""
+PATH_MAX: Final = 4096
+ADDRESSES: Final = frozenset(("mmap", "brk", "mremap", "shmat"))
+SENT: Final = frozenset(("write", "pwrite64", "send", "sendto", "sethostname", "setdomainname"))
+"""Calls whose second argument (the first of sethostname) points to bytes that go in."""
+
+NAMED: Final = {
+    ("open", 1): ("fcntl", "O_"),
+    ("openat", 2): ("fcntl", "O_"),
+    ("pipe2", 1): ("fcntl", "O_"),
+    ("dup3", 2): ("fcntl", "O_"),
+    ("newfstatat", 3): ("fcntl", "AT_"),
+    ("unlinkat", 2): ("fcntl", "AT_"),
+    ("faccessat2", 3): ("fcntl", "AT_"),
+    ("statx", 2): ("fcntl", "AT_"),
+    ("mmap", 2): ("mman", "PROT_"),
+    ("mmap", 3): ("mman", "MAP_"),
+    ("mprotect", 2): ("mman", "PROT_"),
+    ("clone", 0): ("sched", "CLONE_"),
+    ("wait4", 2): ("wait", "W"),
+    ("kill", 1): ("signal", "SIG"),
+    ("tgkill", 2): ("signal", "SIG"),
+    ("rt_sigaction", 0): ("signal", "SIG"),
+    ("rt_sigprocmask", 0): ("signal", "SIG_"),
+}
+"""Which constants of `sentry_abi` name a parameter: (call, index) to (module, prefix)."""
+
+
+class Names:
+    """The constants of one prefix: by value, and the single bits among them."""
+
+    __slots__ = ("_bits", "_values")
+
+    def __init__(self, module: str, prefix: str) -> None:
+        """Collect them."""
+        constants = vars(importlib.import_module(f"sentry_abi.{module}"))
+        found = {v: k for k, v in constants.items() if k.startswith(prefix) and isinstance(v, int) and v >= 0}
+        self._values = found
+        self._bits = [(value, name) for value, name in sorted(found.items()) if value and not value & (value - 1)]
+
+    def show(self, value: int) -> str:
+        """Return a value by name, as alternatives of bits, or in hexadecimal."""
+        if value in self._values:
+            return self._values[value]
+        shown = []
+        rest = value
+        for mask, name in self._bits:
+            if rest & mask:
+                shown.append(name)
+                rest &= ~mask
+        if rest or not shown:
+            shown.append(self._values.get(rest, f"{rest:#x}"))
+        return "|".join(shown)
+
+
+def quoted(data: bytes, *, whole: bool) -> str:
+    """Return bytes as a C string, with dots behind it when there were more."""
+    text = "".join(
+        {10: "\\n", 9: "\\t", 13: "\\r", 34: '\\"', 92: "\\\\"}.get(b, chr(b) if 32 <= b < 127 else f"\\{b:o}")
+        for b in data
+    )
+    return f'"{text}"' + ("" if whole else "...")
+
+
+def prototype(name: str) -> "Sequence[tuple[str, str]]":
+    """Return (type, name) of each parameter as python-ptrace knows the call; empty if it does not."""
+    from ptrace.syscall.prototypes import SYSCALL_PROTOTYPES  # noqa: PLC0415  (25 ms; only a traced run needs it)
+
+    found = SYSCALL_PROTOTYPES.get(name)
+    return found[1] if found else ()
 
 
 class Strace:
-    """Prints calls as they end."""
+    """Formats calls and writes them to a descriptor of the host."""
 
-    __slots__ = ()
+    __slots__ = ("_fd", "_formats", "_names", "_open")
 
-    def after(self, task: "Task", nr: int, args: tuple[int, ...], result: Any) -> None:  # noqa: ANN401  (what a handler returns)
-        """Print a call whose handler has returned."""
-        shown = ", ".join(f"{a:#x}" for a in args)
-        line = f"[{task.tid}] {AMD64.get(nr, nr)}({shown}) = {result if isinstance(result, int) else repr(result)}\n"
-        os.write(2, line.encode())
+    def __init__(self, fd: int = 2) -> None:
+        """Write to fd."""
+        self._fd = fd
+        self._formats: dict[int, list[str]] = {}
+        self._names: dict[str, Names] = {}
+        self._open: dict[int, str] = {}
+        """Calls that wait, by thread id: what was printed of them."""
 
-    def resumed(self, task: "Task", result: Any) -> None:  # noqa: ANN401  (what an attempt returns)
+    def wrap(self, table: "Sequence[Bound]", handlers: "dict[str, Callable[..., Any]]") -> "list[Bound]":
+        """Return the table with every entry traced."""
+        return [self._traced(nr, entry, handlers.get(AMD64.get(nr, ""))) for nr, entry in enumerate(table)]
+
+    def _traced(self, nr: int, entry: "Bound", handler: "Callable[..., Any] | None") -> "Bound":
+        name = AMD64.get(nr, f"syscall_{nr}")
+
+        def traced(t: "Task", *registers: int) -> Any:  # noqa: ANN401  (what the handler returns)
+            formats = self._formats.get(nr)
+            if formats is None:
+                formats = self._formats[nr] = self._formats_of(name, handler)
+            text = f"{name}({', '.join(self._argument(t, formats, i, registers) for i in range(len(formats)))})"
+            tid = t.tid
+            try:
+                result = entry(t, *registers)
+            except LinuxError as error:
+                self._line(tid, f"{text} = {self._value(name, -error.errno)}")
+                raise
+            if isinstance(result, Pending):
+                self._open[tid] = name
+                self._line(tid, f"{text} <unfinished ...>")
+            elif result is ENDED:
+                self._line(tid, f"{text} = ?")
+            else:
+                self._line(tid, f"{text} = {self._value(name, 0 if isinstance(result, Control) else result)}")
+            return result
+
+        return traced
+
+    def _formats_of(self, name: str, handler: "Callable[..., Any] | None") -> list[str]:
+        parameters = prototype(name)
+        if handler is None:
+            return ["str" if kind.startswith("const char*") else "ptr" for kind, _ in parameters]
+        formats = [convert.show for convert in converters(handler)]
+        if name in SENT:
+            formats[formats.index("ptr")] = "sent"
+        for i, (kind, _) in enumerate(parameters[: len(formats)]):
+            if formats[i] == "ptr" and kind == "const char*":
+                formats[i] = "path"
+        for i in range(len(formats)):
+            source = NAMED.get((name, i))
+            if source is not None:
+                formats[i] = ".".join(source)
+                self._names[formats[i]] = Names(*source)
+        return formats
+
+    def _argument(self, t: "Task", formats: list[str], i: int, registers: "Sequence[int]") -> str:
+        value, show = registers[i], formats[i]
+        low = value & 0xFFFF_FFFF
+        if show in self._names:
+            return self._names[show].show(low)
+        if show in ("fd", "int", "signo"):
+            signed = low - (1 << 32) if low >> 31 else low
+            return "AT_FDCWD" if show == "fd" and signed == -100 else str(signed)
+        if show == "uint":
+            return str(value)
+        if show == "mode":
+            return f"{low:#o}"
+        try:
+            if show == "path" and value:
+                return quoted(t.mm.cstring(value, PATH_MAX), whole=True)
+            if show == "sent":
+                count = min(registers[i + 1], 0x7FFF_F000)
+                return quoted(t.mm.copy_in(value, min(count, SHOWN)), whole=count <= SHOWN)
+        except LinuxError:
+            pass  # shown as the address that it is
+        return "NULL" if show in ("ptr", "path", "str", "sent") and not value else f"{value:#x}"
+
+    @staticmethod
+    def _value(name: str, value: int) -> str:
+        if value < 0:
+            cls = BY_NUMBER.get(-value, EFAULT)
+            return f"-1 {cls.__name__} ({os.strerror(-value)})"
+        return f"{value:#x}" if name in ADDRESSES else str(value)
+
+    def resumed(self, task: "Task", result: Any) -> None:  # noqa: ANN401  (a value or a restart class)
         """Print the end of a call that had waited."""
-        os.write(2, f"[{task.tid}] ... = {result}\n".encode())
+        name = self._open.pop(task.tid, "")
+        if name:
+            shown = self._value(name, result) if isinstance(result, int) else f"? {getattr(result, '__name__', result)}"
+            self._line(task.tid, f"<... {name} resumed> = {shown}")
+
+    def _line(self, tid: int, text: str) -> None:
+        with suppress(OSError):  # nobody reads it any more
+            os.write(self._fd, f"[{tid:5}] {text}\n".encode(errors="replace"))

@@ -20,8 +20,8 @@ stx_size stx_blocks stx_attributes_mask stx_atime.tv_sec stx_atime.tv_nsec stx_b
 stx_ctime.tv_sec stx_ctime.tv_nsec stx_mtime.tv_sec stx_mtime.tv_nsec stx_rdev_major stx_rdev_minor stx_dev_major
 stx_dev_minor stx_mnt_id stx_dio_mem_align stx_dio_offset_align"""
 
-STATFS: Final = Struct("<qqQQQQQiiqqq32x")
-"""struct statfs <asm/statfs.h>: f_type f_bsize f_blocks f_bfree f_bavail f_files f_ffree f_fsid.val[0] f_fsid.val[1]
+STATFS: Final = Struct("<qqQQQQQ8sqqq32x")
+"""struct statfs <asm/statfs.h>: f_type f_bsize f_blocks f_bfree f_bavail f_files f_ffree f_fsid
 f_namelen f_frsize f_flags"""
 
 DIRENT64: Final = Struct("<QqHB")

@@ -1,11 +1,10 @@
 """Signal frames of x86-64: what a handler finds on its stack, and what rt_sigreturn(2) reads back.
 
-From high to low addresses: the red zone of the interrupted code (128 bytes, skipped), the XSAVE image (64-byte aligned) with
-FP_XSTATE_MAGIC2 behind it, siginfo_t, ucontext_t, the return address. Pure functions over bytes; the kernel does the
-copying.
+From high to low addresses: the red zone of the interrupted code (128 bytes, skipped), the XSAVE image (64-byte aligned)
+with FP_XSTATE_MAGIC2 behind it, siginfo_t, ucontext_t, the return address. Pure functions over bytes.
 
-Sources: Linux arch/x86/kernel/signal_64.c (x64_setup_rt_frame), arch/x86/kernel/fpu/signal.c, arch/x86/include/uapi/asm/
-{ucontext,sigcontext}.h.
+Sources: Linux arch/x86/kernel/signal_64.c (x64_setup_rt_frame), arch/x86/kernel/fpu/signal.c,
+arch/x86/include/uapi/asm/ {ucontext,sigcontext}.h.
 """
 
 from struct import Struct
@@ -36,7 +35,10 @@ _LEGACY_SIZE: Final = 512
 _HEADER_SIZE: Final = 64
 _BASE_SIZE: Final = _LEGACY_SIZE + _HEADER_SIZE
 XFEATURES_FRAME: Final = 0x2E7
-"""Components that a frame carries: x87, SSE, AVX, AVX-512 (three) and PKRU; AMX tiles only where a program asked for them."""
+"""Components that a frame carries.
+
+X87, SSE, AVX, AVX-512 (three) and PKRU; AMX tiles only where a program asked for them.
+"""
 _FRAME_XSTATE_SIZE: Final = 2696
 """End of PKRU in the standard format, the last of XFEATURES_FRAME."""
 
@@ -118,7 +120,7 @@ def thread_fpu(frame_image: bytes, size: int) -> bytes:
     return bytes(image)
 
 
-def build_frame(  # noqa: PLR0913  (what Linux's setup takes too)
+def build_frame(
     regs: Regs, fpu: bytes, info: bytes, mask: int, restorer: int, stack: StackT, top: int, fault: Fault
 ) -> Frame:
     """Lay out a frame below `top` (already below the red zone, or the end of the alternate stack).

@@ -1,6 +1,7 @@
 """The general registers of one x86-64 guest thread.
 
-Field order is Linux's `struct user_regs_struct` (arch/x86/include/asm/user_64.h), so that an image of it converts in one step.
+Field order is Linux's `struct user_regs_struct` (arch/x86/include/asm/user_64.h), so that an image of it converts in
+one step.
 """
 
 from struct import Struct

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sentry_abi.errors import EBADF, EINVAL, ENODEV, ENOSPC, ENXIO
-from sentry_abi.files import S_IFCHR, S_IFMT, makedev
+from sentry_abi.stat import S_IFCHR, S_IFMT, makedev
 from sentry_vfs import Buffer, FileDescription, Inode, Path
 
 NULL: Final = makedev(1, 3)

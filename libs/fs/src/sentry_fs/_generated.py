@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sentry_abi.errors import EBADF, EINVAL, EIO
-from sentry_abi.files import O_ACCMODE, O_WRONLY, S_IFDIR, S_IFLNK, S_IFREG
+from sentry_abi.fcntl import O_ACCMODE, O_WRONLY
+from sentry_abi.stat import S_IFDIR, S_IFLNK, S_IFREG
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, scatter
 
 _PRUNE: Final = 256

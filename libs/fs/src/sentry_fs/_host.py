@@ -11,7 +11,7 @@ import os
 from typing import Final, Literal
 
 from sentry_abi.errors import BY_NUMBER, EACCES, EIO, ENOENT, ESTALE, LinuxError
-from sentry_abi.files import STAT
+from sentry_abi.structs import STAT
 from sentry_fs._native._lib import ffi, lib
 
 MAX_DIRS: Final = 256

@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, ENODEV, ENOTTY, ESPIPE, from_host
-from sentry_abi.files import (
+from sentry_abi.fcntl import O_ACCMODE, O_APPEND, O_NONBLOCK
+from sentry_abi.ioctl import (
     FIONREAD,
-    O_ACCMODE,
-    O_APPEND,
-    O_NONBLOCK,
     TCGETS,
     TCSETS,
     TCSETSF,

@@ -19,8 +19,16 @@ import weakref
 from typing import ClassVar, Final
 
 from sentry_abi.errors import EACCES, ENXIO, ESTALE, LinuxError, from_host
-from sentry_abi.files import OVERLAYFS_SUPER_MAGIC, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, STAT, STATFS
 from sentry_abi.memory import page_up
+from sentry_abi.stat import (
+    OVERLAYFS_SUPER_MAGIC,
+    S_IFDIR,
+    S_IFLNK,
+    S_IFMT,
+    S_IFREG,
+    S_IFSOCK,
+)
+from sentry_abi.structs import STAT, STATFS
 from sentry_fs._data import Extent, FileData, Memory
 from sentry_fs._host import MASKED, HostDir, HostFd, HostTree
 from sentry_fs._tmpfs import TMPFS_KIND, Directory, Regular, RegularFile, Symlink, Tmpfs

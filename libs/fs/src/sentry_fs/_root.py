@@ -8,7 +8,7 @@ import os
 from typing import ClassVar, Final
 
 from sentry_abi.errors import ENOENT, ENOTDIR
-from sentry_abi.files import S_IFCHR, S_IFDIR, SYSFS_MAGIC
+from sentry_abi.stat import S_IFCHR, S_IFDIR, SYSFS_MAGIC
 from sentry_fs import _device
 from sentry_fs._data import Memory
 from sentry_fs._generated import build

@@ -21,7 +21,7 @@ from sentry_abi.errors import (
     EOPNOTSUPP,
     EPERM,
 )
-from sentry_abi.files import (
+from sentry_abi.fcntl import (
     F_SEAL_GROW,
     F_SEAL_SEAL,
     F_SEAL_SHRINK,
@@ -33,6 +33,10 @@ from sentry_abi.files import (
     O_APPEND,
     O_RDONLY,
     O_WRONLY,
+    SEEK_DATA,
+)
+from sentry_abi.memory import page_up
+from sentry_abi.stat import (
     S_IFBLK,
     S_IFCHR,
     S_IFDIR,
@@ -40,10 +44,8 @@ from sentry_abi.files import (
     S_IFLNK,
     S_IFMT,
     S_IFREG,
-    SEEK_DATA,
     TMPFS_MAGIC,
 )
-from sentry_abi.memory import page_up
 from sentry_fs._data import Extent, FileData, Memory
 from sentry_fs._device import open_device
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode

@@ -1,20 +1,21 @@
 """Futex wait queues: who waits for which word, and who is woken.
 
-Nothing here blocks. A wait is a `Waiter`, a record: `wait` checks the word and queues it, a wake takes it off its queue, sets
-`woken` and calls `notify`, and whoever parked the task looks at `woken`. A wake is a grant: the word is not looked at again
-after it, because the waker may have changed it already (hazards, section 3). `cancel` leaves a queue; it tells whether
-the grant came first.
+Nothing here blocks. A wait is a `Waiter`, a record: `wait` checks the word and queues it, a wake takes it off its
+queue, sets `woken` and calls `notify`, and whoever parked the task looks at `woken`. A wake is a grant: the word is
+not looked at again after it, because the waker may have changed it already (hazards, section 3). `cancel` leaves a
+queue; it tells whether the grant came first.
 
-Keys. A private wait is keyed by (PRIVATE, address); a wait without FUTEX_PRIVATE_FLAG on private memory by (SHARED_PRIVATE,
-address): the same address, yet the two never meet. Both live in the address space's own table. A wait on shared memory is keyed
-by (identity, offset) of what is mapped, in a table that all address spaces forked from one another share.
+Keys. A private wait is keyed by (PRIVATE, address); a wait without FUTEX_PRIVATE_FLAG on private memory by
+(SHARED_PRIVATE, address): the same address, yet the two never meet. Both live in the address space's own table. A
+wait on shared memory is keyed by (identity, offset) of what is mapped, in a table that all address spaces forked from
+one another share.
 
-A `Manager` belongs to one address space; `fork` makes the one of a new space. The words are reached through `Target`, which the
-address space implements.
+A `Manager` belongs to one address space; `fork` makes the one of a new space. The words are reached through `Target`,
+which the address space implements.
 
-Locks: one, shared by all managers that share the shared table, so that a requeue between any two queues is one critical section.
-The seed has 1,025 of them and an order; under the GIL that buys nothing. `Waiter.notify` is called with the lock held and must
-only take note. `Target` is called with the lock held and must not call back.
+Locks: one, shared by all managers that share the shared table, so that a requeue between any two queues is one
+critical section. The seed has 1,025 of them and an order; under the GIL that buys nothing. `Waiter.notify` is called
+with the lock held and must only take note. `Target` is called with the lock held and must not call back.
 
 Sources: Linux kernel/futex/ (6.1), futex(2), Documentation/locking/robust-futex-ABI.rst.
 """
@@ -96,8 +97,8 @@ class Manager:
     def fork(self) -> "Manager":
         """Return the manager of another address space: nobody waits privately there, shared memory is common."""
         other = Manager()
-        other._mu = self._mu  # noqa: SLF001  (the same class)
-        other._shared = self._shared  # noqa: SLF001
+        other._mu = self._mu
+        other._shared = self._shared
         return other
 
     # -- keys ---------------------------------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ class Manager:
 
     # -- wait and wake ------------------------------------------------------------------------------------------------
 
-    def wait(  # noqa: PLR0913  (the call has that many arguments)
+    def wait(
         self, target: Target, waiter: Waiter, addr: int, value: int, *, private: bool, bitset: int = MATCH_ANY
     ) -> None:
         """Queue waiter if the word at addr is value.
@@ -196,7 +197,7 @@ class Manager:
 
     # -- requeue ------------------------------------------------------------------------------------------------------
 
-    def requeue(  # noqa: PLR0913  (the call has that many arguments)
+    def requeue(
         self,
         target: Target,
         addr: int,
@@ -209,9 +210,11 @@ class Manager:
     ) -> int:
         """Wake up to `wake` waiters of addr and put up to `move` of the rest at the end of addr2's queue.
 
-        expected: FUTEX_CMP_REQUEUE's value of the word at addr. Return how many were woken or, with expected, woken or moved.
+        expected: FUTEX_CMP_REQUEUE's value of the word at addr. Return how many were woken or, with expected, woken
+        or moved.
         Raises: EINVAL for negative counts or a bad address, EFAULT, EAGAIN.
-        Linux: kernel/futex/requeue.c futex_requeue, which counts the moved ones for both; futex(2) promises it for CMP only.
+        Linux: kernel/futex/requeue.c futex_requeue, which counts the moved ones for both; futex(2) promises it for
+        CMP only.
         """
         if wake < 0 or move < 0:
             raise EINVAL
@@ -238,10 +241,10 @@ class Manager:
 
     # -- wake-op ------------------------------------------------------------------------------------------------------
 
-    def wake_op(  # noqa: PLR0913  (the call has that many arguments)
+    def wake_op(
         self, target: Target, addr: int, addr2: int, wake: int, wake2: int, operation: int, *, private: bool
     ) -> int:
-        """Change the word at addr2, wake waiters of addr, and those of addr2 if the word's old value passes a comparison.
+        """Change the word at addr2, wake waiters of addr, and those of addr2 if the old value passes a comparison.
 
         operation: bits 28-31 what to do, 24-27 how to compare, 12-23 operand, 0-11 what to compare with, both signed.
         Raises: EINVAL, EFAULT, ENOSYS for an unknown operation, or comparison: the word has then been changed already.
@@ -388,10 +391,8 @@ def _new_value(what: int, old: int, operand: int) -> int:
 
 
 def _compare(how: int, old: int, with_: int) -> bool:
-    """Raises: ENOSYS for a comparison that does not exist."""
+    """Compare as the operation says. Raises: ENOSYS for a comparison that does not exist."""
     results = (old == with_, old != with_, old < with_, old <= with_, old > with_, old >= with_)
     if how >= len(results):
         raise ENOSYS
     return results[how]
-
-

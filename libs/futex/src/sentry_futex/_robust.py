@@ -1,13 +1,13 @@
 """Robust lists: what a thread's end does to the locks that it still holds.
 
-The list is in guest memory and can be anything: at most 2,048 entries are looked at, and the first bad address ends the walk
-without a word. Sources: Linux kernel/futex/core.c exit_robust_list (6.1), Documentation/locking/robust-futex-ABI.rst.
+The list is in guest memory and can be anything: at most 2,048 entries are looked at, and the first bad address ends
+the walk without a word. Sources: Linux kernel/futex/core.c exit_robust_list (6.1),
+Documentation/locking/robust-futex-ABI.rst.
 """
 
 from typing import Final, Protocol
 
 from sentry_abi.errors import LinuxError
-
 from sentry_futex._futex import Manager, Target
 
 LIMIT: Final = 2048
@@ -25,7 +25,7 @@ class ListTarget(Target, Protocol):
 
 
 def walk_robust_list(manager: Manager, target: ListTarget, head: int, tid: int) -> None:
-    """Mark the locks on the list at head that tid holds as owned by a dead thread and wake one waiter of each; never raises.
+    """Mark the locks that tid holds, on the list at head, as a dead thread's; wake one waiter of each. Never raises.
 
     The pending entry is done last and only once. Bit 0 of a pointer says that the entry is a PI lock.
     """
@@ -49,5 +49,5 @@ def walk_robust_list(manager: Manager, target: ListTarget, head: int, tid: int) 
             return
 
 
-def _release(manager: Manager, target: Target, entry: int, offset: int, tid: int, *, pending: bool) -> None:  # noqa: PLR0913
+def _release(manager: Manager, target: Target, entry: int, offset: int, tid: int, *, pending: bool) -> None:
     manager.release_robust(target, ((entry & ~1) + offset) & _MASK, tid, pi=bool(entry & 1), pending=pending)

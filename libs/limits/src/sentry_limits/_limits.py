@@ -12,6 +12,7 @@ Sources: Linux kernel/sys.c do_prlimit (6.1), include/asm-generic/resource.h INI
 getrlimit(2).
 """
 
+import resource as host
 from typing import Final, NamedTuple
 
 from sentry_abi import resource
@@ -132,7 +133,7 @@ class LimitSet:
         """
         return min(self.soft(kind), maximum)
 
-    def set(self, kind: int, limit: Limit, *, privileged: bool) -> Limit:
+    def set(self, kind: int, soft: int, hard: int, *, privileged: bool) -> Limit:
         """Change a kind as setrlimit(2) does; return what it was.
 
         privileged: the caller has CAP_SYS_RESOURCE in the root user namespace.
@@ -142,9 +143,8 @@ class LimitSet:
         Linux: kernel/sys.c do_prlimit.
         """
         old = self.get(kind)
-        soft, hard = limit
         if not (0 <= soft <= UNLIMITED and 0 <= hard <= UNLIMITED):
-            message = f"{limit} does not fit into 64 bits"
+            message = f"soft {soft}, hard {hard}: a limit has 64 bits"
             raise ValueError(message)
         if soft > hard:
             raise EINVAL
@@ -176,3 +176,12 @@ class LimitSet:
         return isinstance(other, LimitSet) and (self._soft, self._hard) == (other._soft, other._hard)
 
     __hash__ = None  # type: ignore[assignment]  # a set changes
+
+
+def host_limits() -> LimitSet:
+    """Return a set with the limits that this process itself has on its host."""
+    limits = LimitSet()
+    for kind in range(len(KINDS)):
+        soft, hard = host.getrlimit(kind)
+        limits.put(kind, Limit(soft % (1 << 64), hard % (1 << 64)))
+    return limits

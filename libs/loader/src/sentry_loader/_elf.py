@@ -1,8 +1,9 @@
 """Reading ELF headers: what of a file is to be mapped where.
 
-A parser of our own over `struct`: two reads, 20 us, no import. pyelftools reads everything that an ELF file can hold, takes 28 ms to
-import, more than a quarter of what `sentry do -- true` may cost, and a millisecond per file; the tests hold this parser to it as
-their oracle. Results are kept by the file's identity, so that each version of a file is parsed once.
+A parser of our own over `struct`: two reads, 20 us, no import. pyelftools reads everything that an ELF file can hold,
+takes 28 ms to import, more than a quarter of what `sentry do -- true` may cost, and a millisecond per file; the tests
+hold this parser to it as their oracle. Results are kept by the file's identity, so that each version of a file is
+parsed once.
 
 Sources: Linux fs/binfmt_elf.c (6.1), include/uapi/linux/elf.h, elf(5).
 """

@@ -1,9 +1,10 @@
 """From a file to a ready address space, in two steps with the point of no return between them.
 
-`prepare` reads and checks everything: scripts, headers, interpreter, sizes of the arguments. It touches no address space, so that a
-failing execve leaves the caller as it was. `Image.map_into` then maps all in one apply.
+`prepare` reads and checks everything: scripts, headers, interpreter, sizes of the arguments. It touches no address
+space, so that a failing execve leaves the caller as it was. `Image.map_into` then maps all in one apply.
 
-Sources: Linux fs/exec.c, fs/binfmt_elf.c load_elf_binary, fs/binfmt_script.c, arch/x86/kernel/process.c arch_randomize_brk (6.1).
+Sources: Linux fs/exec.c, fs/binfmt_elf.c load_elf_binary, fs/binfmt_script.c, arch/x86/kernel/process.c
+arch_randomize_brk (6.1).
 """
 
 import os
@@ -12,15 +13,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry_abi.errors import ELIBBAD, ELOOP, ENOENT, ENOEXEC, ENOMEM
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_down, page_up
-
 from sentry_loader import _stack as s
 from sentry_loader._elf import Elf, read_elf, read_interpreter
 from sentry_loader._script import LINE, parse_script
 
 if TYPE_CHECKING:
-    from sentry_mm import MemoryManager
-
     from sentry_loader._file import ExecFile
+    from sentry_mm import MemoryManager
 
 _MAX_DEPTH: Final = 5
 _PIE_BASE: Final = page_down(TASK_SIZE // 3 * 2)
@@ -77,7 +76,19 @@ def host_hardware() -> Hardware:
 class Image:
     """A program that has been checked and can be mapped."""
 
-    __slots__ = ("argv", "elf", "envp", "exe", "hardware", "ids", "interpreter", "interpreter_file", "path", "random", "vdso")
+    __slots__ = (
+        "argv",
+        "elf",
+        "envp",
+        "exe",
+        "hardware",
+        "ids",
+        "interpreter",
+        "interpreter_file",
+        "path",
+        "random",
+        "vdso",
+    )
 
     def __init__(self, exe: "ExecFile", elf: Elf, path: bytes, argv: Sequence[bytes], envp: Sequence[bytes]) -> None:
         """Note the parts; `prepare` fills in the rest."""
@@ -103,7 +114,7 @@ class Image:
         return int.from_bytes(self.random[16 + 8 * index : 24 + 8 * index], "little") & ((1 << bits) - 1)
 
     def map_into(self, mm: "MemoryManager") -> LoadedImage:
-        """Map everything and write the stack, in one apply, together with what a batch of the caller's has (mm.reset()).
+        """Map everything and write the stack, in one apply, which also does what an open batch has (mm.reset()).
 
         Raises: LinuxError; the address space is then useless and its process must be killed.
         """
@@ -146,7 +157,7 @@ class Image:
     def _map_segments(mm: "MemoryManager", file: "ExecFile", elf: Elf, bias: int) -> None:
         """Map the segments of a file. Raises: LinuxError."""
         mappable = file.mappable()
-        name = getattr(file, "name", b"")
+        name = getattr(file, "where", b"")
         for prot, offset, addr, file_size, size in elf.segments:
             start = page_down(addr + bias)
             file_end = addr + bias + file_size
@@ -202,7 +213,7 @@ class Image:
         return image.pointer
 
 
-def prepare(  # noqa: PLR0913  (what execve is given, and by whom)
+def prepare(
     file: "ExecFile",
     path: bytes,
     argv: Sequence[bytes],
@@ -217,9 +228,10 @@ def prepare(  # noqa: PLR0913  (what execve is given, and by whom)
 ) -> Image:
     """Check a program and its interpreters; return what can be mapped.
 
-    path: what execve was given; it becomes AT_EXECFN, the task's name, and an argument of a script's interpreter. open_exec: opens an
-    interpreter as execve opens a program, with its errors. stack_limit: soft RLIMIT_STACK, bytes. random: 56 bytes of randomness for
-    addresses and AT_RANDOM. path_inaccessible: path names a descriptor that execve closes, so that no script can be run by it.
+    path: what execve was given; it becomes AT_EXECFN, the task's name, and an argument of a script's interpreter.
+    open_exec: opens an interpreter as execve opens a program, with its errors. stack_limit: soft RLIMIT_STACK, bytes.
+    random: 56 bytes of randomness for addresses and AT_RANDOM. path_inaccessible: path names a descriptor that execve
+    closes, so that no script can be run by it.
     Raises: ENOEXEC, ELIBBAD, ELOOP, E2BIG, ENOENT, and what open_exec raises.
     """
     arguments = list(argv) or [b""]
@@ -250,7 +262,7 @@ def prepare(  # noqa: PLR0913  (what execve is given, and by whom)
 
 
 def _check_fit(image: Image) -> None:
-    """Raises: ENOEXEC, ENOMEM for addresses that no address space has."""
+    """Refuse addresses that no address space has. Raises: ENOEXEC, ENOMEM, ELIBBAD."""
     elf = image.elf
     if elf.high - elf.low > TASK_SIZE >> 2:
         raise ENOMEM

@@ -1,7 +1,8 @@
 """The first line of a script: `#!interpreter [one argument]`.
 
-Source: Linux fs/binfmt_script.c load_script (6.1). Differs from the seed as Linux does: 256 bytes are looked at, blanks at the end of
-the argument are dropped, and a line cut short is an error only when the interpreter's path itself may be cut.
+Source: Linux fs/binfmt_script.c load_script (6.1). Differs from the seed as Linux does: 256 bytes are looked at,
+blanks at the end of the argument are dropped, and a line cut short is an error only when the interpreter's path
+itself may be cut.
 """
 
 from typing import Final

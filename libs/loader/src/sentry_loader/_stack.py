@@ -1,9 +1,11 @@
 """The initial stack: strings, auxiliary vector, pointers.
 
-From the top down, as Linux lays it out: eight zero bytes, the file name, environment strings, argument strings, a random gap, the
-platform's name, sixteen random bytes; then, 16-byte aligned, argc, argv, NULL, envp, NULL, the auxiliary vector.
+From the top down, as Linux lays it out: eight zero bytes, the file name, environment strings, argument strings, a
+random gap, the platform's name, sixteen random bytes; then, 16-byte aligned, argc, argv, NULL, envp, NULL, the
+auxiliary vector.
 
-Sources: Linux fs/exec.c (bprm_stack_limits, copy_strings), fs/binfmt_elf.c create_elf_tables, arch/x86/include/asm/elf.h (6.1).
+Sources: Linux fs/exec.c (bprm_stack_limits, copy_strings), fs/binfmt_elf.c create_elf_tables,
+arch/x86/include/asm/elf.h (6.1).
 """
 
 import struct
@@ -74,7 +76,7 @@ def _addresses(texts: Sequence[bytes], start: int) -> list[int]:
     return found
 
 
-def build_stack(  # noqa: PLR0913, PLR0917  (what a stack is made of)
+def build_stack(
     top: int,
     argv: Sequence[bytes],
     envp: Sequence[bytes],
@@ -85,8 +87,9 @@ def build_stack(  # noqa: PLR0913, PLR0917  (what a stack is made of)
 ) -> StackImage:
     """Return the image of a stack that ends at top.
 
-    random: the sixteen bytes of AT_RANDOM. gap: bytes left free below the strings, under 8 KiB. auxv: what comes before AT_RANDOM,
-    AT_EXECFN and AT_PLATFORM, which are added here because they point into the stack, each at the place that Linux gives it.
+    random: the sixteen bytes of AT_RANDOM. gap: bytes left free below the strings, under 8 KiB. auxv: what comes
+    before AT_RANDOM, AT_EXECFN and AT_PLATFORM, which are added here because they point into the stack, each at the
+    place that Linux gives it.
     """
     arguments = b"".join(text + b"\0" for text in argv)
     environment = b"".join(text + b"\0" for text in envp)

@@ -1,12 +1,13 @@
 """How the kernel reads and writes guest memory.
 
-The memory file is mapped whole into the sentry, so an access is: page number -> (shift, end) in a dictionary, a slice of the view. One
-entry serves accesses up to the end of its piece, not only of its page. Entries of the read cache are pieces that the guest can read,
-of the write cache ones that are writable without a copy; any change that could make one untrue empties both.
+The memory file is mapped whole into the sentry, so an access is: page number -> (shift, end) in a dictionary, a slice
+of the view. One entry serves accesses up to the end of its piece, not only of its page. Entries of the read cache are
+pieces that the guest can read, of the write cache ones that are writable without a copy; any change that could make
+one untrue empties both.
 
-A write to a page that needs copying goes through the same copy-on-write as the guest's own, else read(2) would write into a
-forked sibling (hazard 2.6). Pages of host files are read by pread at each access: never through a mapping, because a file that
-shrinks would kill the sentry with SIGBUS (hazard 2.5), and never cached, because it may change.
+A write to a page that needs copying goes through the same copy-on-write as the guest's own, else read(2) would write
+into a forked sibling (hazard 2.6). Pages of host files are read by pread at each access: never through a mapping,
+because a file that shrinks would kill the sentry with SIGBUS (hazard 2.5), and never cached, because it may change.
 """
 
 import mmap
@@ -16,11 +17,10 @@ from typing import Final
 
 from sentry_abi.errors import EFAULT, ENAMETOOLONG, LinuxError
 from sentry_abi.memory import PAGE_SIZE
-from sentry_usermem import Buffer, add_u32, cas_u32, load_u32, store_u32, swap_u32
-
+from sentry_abi.mman import PROT_WRITE
 from sentry_mm._areas import COW, VM_SHARED, Area, Run
-from sentry_mm._constants import PROT_WRITE
 from sentry_mm._fault import Fault
+from sentry_usermem import Buffer, add_u32, cas_u32, load_u32, store_u32, swap_u32
 
 _CACHE: Final = 4096
 _STRING: Final = 256
@@ -105,8 +105,8 @@ class Access(Fault):
     def _host_window(run: Run, addr: int, size: int) -> memoryview:
         """Return a writable view of a shared host file, for this one access only.
 
-        Rare (read(2) into a shared mapping of a host file), so a mapping of its own is good enough; it is used at once, and the size
-        of the file is looked at first.
+        Rare (read(2) into a shared mapping of a host file), so a mapping of its own is good enough; it is used at
+        once, and the size of the file is looked at first.
         """
         offset = run.offset + addr - run.start
         page = offset & -PAGE_SIZE
@@ -206,7 +206,7 @@ class Access(Fault):
             end = found.find(0)
             if end >= 0:
                 return found[:end]
-        parts = []
+        parts: list[bytes] = []
         while limit > 0:
             part = bytes(self._readable_piece(addr, min(limit, PAGE_SIZE - (addr & (PAGE_SIZE - 1)))))
             end = part.find(0)
@@ -222,7 +222,8 @@ class Access(Fault):
     def _word(self, addr: int, *, write: bool) -> int:
         """Return the sentry's address of an aligned word of the memory file. Raises: EFAULT.
 
-        Differs: a futex word in a writable shared mapping of a host file is EFAULT; only memory of the memory file has atomics here.
+        Differs: a futex word in a writable shared mapping of a host file is EFAULT; only memory of the memory file
+        has atomics here.
         """
         hit = (self._write_pages if write else self._read_pages).get(addr >> 12)
         if hit is None:

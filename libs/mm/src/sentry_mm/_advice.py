@@ -1,16 +1,17 @@
 """madvise, msync, mincore, mlock: calls that look at areas without changing their shape.
 
-All of them report a hole only after doing the rest of the range (facts, appendix C 21). Sources: Linux mm/madvise.c, mm/msync.c,
-mm/mincore.c, mm/mlock.c (6.1).
+All of them report a hole only after doing the rest of the range (facts, appendix C 21). Sources: Linux mm/madvise.c,
+mm/msync.c, mm/mincore.c, mm/mlock.c (6.1).
 """
 
 import os
 from typing import Final
 
+from sentry_abi import mman as c
 from sentry_abi.errors import EBUSY, EINVAL, EIO, ENOMEM, EPERM, LinuxError
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_up
-
-from sentry_mm import _constants as c
+from sentry_abi.mman import PROT_WRITE
+from sentry_abi.resource import RLIM_INFINITY, RLIMIT_MEMLOCK
 from sentry_mm._areas import (
     COW,
     OWNED,
@@ -24,7 +25,6 @@ from sentry_mm._areas import (
     Run,
 )
 from sentry_mm._calls import Calls
-from sentry_mm._constants import PROT_WRITE, RLIM_INFINITY, RLIMIT_MEMLOCK
 
 _PUNCH: Final = 2 << 20
 """Private memory up to here is punched in place (437 us if all of it is in use), above it gets a new range."""
@@ -156,7 +156,7 @@ class Advice(Calls):
         return self.memory.allocate(high - low, 1)
 
     def _populate(self, start: int, end: int, *, write: bool) -> None:
-        """MADV_POPULATE: make sure that an access works now. Raises: EINVAL for a permission, EFAULT beyond a file's end."""
+        """Make sure that an access works now. Raises: EINVAL for a permission, EFAULT beyond a file's end."""
         for area in list(self.areas.within(start, end)):
             if not area.prot or (write and not area.prot & PROT_WRITE):
                 raise EINVAL
@@ -274,5 +274,3 @@ class Advice(Calls):
         self.lock_flags = 0
         for area in list(self.areas):
             self._set_flags(area.start, area.end, 0, _LOCKS)
-
-

@@ -1,20 +1,20 @@
 """What an address space is made of: areas (what the guest asked for) and runs (what lies behind).
 
-An `Area` is Linux's VMA: permissions, flags, file. A `Run` is a piece of memory that may be visible: a backing, an offset, and
-whose it is. An area without a run under it is PROT_NONE memory never used, or lies beyond the end of its file. Areas and runs
-are cut independently: mprotect cuts no run, copy-on-write cuts no area. Both live in a `Sorted`, a pair of lists.
+An `Area` is Linux's VMA: permissions, flags, file. A `Run` is a piece of memory that may be visible: a backing, an
+offset, and whose it is. An area without a run under it is PROT_NONE memory never used, or lies beyond the end of its
+file. Areas and runs are cut independently: mprotect cuts no run, copy-on-write cuts no area. Both live in a `Sorted`,
+a pair of lists.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from sentry_mm._constants import PROT_WRITE
+from sentry_abi.mman import PROT_WRITE
 
 if TYPE_CHECKING:
-    from sentry_platform import Backing
-
     from sentry_mm._mappable import Mappable
+    from sentry_platform import Backing
 
 VM_SHARED: Final = 1
 VM_GROWSDOWN: Final = 2
@@ -39,7 +39,7 @@ class Area:
 
     __slots__ = ("end", "file", "flags", "max_prot", "name", "offset", "prot", "start")
 
-    def __init__(  # noqa: PLR0913, PLR0917  (a record)
+    def __init__(
         self,
         start: int,
         end: int,
@@ -67,7 +67,9 @@ class Area:
 
     def split(self, at: int) -> "Area":
         """Keep what lies below at; return the rest."""
-        rest = Area(at, self.end, self.prot, self.max_prot, self.flags, self.file, self.offset + at - self.start, self.name)
+        rest = Area(
+            at, self.end, self.prot, self.max_prot, self.flags, self.file, self.offset + at - self.start, self.name
+        )
         self.end = at
         return rest
 
@@ -95,15 +97,13 @@ class Area:
 class Run:
     """A piece of backing under a range of addresses. Holds one reference of each page of `offset` (and of `shadow`).
 
-    shadow: offset in the memory file where the copies of a COW run go, page k to shadow + k, so that copied neighbours lie side by
-    side and merge again; -1 before the first copy.
+    shadow: offset in the memory file where the copies of a COW run go, page k to shadow + k, so that copied
+    neighbours lie side by side and merge again; -1 before the first copy.
     """
 
     __slots__ = ("backing", "end", "mode", "offset", "shadow", "start")
 
-    def __init__(  # noqa: PLR0913, PLR0917  (a record)
-        self, start: int, end: int, backing: "Backing", offset: int, mode: int, shadow: int = -1
-    ) -> None:
+    def __init__(self, start: int, end: int, backing: "Backing", offset: int, mode: int, shadow: int = -1) -> None:
         """Make a run."""
         self.start = start
         self.end = end

@@ -1,8 +1,9 @@
 """mmap, munmap, mprotect, mremap, brk: what they check, in Linux's order, and what they do.
 
-Mapping is eager: writable anonymous memory gets one sparse range of the memory file and one host mapping at once, whatever its length,
-and never faults in the kernel again. PROT_NONE memory gets neither until it becomes accessible, so that a runtime may reserve
-terabytes. Sources: Linux mm/mmap.c, mm/mprotect.c, mm/mremap.c (6.1); mmap(2), mprotect(2), mremap(2), brk(2).
+Mapping is eager: writable anonymous memory gets one sparse range of the memory file and one host mapping at once,
+whatever its length, and never faults in the kernel again. PROT_NONE memory gets neither until it becomes accessible,
+so that a runtime may reserve terabytes. Sources: Linux mm/mmap.c, mm/mprotect.c, mm/mremap.c (6.1); mmap(2),
+mprotect(2), mremap(2), brk(2).
 """
 
 from typing import TYPE_CHECKING, Final
@@ -19,22 +20,7 @@ from sentry_abi.errors import (
     LinuxError,
 )
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_up
-from sentry_pgalloc import MemoryKind
-from sentry_platform import Op
-
-from sentry_mm._access import Access
-from sentry_mm._areas import (
-    OWNED,
-    VM_GROWSDOWN,
-    VM_LOCKED,
-    VM_LOCKONFAULT,
-    VM_NORESERVE,
-    VM_SHARED,
-    Area,
-    Run,
-)
-from sentry_mm._constants import (
-    EAGER_STACK,
+from sentry_abi.mman import (
     MAP_32BIT,
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -46,8 +32,6 @@ from sentry_mm._constants import (
     MAP_SHARED,
     MAP_SHARED_VALIDATE,
     MAP_TYPE,
-    MAX_MAP_COUNT,
-    MMAP_MIN_ADDR,
     MREMAP_DONTUNMAP,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
@@ -57,12 +41,23 @@ from sentry_mm._constants import (
     PROT_READ,
     PROT_SEM,
     PROT_WRITE,
-    RLIM_INFINITY,
-    RLIMIT_DATA,
-    RLIMIT_MEMLOCK,
-    RLIMIT_STACK,
 )
+from sentry_abi.resource import RLIM_INFINITY, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK
+from sentry_mm._access import Access
+from sentry_mm._areas import (
+    OWNED,
+    VM_GROWSDOWN,
+    VM_LOCKED,
+    VM_LOCKONFAULT,
+    VM_NORESERVE,
+    VM_SHARED,
+    Area,
+    Run,
+)
+from sentry_mm._limits import EAGER_STACK, MAX_MAP_COUNT, MMAP_MIN_ADDR
 from sentry_mm._mappable import SharedMemory
+from sentry_pgalloc import MemoryKind
+from sentry_platform import Op
 
 if TYPE_CHECKING:
     from sentry_mm._mappable import Mappable
@@ -70,6 +65,8 @@ if TYPE_CHECKING:
 _SMALL_DATA: Final = 64 << 10
 """A writable private file mapping up to here is copied when it is made: one fault costs more than the copy."""
 _RESERVE: Final = 64 << 30
+_SLICE: Final = 256 << 10
+"""How much of what was unmapped is given back to the host at once (60 us); the rest with later calls."""
 _WINDOW_32: Final = (0x40000000, 0x80000000)
 _RWX: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 
@@ -81,7 +78,7 @@ class Calls(Access):
 
     # -- mmap ---------------------------------------------------------------------------------------------------------
 
-    def mmap(  # noqa: PLR0913, PLR0917  (the call has that many arguments)
+    def mmap(
         self,
         addr: int,
         length: int,
@@ -96,7 +93,8 @@ class Calls(Access):
     ) -> int:
         """Map length bytes of file, or of nothing if it is None, at addr or where there is room; return the address.
 
-        max_prot: what the open file allows at most (a shared mapping of a file open for reading: no PROT_WRITE). name: the file's path, or what it is made from.
+        max_prot: what the open file allows at most (a shared mapping of a file open for reading: no PROT_WRITE).
+        name: the file's path, or what it is made from.
         may_lock: the caller has CAP_IPC_LOCK.
         Raises: EINVAL, ENOMEM, EOVERFLOW, EPERM, EEXIST, EAGAIN, EACCES.
         """
@@ -125,7 +123,11 @@ class Calls(Access):
             file = SharedMemory(self.memory, length, top_down=not fixed)
         area = Area(addr, end, prot, max_prot, area_flags, file, offset, name)
         runs = self._runs_for(area, top_down=not fixed)
-        self._install(area, runs, populate=bool(flags & MAP_POPULATE or area_flags & VM_LOCKED and not area_flags & VM_LOCKONFAULT))
+        self._install(
+            area,
+            runs,
+            populate=bool(flags & MAP_POPULATE or (area_flags & VM_LOCKED and not area_flags & VM_LOCKONFAULT)),
+        )
         return addr
 
     def _place(self, addr: int, length: int, flags: int) -> int:
@@ -170,7 +172,7 @@ class Calls(Access):
         return area_flags | self.lock_flags
 
     def _may_lock(self, area_flags: int, length: int, *, privileged: bool) -> None:
-        """Raises: EPERM if the caller may lock nothing at all, EAGAIN if not this much more."""
+        """Check RLIMIT_MEMLOCK. Raises: EPERM if it is 0, EAGAIN if not this much more may be locked."""
         if not area_flags & VM_LOCKED or privileged:
             return
         limit = self.limits.soft(RLIMIT_MEMLOCK)
@@ -234,7 +236,15 @@ class Calls(Access):
                 if unmap and at < run.start:
                     ops.append(Op("unmap", at, run.start - at))
                 ops.append(
-                    Op("map", run.start, run.end - run.start, run.host_prot(area.prot), run.backing, run.offset, populate)
+                    Op(
+                        "map",
+                        run.start,
+                        run.end - run.start,
+                        run.host_prot(area.prot),
+                        run.backing,
+                        run.offset,
+                        populate,
+                    )
                 )
                 at = run.end
         if unmap and at < end:
@@ -271,6 +281,7 @@ class Calls(Access):
         if self._host_maps(start, end):
             self._apply([Op("unmap", start, end - start)])
         self._remove(start, end)
+        self.memory.reclaim(_SLICE)
 
     # -- mprotect -----------------------------------------------------------------------------------------------------
 
@@ -301,26 +312,9 @@ class Calls(Access):
 
     def _protect(self, start: int, end: int, prot: int) -> type[LinuxError] | None:
         """Change the areas of [start, end) up to a hole or one that does not allow it; return that error."""
-        at = start
         ops: list[Op] = []
         fresh: list[Run] = []
-        error: type[LinuxError] | None = None
-        for area in self.areas.within(start, end):
-            if area.start > at:
-                break
-            if prot & ~area.max_prot:
-                error = EACCES
-                break
-            high = min(area.end, end)
-            if area.prot != prot:
-                try:
-                    self._protect_ops(area, at, high, prot, ops, fresh)
-                except LinuxError as failed:
-                    error = type(failed)
-                    break
-            at = high
-        if error is None and at < end:
-            error = ENOMEM
+        at, error = self._plan_protect(start, end, prot, ops, fresh)
         if at > start:
             try:
                 self._apply(ops)
@@ -329,20 +323,40 @@ class Calls(Access):
                     self._drop(run)
                 raise
             self._set_prot(start, at, prot)
-            for run in fresh:
-                self.runs.add(run)
+        for run in fresh:
+            self.runs.add(run)
         return error
 
-    def _protect_ops(self, area: Area, low: int, high: int, prot: int, ops: list[Op], fresh: list[Run]) -> None:  # noqa: PLR0913, PLR0917
+    def _plan_protect(
+        self, start: int, end: int, prot: int, ops: list[Op], fresh: list[Run]
+    ) -> tuple[int, type[LinuxError] | None]:
+        """Collect what it takes; return how far that goes, and why not to the end."""
+        for area in self.areas.within(start, end):
+            if area.start > start:
+                break
+            if prot & ~area.max_prot:
+                return start, EACCES
+            high = min(area.end, end)
+            if area.prot != prot:
+                try:
+                    self._protect_ops(area, start, high, prot, ops, fresh)
+                except LinuxError as failed:
+                    return start, type(failed)
+            start = high
+        return start, ENOMEM if start < end else None
+
+    def _protect_ops(self, area: Area, low: int, high: int, prot: int, ops: list[Op], fresh: list[Run]) -> None:
         """Collect what it takes to give [low, high) of an area another protection. Raises: ENOMEM."""
         if prot & PROT_WRITE and not area.prot & PROT_WRITE and not area.flags & (VM_SHARED | VM_GROWSDOWN):
             self._allowed(0, high - low)
         if prot and area.file is None:
             # The file range is for the whole reservation: what is made accessible later lies beside it and merges.
             span = (area.start, area.end) if area.end - area.start <= _RESERVE else (low, high)
-            new = [self._fresh(a, b, top_down=True) for a, b in self._gaps(*span)]
-            fresh += new
-            ops += [self._map_op(run, prot, low, high) for run in new if run.start < high and run.end > low]
+            for gap, gap_end in self._gaps(*span):
+                run = self._fresh(gap, gap_end, top_down=True)
+                fresh.append(run)
+                if gap < high and gap_end > low:
+                    ops.append(self._map_op(run, prot, low, high))
         elif prot & PROT_WRITE and area.flags & VM_SHARED:
             self._make_writable(area, low, high)
         for run in self.runs.within(low, high):
@@ -360,7 +374,9 @@ class Calls(Access):
         """Replace read-only backings of a shared file mapping by ones that may be written. Raises: LinuxError."""
         if area.file is None or all(run.backing.kind in {"memory", "shared"} for run in self.runs.within(low, high)):
             return
-        wanted = Area(low, high, area.prot | PROT_WRITE, area.max_prot, area.flags, area.file, area.offset + low - area.start, b"")
+        wanted = Area(
+            low, high, area.prot | PROT_WRITE, area.max_prot, area.flags, area.file, area.offset + low - area.start, b""
+        )
         runs = self._file_runs(wanted, low, high)
         if area.prot:
             self._apply([self._map_op(run, area.prot, low, high) for run in runs])
@@ -381,7 +397,9 @@ class Calls(Access):
 
     # -- mremap -------------------------------------------------------------------------------------------------------
 
-    def mremap(self, old: int, old_length: int, new_length: int, flags: int, new: int = 0, *, may_lock: bool = False) -> int:
+    def mremap(
+        self, old: int, old_length: int, new_length: int, flags: int, new: int = 0, *, may_lock: bool = False
+    ) -> int:
         """Resize or move a mapping; return where it is. Raises: EINVAL, EFAULT, ENOMEM, EAGAIN, EPERM."""
         if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) or (
             flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) and not flags & MREMAP_MAYMOVE
@@ -401,7 +419,12 @@ class Calls(Access):
             return old
         self._check_resize(area, old, old_length, new_length, privileged=may_lock)
         end = old + old_length
-        if old_length and area.end == end and end + new_length - old_length <= TASK_SIZE and self._is_free(end, old + new_length):
+        if (
+            old_length
+            and area.end == end
+            and end + new_length - old_length <= TASK_SIZE
+            and self._is_free(end, old + new_length)
+        ):
             self._extend(area, new_length - old_length)
             return old
         if not flags & MREMAP_MAYMOVE:
@@ -421,7 +444,7 @@ class Calls(Access):
             self._may_lock(area.flags, grow, privileged=privileged)
             self._allowed(grow, grow if area.prot & PROT_WRITE and not area.flags & (VM_SHARED | VM_GROWSDOWN) else 0)
 
-    def _remap_to(  # noqa: PLR0913, PLR0917
+    def _remap_to(
         self, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int, *, may_lock: bool
     ) -> int:
         if flags & MREMAP_FIXED:
@@ -443,8 +466,14 @@ class Calls(Access):
             raise EFAULT
         self._check_resize(found, old, old_length, new_length, privileged=may_lock)
         if not flags & MREMAP_FIXED:
-            new = new if new and not new & (PAGE_SIZE - 1) and self._is_free(new, new + new_length) else self.find_free(new_length)
-        return self._move(found, old, old_length, new_length, new, keep=old_length == 0, refill=bool(flags & MREMAP_DONTUNMAP))
+            new = (
+                new
+                if new and not new & (PAGE_SIZE - 1) and self._is_free(new, new + new_length)
+                else self.find_free(new_length)
+            )
+        return self._move(
+            found, old, old_length, new_length, new, keep=old_length == 0, refill=bool(flags & MREMAP_DONTUNMAP)
+        )
 
     def _extend(self, area: Area, grow: int) -> None:
         """Add grow bytes at the end of an area. Raises: LinuxError."""
@@ -464,7 +493,7 @@ class Calls(Access):
             runs = self._file_runs(more, more.start, more.end)
         self._install(more, runs)
 
-    def _move(  # noqa: PLR0913, PLR0917
+    def _move(
         self, area: Area, old: int, old_length: int, new_length: int, new: int, *, keep: bool, refill: bool = False
     ) -> int:
         """Show [old, old + old_length) at new, extended to new_length. keep: leave the old one too (a second view).
@@ -528,13 +557,15 @@ class Calls(Access):
         if not refill:
             self._unmap(start, end)
             return
-        left = Area(start, end, area.prot, area.max_prot, area.flags, area.file, area.offset + start - area.start, area.name)
+        left = Area(
+            start, end, area.prot, area.max_prot, area.flags, area.file, area.offset + start - area.start, area.name
+        )
         self._install(left, self._runs_for(left, top_down=True))
 
     # -- brk and stack ------------------------------------------------------------------------------------------------
 
     def brk(self, addr: int) -> int:
-        """Move the end of the heap to addr if that can be; return where it is. Never raises (brk(2) has no error here)."""
+        """Move the end of the heap to addr if that can be; return where it is. Never raises."""
         start = self.brk_start
         if addr < start:
             return self.brk_end
@@ -564,7 +595,7 @@ class Calls(Access):
         self._install(area, [self._fresh(old, new, top_down=False)])
 
     def map_stack(self, top: int, *, executable: bool = False) -> int:
-        """Map the initial stack below top: the soft limit, at most 8 MiB at once; it grows by faults. Return its low end.
+        """Map the initial stack below top: its limit, at most 8 MiB; faults let it grow. Return its low end.
 
         Raises: ENOMEM if the limit leaves no page.
         """

@@ -1,11 +1,11 @@
 """The state of an address space and the ways in which it changes.
 
-`Core` owns the two lists, the platform's space, the accounts and the translation cache. Every change goes the same way: work
-out the operations, let the platform do them in one `apply`, then change the lists. When the platform refuses, the lists are
-untouched and what it had done already is put back from them.
+`Core` owns the two lists, the platform's space, the accounts and the translation cache. Every change goes the same
+way: work out the operations, let the platform do them in one `apply`, then change the lists. When the platform
+refuses, the lists are untouched and what it had done already is put back from them.
 
-Between `begin` and `commit` operations are collected instead, for exec: a dozen mappings are one apply. References that are
-dropped meanwhile are kept until the host no longer maps what they count.
+Between `begin` and `commit` operations are collected instead, for exec: a dozen mappings are one apply. References
+that are dropped meanwhile are kept until the host no longer maps what they count.
 """
 
 import os
@@ -13,27 +13,19 @@ from typing import TYPE_CHECKING, Final
 
 from sentry_abi.errors import BY_NUMBER, ENOMEM
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE
+from sentry_abi.mman import PROT_WRITE
+from sentry_abi.resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from sentry_futex import Manager
+from sentry_mm._areas import OWNED, VM_GROWSDOWN, VM_LOCKED, VM_SHARED, Area, Run, Sorted
+from sentry_mm._limits import MMAP_MIN_ADDR, STACK_GUARD_GAP
 from sentry_pgalloc import MemoryFile, MemoryKind
 from sentry_platform import MapError, Op
-
-from sentry_mm._areas import OWNED, VM_GROWSDOWN, VM_LOCKED, VM_SHARED, Area, Run, Sorted
-from sentry_mm._constants import (
-    MMAP_MIN_ADDR,
-    PROT_WRITE,
-    RLIM_INFINITY,
-    RLIMIT_AS,
-    RLIMIT_DATA,
-    RLIMIT_STACK,
-    STACK_GUARD_GAP,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sentry_platform import AddressSpace
-
     from sentry_mm._mappable import Limits
+    from sentry_platform import AddressSpace
 
 _UNMAP: Final = "unmap"
 
@@ -176,6 +168,7 @@ class Core:
             for offset, length in self._dropped:
                 self.memory.decref(offset, length)
             self._dropped.clear()
+            self.memory.reclaim()
 
     def _apply(self, ops: list[Op]) -> None:
         """Let the platform do ops. Raises: LinuxError; what was there before is there again."""
@@ -353,8 +346,10 @@ class Core:
         """
         memory, length = self.memory, end - start
         below = self.runs.at(start - 1)
-        if below is not None and below.mode == OWNED and memory.allocate_at(
-            below.offset + below.end - below.start, length, MemoryKind.ANONYMOUS
+        if (
+            below is not None
+            and below.mode == OWNED
+            and memory.allocate_at(below.offset + below.end - below.start, length, MemoryKind.ANONYMOUS)
         ):
             offset = below.offset + below.end - below.start
         else:

@@ -1,39 +1,29 @@
 """Faults and copy-on-write.
 
-The guest faults for four reasons: the address is bad (a signal), a stack grows, a file has grown since it was mapped, or a
-private page that others see too is written. The last is the common one, 35 us each with the trap, so it does as much as is sure
-to be useful: pages that nobody else refers to any more become writable without a copy, the whole run at once and every other such
-run of the space with it (after a forked child has gone, all of them); where a copy is needed it begins with 16 KiB and
-doubles while faults follow each other.
+The guest faults for four reasons: the address is bad (a signal), a stack grows, a file has grown since it was mapped,
+or a private page that others see too is written. The last is the common one, 35 us each with the trap, so it does as
+much as is sure to be useful: pages that nobody else refers to any more become writable without a copy, the whole run
+at once and every other such run of the space with it (after a forked child has gone, all of them); where a copy is
+needed it begins with 16 KiB and doubles while faults follow each other.
 
-Copies go to shadow ranges: a run that is copied for the first time gets a sparse range of its own length, and page k of it goes to
-page k of that. Copied neighbours are then contiguous in the file and one host mapping again, which is what keeps a space below
-the host's limit of mappings (65,530): alternate pages are the worst case, and from 32 pieces in one 2 MiB block on the block is
-copied whole.
+Copies go to shadow ranges: a run that is copied for the first time gets a sparse range of its own length, and page k
+of it goes to page k of that. Copied neighbours are then contiguous in the file and one host mapping again, which is
+what keeps a space below the host's limit of mappings (65,530): alternate pages are the worst case, and from 32 pieces
+in one 2 MiB block on the block is copied whole.
 """
 
 from typing import Final, Literal
 
 from sentry_abi.errors import LinuxError
 from sentry_abi.memory import HUGE_PAGE_SIZE, PAGE_SIZE
+from sentry_abi.mman import PROT_EXEC, PROT_WRITE
+from sentry_abi.resource import RLIMIT_STACK
+from sentry_abi.signal import BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGKILL, SIGSEGV
+from sentry_mm._areas import COW, OWNED, SHARED, VM_GROWSDOWN, Area, Run
+from sentry_mm._core import Core
+from sentry_mm._limits import MMAP_MIN_ADDR, STACK_GUARD_GAP
 from sentry_pgalloc import MemoryKind
 from sentry_platform import FAULT_EXEC, FAULT_WRITE, Op
-
-from sentry_mm._areas import COW, OWNED, SHARED, VM_GROWSDOWN, Area, Run
-from sentry_mm._constants import (
-    BUS_ADRERR,
-    MMAP_MIN_ADDR,
-    PROT_EXEC,
-    PROT_WRITE,
-    RLIMIT_STACK,
-    SEGV_ACCERR,
-    SEGV_MAPERR,
-    SIGBUS,
-    SIGKILL,
-    SIGSEGV,
-    STACK_GUARD_GAP,
-)
-from sentry_mm._core import Core
 
 Outcome = Literal[0] | tuple[int, int]
 """0: go on; else (signal number, si_code). SIGKILL stands for "out of memory"."""
@@ -56,8 +46,8 @@ class Fault(Core):
     def handle_fault(self, addr: int, access: int, cause: int = SIGSEGV) -> Outcome:
         """Deal with a fault of guest code at addr; never raises.
 
-        access: FAULT_READ, FAULT_WRITE or FAULT_EXEC, as good as the platform knows; a "read" where only a write can fault is taken for
-        one. cause: the signal that the host gave.
+        access: FAULT_READ, FAULT_WRITE or FAULT_EXEC, as good as the platform knows; a "read" where only a write can
+        fault is taken for one. cause: the signal that the host gave.
         """
         area = self.areas.at(addr)
         try:
@@ -72,7 +62,11 @@ class Fault(Core):
 
     def _handle(self, area: Area, addr: int, access: int, cause: int) -> Outcome:
         prot = area.prot
-        if not prot or (access == FAULT_WRITE and not prot & PROT_WRITE) or (access == FAULT_EXEC and not prot & PROT_EXEC):
+        if (
+            not prot
+            or (access == FAULT_WRITE and not prot & PROT_WRITE)
+            or (access == FAULT_EXEC and not prot & PROT_EXEC)
+        ):
             return SIGSEGV, SEGV_ACCERR
         run = self.runs.at(addr)
         if run is None:
@@ -135,7 +129,9 @@ class Fault(Core):
         """Map what the file has at addr now, from there to the next run; None beyond its end. Raises: LinuxError."""
         if area.file is None:
             start = addr & -PAGE_SIZE
-            runs = [self._fresh(start, start + PAGE_SIZE, top_down=False)]  # not reached: anonymous memory is mapped at once
+            runs = [
+                self._fresh(start, start + PAGE_SIZE, top_down=False)
+            ]  # not reached: anonymous memory is mapped at once
         else:
             start = addr & -PAGE_SIZE
             index = self.runs.index_from(start)
@@ -238,7 +234,7 @@ class Fault(Core):
         if run.shadow < 0:
             self.runs.cut(start & -_SHADOW_SPAN, (end + _SHADOW_SPAN - 1) & -_SHADOW_SPAN)
             piece = self.runs.at(start)
-            assert piece is not None  # noqa: S101  (start lies in run)
+            assert piece is not None
             piece.shadow = self.memory.allocate(piece.end - piece.start, MemoryKind.ANONYMOUS)
             run = piece
         return run.shadow + start - run.start

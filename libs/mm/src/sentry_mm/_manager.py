@@ -1,22 +1,29 @@
 """The address space as the kernel sees it: life, fork, exec, truncation, and what /proc shows."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sentry_abi.errors import LinuxError
 from sentry_abi.memory import TASK_SIZE, page_up
+from sentry_abi.mman import PROT_WRITE
 from sentry_futex import Manager
+from sentry_mm._advice import Advice
+from sentry_mm._areas import COW, OWNED, VM_DONTFORK, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, Area, Run
+from sentry_mm._limits import MMAP_MIN_ADDR
+from sentry_mm._mappable import NoLimits
 from sentry_pgalloc import MemoryFile
 from sentry_platform import Op
 
-from sentry_mm._advice import Advice
-from sentry_mm._areas import COW, OWNED, VM_DONTFORK, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, Area, Run
-from sentry_mm._constants import MMAP_MIN_ADDR, PROT_WRITE
-from sentry_mm._mappable import NoLimits
-
 if TYPE_CHECKING:
+    from sentry_mm._mappable import Limits, Mappable
     from sentry_platform import AddressSpace
 
-    from sentry_mm._mappable import Limits, Mappable
+_LOCKED: Final = VM_LOCKED | VM_LOCKONFAULT
+_SPECIAL: Final = VM_DONTFORK | VM_WIPEONFORK
+_INHERITED: Final = (
+    "mmap_base", "total_bytes", "data_bytes", "stack_bytes", "_search_from", "_skipped_hole", "brk_start",
+    "brk_end", "stack_start", "code_start", "code_end", "data_start", "data_end", "arg_start", "arg_end",
+    "env_start", "env_end", "auxv", "exe",
+)  # fmt: skip
 
 
 class MemoryManager(Advice):
@@ -34,7 +41,10 @@ class MemoryManager(Advice):
         limits: "Limits | None" = None,
         futexes: Manager | None = None,
     ) -> None:
-        """Begin empty. futexes: the fork of one manager for all spaces that may share memory; without it, futexes of its own."""
+        """Begin empty.
+
+        futexes: a fork of the manager that all spaces of a kernel share; without it, one of its own.
+        """
         super().__init__(space, memory, limits or NoLimits(), futexes or Manager())
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -52,6 +62,7 @@ class MemoryManager(Advice):
         self.space.release()
         self._batch = None
         self._empty()
+        self.memory.reclaim()
 
     def _empty(self) -> None:
         for area in self.areas.items:
@@ -71,7 +82,7 @@ class MemoryManager(Advice):
             self._dropped.clear()
 
     def reset(self) -> None:
-        """Unmap everything, for exec in place. Begins a batch: this and the mappings of the new program are one apply."""
+        """Unmap everything, for exec in place. Begins a batch: with the new program's mappings it is one apply."""
         if self._batch is None:
             self._batch = []
         self._batch.append(Op("unmap", MMAP_MIN_ADDR, TASK_SIZE - MMAP_MIN_ADDR))
@@ -83,8 +94,8 @@ class MemoryManager(Advice):
     def fork(self, limits: "Limits | None" = None) -> "MemoryManager":
         """Return a copy that shares all pages until one side writes.
 
-        Only runs of private memory that the host lets the guest write are protected (9.6 ms for 512 MiB in use), then the platform
-        copies its space.
+        Only runs of private memory that the host lets the guest write are protected (9.6 ms for 512 MiB in use), then
+        the platform copies its space.
         Raises: EAGAIN, ENOMEM; this space is then as good as before.
         """
         self._apply(self._protect_for_fork())
@@ -114,41 +125,48 @@ class MemoryManager(Advice):
 
     def _copy_to(self, child: "MemoryManager") -> None:
         """Fill a child whose space already maps what this one maps. Raises: LinuxError."""
-        for name in ("mmap_base", "_search_from", "_skipped_hole", "brk_start", "brk_end", "stack_start", "code_start", "code_end",
-                     "data_start", "data_end", "arg_start", "arg_end", "env_start", "env_end", "auxv", "exe"):  # fmt: skip
+        for name in _INHERITED:
             setattr(child, name, getattr(self, name))
-        ops: list[Op] = []
+        memory = self.memory
+        memory.incref_many([(run.offset, run.end - run.start) for run in self.runs.items if run.backing is memory])
+        child.runs.items = [Run(r.start, r.end, r.backing, r.offset, r.mode) for r in self.runs.items]
+        child.runs.starts = self.runs.starts.copy()
+        special = []
+        copies = child.areas.items
         for area in self.areas.items:
-            if area.flags & VM_DONTFORK:
-                ops.append(Op("unmap", area.start, area.end - area.start))
-                continue
-            flags = area.flags & ~(VM_LOCKED | VM_LOCKONFAULT)
+            flags = area.flags & ~_LOCKED
             copy = Area(area.start, area.end, area.prot, area.max_prot, flags, area.file, area.offset, area.name)
-            child._add_area(copy)  # noqa: SLF001  (the same class)
-            if area.flags & VM_WIPEONFORK:
-                runs = child._runs_for(copy, top_down=True)  # noqa: SLF001
-                ops += [self._map_op(run, copy.prot, copy.start, copy.end) for run in runs]
-            else:
-                runs = [self._child_run(run, area) for run in self.runs.within(area.start, area.end)]
-            for run in runs:
-                child.runs.add(run)
-        if ops:
-            child._search_from = child.mmap_base  # noqa: SLF001
-            child._apply(ops)  # noqa: SLF001
+            copies.append(copy)
+            if flags & _SPECIAL:
+                special.append(copy)
+            mappers = getattr(area.file, "mappers", None)
+            if mappers is not None:
+                mappers.add(child)
+        child.areas.starts = self.areas.starts.copy()
+        if special:
+            child._treat_specially(special)  # noqa: SLF001  (the same class)
 
-    def _child_run(self, run: Run, area: Area) -> Run:
-        low, high = max(run.start, area.start), min(run.end, area.end)
-        copy = Run(low, high, run.backing, run.offset + low - run.start, run.mode)
-        self._hold(copy)
-        return copy
+    def _treat_specially(self, areas: list[Area]) -> None:
+        """Remove, in a child, what the parent keeps for itself, and empty what is to be empty. Raises: LinuxError."""
+        ops: list[Op] = []
+        for area in areas:
+            ops.append(Op("unmap", area.start, area.end - area.start))
+            self._remove(area.start, area.end)
+            if area.flags & VM_WIPEONFORK and not area.flags & VM_DONTFORK:
+                self._add_area(area)
+                for run in self._runs_for(area, top_down=True):
+                    self.runs.add(run)
+                    ops.append(self._map_op(run, area.prot, area.start, area.end))
+        self._apply(ops)
 
     # -- truncation ---------------------------------------------------------------------------------------------------
 
     def invalidate(self, file: "Mappable", from_offset: int) -> None:
         """Unmap the pages of file from from_offset (bytes, rounded up to a page) on: they are beyond its end now.
 
-        Shared and private views alike, as Linux does; private copies of such pages go too. An access is then SIGBUS, or maps the pages
-        again if the file has grown meanwhile. Linux: mm/truncate.c truncate_pagecache, unmap_mapping_range(even_cows).
+        Shared and private views alike, as Linux does; private copies of such pages go too. An access is then SIGBUS,
+        or maps the pages again if the file has grown meanwhile. Linux: mm/truncate.c truncate_pagecache,
+        unmap_mapping_range(even_cows).
         """
         edge = page_up(from_offset)
         identity = file.mapping_identity()

@@ -52,13 +52,13 @@ class NoLimits:
 
     __slots__ = ()
 
-    def soft(self, resource: int, /) -> int:  # noqa: ARG002, PLR6301  (the protocol)
+    def soft(self, resource: int, /) -> int:
         """Return no limit."""
         return (1 << 64) - 1
 
 
 class SharedMemory:
-    """MAP_SHARED | MAP_ANONYMOUS: a nameless file. It holds one reference of its pages for as long as an area names it."""
+    """MAP_SHARED | MAP_ANONYMOUS: a nameless file. Holds one reference of its pages while an area names it."""
 
     __slots__ = ("length", "memory", "offset")
 
@@ -76,7 +76,7 @@ class SharedMemory:
         if hasattr(self, "offset") and self.memory.fd >= 0:
             self.memory.decref(self.offset, self.length)
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:  # noqa: ARG002  (protocol)
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """See Mappable."""
         length = min(length, self.length - offset)
         return [Extent(self.memory, self.offset + offset, length)] if length > 0 else []

@@ -1,7 +1,7 @@
 """A platform space and a file that exist only in this process: for tests of mm and of what stands on it.
 
-`FakeSpace` keeps what the host would map and behaves as a guest: `load` and `store` go through the mappings, fault into the address
-space and try again, as a CPU does. `check` compares the host's view with the address space's own.
+`FakeSpace` keeps what the host would map and behaves as a guest: `load` and `store` go through the mappings, fault
+into the address space and try again, as a CPU does. `check` compares the host's view with the address space's own.
 """
 
 import os
@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sentry_abi.memory import PAGE_SIZE
+from sentry_mm._mappable import Extent
 from sentry_platform import FAULT_READ, FAULT_WRITE, MapError, Op
 
-from sentry_mm._mappable import Extent
-
 if TYPE_CHECKING:
+    from sentry_mm._areas import Area, Run, Sorted
+    from sentry_mm._manager import MemoryManager
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Backing
-
-    from sentry_mm._manager import MemoryManager
 
 
 class Mapping(NamedTuple):
@@ -30,7 +29,7 @@ class Mapping(NamedTuple):
     offset: int
 
 
-class Signal(Exception):
+class Signal(Exception):  # noqa: N818  (not an error: what a guest gets)
     """The guest was sent a signal."""
 
     def __init__(self, signo: int, code: int) -> None:
@@ -128,7 +127,8 @@ class FakeSpace:
     def load(self, manager: "MemoryManager", addr: int) -> int:
         """Read a byte as guest code does."""
         m = self._walk(manager, addr, FAULT_READ)
-        return os.pread(m.backing.fd, 1, m.offset + addr - m.start)[0]
+        data = os.pread(m.backing.fd, 1, m.offset + addr - m.start)
+        return data[0] if data else 0  # the rest of a file's last page
 
     def store(self, manager: "MemoryManager", addr: int, value: int) -> None:
         """Write a byte as guest code does."""
@@ -166,18 +166,19 @@ def expected(manager: "MemoryManager") -> list[Mapping]:
 
 def check(manager: "MemoryManager", space: FakeSpace) -> None:
     """Assert that the host's view is the address space's, that lists are ordered and accounts right."""
-    assert space.mappings == expected(manager), (space.mappings, expected(manager))  # noqa: S101
-    for pieces in (manager.areas, manager.runs):
+    assert space.mappings == expected(manager), (space.mappings, expected(manager))
+    lists: tuple[Sorted[Area] | Sorted[Run], ...] = (manager.areas, manager.runs)
+    for pieces in lists:
         items = pieces.items
-        assert [p.start for p in items] == pieces.starts  # noqa: S101
-        assert all(p.start < p.end for p in items)  # noqa: S101
-        assert all(a.end <= b.start for a, b in zip(items, items[1:], strict=False))  # noqa: S101
+        assert [p.start for p in items] == pieces.starts
+        assert all(p.start < p.end for p in items)
+        assert all(items[i].end <= items[i + 1].start for i in range(len(items) - 1))
     for run in manager.runs:
         covered = sum(min(a.end, run.end) - max(a.start, run.start) for a in manager.areas.within(run.start, run.end))
-        assert covered == run.end - run.start, f"{run} outside of areas"  # noqa: S101
+        assert covered == run.end - run.start, f"{run} outside of areas"
         if run.backing is manager.memory and run.mode == 1:
-            assert manager.memory.exclusive(run.offset, run.end - run.start), run  # noqa: S101
-    assert manager.total_bytes == sum(a.end - a.start for a in manager.areas)  # noqa: S101
+            assert manager.memory.exclusive(run.offset, run.end - run.start), run
+    assert manager.total_bytes == sum(a.end - a.start for a in manager.areas)
 
 
 class HostFile:
@@ -238,7 +239,7 @@ class MemoryFileFile:
         memory.view[self.start : self.start + self.size] = content
         self.mappers: set[MemoryManager] = set()
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:  # noqa: ARG002  (the protocol)
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """See Mappable."""
         length = min(length, ((self.size + PAGE_SIZE - 1) & -PAGE_SIZE) - offset)
         return [Extent(self.memory, self.start + offset, length)] if length > 0 else []

@@ -1,15 +1,16 @@
 """The memory file: every anonymous page of every guest and of tmpfs is an offset in one sparse host file.
 
-Interface: `allocate`, `incref`, `decref` (reference counts per page range), `view` and `base` (the sentry's own mapping),
-`fd` (what a platform maps into guests), `reclaim`.
+Interface: `allocate`, `incref`, `decref` (reference counts per page range), `view` and `base` (the sentry's own
+mapping), `fd` (what a platform maps into guests), `reclaim`.
 
-The file is truncated once to `WINDOW` bytes, sealed against shrinking, and mapped once, whole, into the sentry. Memory never
-moves, translation is an addition, and no page of the window ever gives SIGBUS. Weighed: mapping in chunks of 1 GiB on first
-use; a mapping costs one host VMA and nothing else, whatever its length, so chunks buy nothing and cost a lookup per access.
+The file is truncated once to `WINDOW` bytes, sealed against shrinking, and mapped once, whole, into the sentry.
+Memory never moves, translation is an addition, and no page of the window ever gives SIGBUS. Weighed: mapping in
+chunks of 1 GiB on first use; a mapping costs one host VMA and nothing else, whatever its length, so chunks buy
+nothing and cost a lookup per access.
 
 Life of a page: free -> used (one reference or more) -> waste (no reference, content not yet given back) -> free. Only
-`reclaim` turns waste into free pages: punching 2 MiB that are in use takes 437 us, so the kernel does it in slices between
-events. A free page always reads as zeros.
+`reclaim` turns waste into free pages: punching 2 MiB that are in use takes 437 us, so the kernel does it in slices
+between events. A free page always reads as zeros.
 
 Reference counts and kinds stand in one map of ranges that is kept maximally merged: a million pages that were allocated
 side by side are one entry.
@@ -21,13 +22,14 @@ import fcntl
 import os
 from _thread import allocate_lock
 from collections import deque
-from typing import Final, Protocol
+from collections.abc import Iterable
+from typing import Final, Protocol, Self
 
 from sentry_abi.errors import ENOMEM
 from sentry_abi.memory import PAGE_SHIFT, PAGE_SIZE
-
 from sentry_pgalloc import _host
 from sentry_pgalloc._free import FreeSpace
+from sentry_pgalloc._image import Reader, Tables, Writer, copy_pages, holes, read_tables
 from sentry_pgalloc._ranges import Ranges
 
 WINDOW: Final = 1 << 45
@@ -58,7 +60,7 @@ class Evictable(Protocol):
 
 
 def _create(size: int) -> tuple[int, int]:
-    """Make the sealed memory file; return fd and size. A limit of the host (RLIMIT_FSIZE, RLIMIT_AS) halves the size."""
+    """Make the memory file; return fd and size. A limit of the host (RLIMIT_FSIZE) halves the size."""
     fd = os.memfd_create("sentry-memory", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     while True:
         try:
@@ -114,7 +116,8 @@ class MemoryFile:
     def allocate(self, length: int, kind: int, *, top_down: bool = False) -> int:
         """Return the offset of length zeroed bytes with one reference; 2 MiB aligned from 2 MiB on.
 
-        Neighbouring requests in one direction lie side by side where they can: bottom-up at rising, top-down at falling offsets.
+        Neighbouring requests in one direction lie side by side where they can: bottom-up at rising, top-down at
+        falling offsets.
         Raises: ENOMEM.
         """
         if length <= 0 or length & (PAGE_SIZE - 1):
@@ -127,17 +130,19 @@ class MemoryFile:
                 start = self._free.take(length, top_down=top_down)
                 if start < 0:
                     raise ENOMEM
-            self._used.set(start, start + length, _ONE | kind)
+            self._used.add(start, start + length, _ONE | kind)
             self._bytes[kind] += length
         return start
 
     def allocate_at(self, offset: int, length: int, kind: int) -> bool:
         """Allocate exactly [offset, offset + length) if that is free and easy to see; for growing a range in place."""
+        if offset + length > self.size:
+            return False
         self._check_range("allocate_at", offset, length)
         with self._mu:
             if not self._free.take_at(offset, length):
                 return False
-            self._used.set(offset, offset + length, _ONE | kind)
+            self._used.add(offset, offset + length, _ONE | kind)
             self._bytes[kind] += length
         return True
 
@@ -146,10 +151,21 @@ class MemoryFile:
         self._check_range("incref", offset, length)
         with self._mu:
             used = self._used
-            parts = used.within(offset, offset + length)
-            self._check_whole("incref", offset, length, parts)
-            for start, end, value in parts:
-                used.set(start, end, value + _ONE)
+            self._check_whole("incref", offset, length, used.within(offset, offset + length))
+            used.shift(offset, offset + length, _ONE)
+
+    def incref_many(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Add a reference to every page of many ranges (offset, length); neighbours are done as one."""
+        start = end = -1
+        for offset, length in sorted(ranges):
+            if offset == end:
+                end += length
+                continue
+            if start >= 0:
+                self.incref(start, end - start)
+            start, end = offset, offset + length
+        if start >= 0:
+            self.incref(start, end - start)
 
     def decref(self, offset: int, length: int) -> None:
         """Drop a reference of every page of the range; pages without one become waste."""
@@ -160,7 +176,7 @@ class MemoryFile:
             self._check_whole("decref", offset, length, parts)
             for start, end, value in parts:
                 if value >= _ONE + _ONE:
-                    used.set(start, end, value - _ONE)
+                    used.shift(start, end, -_ONE)
                 else:
                     used.clear(start, end)
                     self._bytes[value & _KIND] -= end - start
@@ -355,6 +371,62 @@ class MemoryFile:
             done += end - start
         return done
 
+    # -- saving -------------------------------------------------------------------------------------------------------
+
+    def save_to(self, writer: Writer) -> None:
+        """Write everything that is allocated, zero pages left out (gVisor: SaveTo).
+
+        Requires: nobody changes the memory meanwhile; nothing waits to be evicted.
+        Ensures: nothing waits for reclaim, and pages that turned out to be all zeros take no memory any more.
+        Raises: RuntimeError while something is marked evictable.
+        """
+        with self._mu:
+            if self._evictable:
+                message = "save_to with evictable memory: evict() or mark_unevictable() first"
+                raise RuntimeError(message)
+            self._reclaim_locked(self.size)
+            runs: list[tuple[int, int]] = []
+            for start, end, _ in self._used:
+                runs += self._kept_runs(start, end)
+            Tables(self.size, self._free.low, self._free.high, list(self._used), runs).write(writer)
+            for start, end in runs:
+                for at in range(start, end, 1 << 20):
+                    writer.write(self.view[at : min(at + (1 << 20), end)])
+
+    def _kept_runs(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the runs of pages with data in [start, end); give the committed zero pages back."""
+        runs = self.data_runs(start, end)
+        for first, last in self._data_within(start, end):
+            at = first
+            for run_start, run_end in runs:
+                if first <= run_start < last:
+                    if at < run_start:
+                        self._zero(at, run_start)
+                    at = run_end
+            if at < last:
+                self._zero(at, last)
+        return runs
+
+    def load_from(self, reader: Reader) -> None:
+        """Fill this empty file from what `save_to` wrote (gVisor: LoadFrom).
+
+        Raises: ImageError, and the file is then good for nothing but `close`; ValueError if it is not empty.
+        """
+        with self._mu:
+            if len(self._used) or self._waste:
+                message = "load_from into a memory file that is in use"
+                raise ValueError(message)
+            tables = read_tables(reader, self.size)
+            for start, end, value in tables.ranges:
+                self._used.set(start, end, value)
+                self._bytes[value & _KIND] += end - start
+            self._free.low = tables.low
+            self._free.high = min(tables.high, self.size)
+            for start, end in (*holes(self._used, 0, tables.low), *holes(self._used, self._free.high, self.size)):
+                self._free.give(start, end)
+            for start, end in tables.runs:
+                copy_pages(reader, self.view, start, end)
+
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -366,7 +438,7 @@ class MemoryFile:
         _host.unmap_window(self.base, self.size)
         os.close(fd)
 
-    def __enter__(self) -> "MemoryFile":
+    def __enter__(self) -> Self:
         """Return itself; leaving the block closes it."""
         return self
 
@@ -387,4 +459,3 @@ class MemoryFile:
                 found.append((at, stop))
                 at = stop
         return found
-

@@ -1,10 +1,11 @@
 """The unused parts of the memory file.
 
 Two frontiers: everything between `low` and `high` was never handed out or has come back. `low` rises for bottom-up
-requests, `high` falls for top-down ones, so that memory which grows up (heaps) and memory which grows down (mappings, placed
-below each other) both stay contiguous in the file and their host mappings merge. Holes below `low` and above `high` are
-kept by size class and by both ends; neighbours are joined. A class holds sizes with the same bit length in pages: every
-hole of a higher class fits, of the own class at most eight are looked at. All operations are O(1) in the number of holes.
+requests, `high` falls for top-down ones, so that memory which grows up (heaps) and memory which grows down (mappings,
+placed below each other) both stay contiguous in the file and their host mappings merge. Holes below `low` and above
+`high` are kept by size class and by both ends; neighbours are joined. A class holds sizes with the same bit length in
+pages: every hole of a higher class fits, of the own class at most eight are looked at. All operations are O(1) in the
+number of holes.
 
 Weighed: first fit upward from the lowest hole, as the seed does. It needs an augmented tree to be fast among a million
 holes, and what it buys (a short file) a sparse file does not need.
@@ -77,7 +78,9 @@ class FreeSpace:
 
     def _take_hole(self, length: int, align: int, *, top_down: bool) -> int:
         own = (length >> PAGE_SHIFT).bit_length()
-        sure = ((length + align - PAGE_SIZE) >> PAGE_SHIFT).bit_length() + 1  # any hole of this class or a higher one fits
+        sure = (
+            (length + align - PAGE_SIZE) >> PAGE_SHIFT
+        ).bit_length() + 1  # any hole of this class or a higher one fits
         candidates = self._used_bins >> own << own
         while candidates:
             size_class = (candidates & -candidates).bit_length() - 1

@@ -1,9 +1,9 @@
 """An ordered map from ranges of integers to small integers, always maximally merged.
 
-Two levels of sorted lists hold the starts: a list of blocks of at most 1,024, and the first start of each block. Finding is two
-bisections, inserting one memmove of at most 8 KiB: 1 us among a million ranges, and while there are fewer than 1,024
-there is one block and nothing of the second level is touched. A B-tree or a skip list in Python loses to this by a factor of
-five, because bisect and list.insert are C.
+Two levels of sorted lists hold the starts: a list of blocks of at most 1,024, and the first start of each block.
+Finding is two bisections, inserting one memmove of at most 8 KiB: 1 us among a million ranges, and while there are
+fewer than 1,024 there is one block and nothing of the second level is touched. A B-tree or a skip list in Python
+loses to this by a factor of five, because bisect and list.insert are C.
 """
 
 from bisect import bisect_left, bisect_right
@@ -109,6 +109,10 @@ class Ranges:
     def set(self, start: int, end: int, value: int) -> None:
         """Give [start, end) this value, whatever it had."""
         self.clear(start, end)
+        self.add(start, end, value)
+
+    def add(self, start: int, end: int, value: int) -> None:
+        """Give [start, end), where nothing is, this value."""
         before = self._floor(start)
         if before >= 0 and self._items[before] == (start, value):
             start = before
@@ -120,6 +124,37 @@ class Ranges:
             self._items[start] = (end, value)
         else:
             self._insert(start, end, value)
+
+    def shift(self, start: int, end: int, delta: int) -> None:
+        """Add delta to the value of every range in [start, end). Requires: all of it is covered."""
+        items = self._items
+        at = self._floor(start)
+        if at < start:
+            last, value = items[at]
+            items[at] = (start, value)
+            self._insert(start, last, value)
+            at = start
+        while True:
+            last, value = items[at]
+            if last > end:
+                self._insert(end, last, value)
+                last = end
+            items[at] = (last, value + delta)
+            if last == end:
+                break
+            at = last
+        self._join(start)
+        self._join(end)
+
+    def _join(self, border: int) -> None:
+        """Make one of the two ranges that meet at border, if their values are equal now."""
+        found = self._items.get(border)
+        if found is None:
+            return
+        before = self._floor(border - 1)
+        if before >= 0 and self._items[before] == (border, found[1]):
+            self._remove(border)
+            self._items[before] = found
 
     def clear(self, start: int, end: int) -> None:
         """Take [start, end) out."""

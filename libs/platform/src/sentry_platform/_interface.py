@@ -1,8 +1,8 @@
 """The platform interface: how guest code runs, whatever runs it.
 
-A platform owns guest threads (`Context`) and host address spaces (`AddressSpace`). Nothing above it knows of stubs, thread
-ids, injection or guest-physical addresses. Addresses and lengths are bytes and page-aligned; deadlines are nanoseconds of
-CLOCK_MONOTONIC. All calls come from the one kernel thread, except `Platform.wake`.
+A platform owns guest threads (`Context`) and host address spaces (`AddressSpace`). Nothing above it knows of stubs,
+thread ids, injection or guest-physical addresses. Addresses and lengths are bytes and page-aligned; deadlines are
+nanoseconds of CLOCK_MONOTONIC. All calls come from the one kernel thread, except `Platform.wake`.
 
 `AddressSpace.apply` is a promise that the guest's next access then succeeds without the kernel's help, not that pages
 are present: the host fills them. Copy-on-write is a map (or protect) without PROT_WRITE, then a FAULT event with access
@@ -24,8 +24,8 @@ PROT_EXEC: Final = 4
 class Backing(Protocol):
     """A host file whose pages guests may see: the memory file, a host file, an image.
 
-    "memory" is mapped MAP_SHARED. "host" and "image" are mapped MAP_PRIVATE and never both private and writable: a page that
-    the guest may write privately is copied to the memory file first. "shared" is a host file mapped MAP_SHARED.
+    "memory" is mapped MAP_SHARED. "host" and "image" are mapped MAP_PRIVATE and never both private and writable: a page
+    that the guest may write privately is copied to the memory file first. "shared" is a host file mapped MAP_SHARED.
     """
 
     @property
@@ -142,7 +142,10 @@ class Context(Protocol):
         ...
 
     def halt(self) -> None:
-        """End the thread at once, even if it is running: afterwards it executes nothing; `release` must still follow."""
+        """End the thread at once, even if it is running.
+
+        Afterwards it executes nothing; `release` must still follow.
+        """
         ...
 
     def release(self) -> None:
@@ -170,15 +173,18 @@ FAULT_EXEC: Final = 4
 
 
 class Platform(Protocol):
-    """A way to run guest code. The kernel's loop is `next_event`, which answers one context and waits in one host call."""
+    """A way to run guest code.
+
+    The kernel's loop is `next_event`, which answers one context and waits in one host call.
+    """
 
     name: str
     event: memoryview
     """The event that `next_event` came back with, as `EVENT` of the platform's module describes it."""
 
     next_event: Callable[[int, int, int], int]
-    """(answer_to, value, deadline_ns) -> EventKind. Answers a context (index, or -1 for none) and waits for any event; a
-    deadline of -1 is none. Below zero: the platform is broken, minus the host's error."""
+    """(answer_to, value, deadline_ns) -> EventKind. Answers a context (index, or -1 for none) and waits for any event;
+    a deadline of -1 is none. Below zero: the platform is broken, minus the host's error."""
 
     def new_space(self) -> AddressSpace:
         """Return an empty space. Raises: EAGAIN, ENOMEM."""

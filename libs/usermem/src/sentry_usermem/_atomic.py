@@ -1,8 +1,8 @@
 """Atomic operations on 32-bit words, at addresses of the sentry.
 
-The functions are the compiled ones themselves, so that a futex word costs one C call (80 ns) and no Python frame. Values are
-unsigned; a value outside 0..2^32-1 raises OverflowError. Requires: the address is a multiple of 4 and mapped in the sentry for as
-long as the call takes; mm, which alone hands out such addresses, sees to that.
+The functions are the compiled ones themselves, so that a futex word costs one C call (80 ns) and no Python frame.
+Values are unsigned; a value outside 0..2^32-1 raises OverflowError. Requires: the address is a multiple of 4 and
+mapped in the sentry for as long as the call takes; mm, which alone hands out such addresses, sees to that.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """The guest-memory protocol and what can be done over it.
 
-`GuestMemory` is what an address space offers (mm implements it; `ByteMemory` is one over a bytearray, for tests and tools).
-Everything here is written over it: structures, arrays, bounded strings, scatter and gather lists. All errors are EFAULT at the exact
+`GuestMemory` is what an address space offers (mm implements it; `ByteMemory` is one over a bytearray, for tests and
+tools). Everything here is written over it: structures, arrays, bounded strings, scatter and gather lists. All errors
+are EFAULT at the exact
 byte: what lies before a bad byte was copied, what lies behind was not touched.
 """
 
@@ -72,7 +73,8 @@ def read_array(memory: GuestMemory, addr: int, layout: struct.Struct, count: int
 def read_strings(memory: GuestMemory, addr: int, limit: int, each: int) -> list[bytes]:
     """Return the strings of a NULL-terminated array of pointers (argv); a null addr is an empty array.
 
-    Raises: E2BIG if the strings, their NULs and pointers take more than limit bytes, or one of them more than each; EFAULT.
+    Raises: E2BIG if the strings, their NULs and pointers take more than limit bytes, or one of them more than each;
+    EFAULT.
     Linux: fs/exec.c count, copy_strings; a null argv is an empty one.
     """
     found: list[bytes] = []
@@ -99,8 +101,8 @@ def read_strings(memory: GuestMemory, addr: int, limit: int, each: int) -> list[
 def import_iovec(memory: GuestMemory, addr: int, count: int) -> list[IoVec]:
     """Return a checked scatter list; lengths are cut so that their sum is at most MAX_RW_COUNT.
 
-    Raises: EINVAL for more than IOV_MAX pieces or a length that is negative as ssize_t; EFAULT for the array or a piece outside
-    user memory. Linux: lib/iov_iter.c __import_iovec.
+    Raises: EINVAL for more than IOV_MAX pieces or a length that is negative as ssize_t; EFAULT for the array or a
+    piece outside user memory. Linux: lib/iov_iter.c __import_iovec.
     """
     if not 0 <= count <= IOV_MAX:
         raise EINVAL

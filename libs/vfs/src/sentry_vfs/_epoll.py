@@ -11,7 +11,7 @@ Sources: Linux fs/eventpoll.c; gVisor pkg/sentry/kernel/epoll.
 from typing import Final
 
 from sentry_abi.errors import EEXIST, EINVAL, ELOOP, ENOENT, EPERM
-from sentry_abi.files import O_RDWR
+from sentry_abi.fcntl import O_RDWR
 from sentry_vfs._eventfd import AnonymousFilesystem
 from sentry_vfs._file import FileDescription
 from sentry_waiter import ERR, HUP, IN, RDNORM, Entry, Queue

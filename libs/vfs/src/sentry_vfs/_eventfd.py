@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sentry_abi.errors import EAGAIN, EINVAL
-from sentry_abi.files import ANON_INODE_FS_MAGIC, O_RDWR
+from sentry_abi.fcntl import O_RDWR
+from sentry_abi.stat import ANON_INODE_FS_MAGIC
 from sentry_vfs._file import Buffer, FileDescription
 from sentry_vfs._node import Filesystem, Inode
 from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sentry_abi.errors import EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE
-from sentry_abi.files import (
+from sentry_abi.fcntl import (
     O_ACCMODE,
     O_CREAT,
     O_EXCL,

@@ -8,7 +8,7 @@ Differs: EDEADLK is not detected.
 from typing import Final, NamedTuple
 
 from sentry_abi.errors import EAGAIN
-from sentry_abi.files import F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN
+from sentry_abi.fcntl import F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN
 from sentry_waiter import OUT, Queue
 
 EOF: Final = 1 << 63

@@ -18,7 +18,8 @@ import time
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
 
 from sentry_abi.errors import EINVAL, ENODATA, ENODEV, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS
-from sentry_abi.files import S_IFMT, STAT, STATFS
+from sentry_abi.stat import S_IFMT
+from sentry_abi.structs import STAT, STATFS
 
 if TYPE_CHECKING:
     from sentry_vfs._file import FileDescription

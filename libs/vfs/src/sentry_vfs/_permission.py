@@ -6,7 +6,7 @@ Sources: Linux fs/namei.c generic_permission, acl_permission_check, may_delete, 
 from typing import Final
 
 from sentry_abi.errors import EACCES, EPERM
-from sentry_abi.files import S_ISGID, S_ISVTX
+from sentry_abi.stat import S_ISGID, S_ISVTX
 from sentry_vfs._node import Credentials, Inode
 
 CAP_CHOWN: Final = 0

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from sentry_abi.errors import EAGAIN, EBADF, EBUSY, EINVAL, ENOTTY, ENXIO, EPERM, EPIPE
-from sentry_abi.files import FIONREAD, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, PIPEFS_MAGIC, S_IFIFO
+from sentry_abi.fcntl import O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
+from sentry_abi.ioctl import FIONREAD
+from sentry_abi.stat import PIPEFS_MAGIC, S_IFIFO
 from sentry_vfs._file import Buffer, FileDescription
 from sentry_vfs._node import Filesystem, Inode, Path
 from sentry_waiter import ERR, HUP, IN, OUT, RDNORM, WRNORM, Queue
@@ -289,9 +291,13 @@ def open_fifo(inode: PipeInode, where: Path, flags: int) -> PipeFile:
     if pipe is None or not (pipe.readers or pipe.writers):
         pipe = inode.pipe = Pipe()
     mode = flags & O_ACCMODE
-    if mode == O_WRONLY and flags & O_NONBLOCK and not pipe.readers:
+    # A nameless pipe, opened again through /proc/PID/fd, waits for nobody (Linux fs/pipe.c fifo_open, is_pipe).
+    nameless = isinstance(inode.fs, PipeFilesystem)
+    if mode == O_WRONLY and flags & O_NONBLOCK and not pipe.readers and not nameless:
         raise ENXIO
     file = PipeFile(pipe, flags, where, inode)
+    if nameless:
+        return file
     if mode != O_RDWR and not flags & O_NONBLOCK and not (pipe.readers if mode == O_WRONLY else pipe.writers):
         file.wait_for_peer()
     return file

@@ -28,8 +28,7 @@ from sentry_abi.errors import (
     EROFS,
     EXDEV,
 )
-from sentry_abi.files import (
-    MAX_LINKS,
+from sentry_abi.fcntl import (
     NAME_MAX,
     O_ACCMODE,
     O_CLOEXEC,
@@ -46,6 +45,9 @@ from sentry_abi.files import (
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
     RENAME_WHITEOUT,
+    SYMLINK_MAX_FOLLOW,
+)
+from sentry_abi.stat import (
     S_IFBLK,
     S_IFCHR,
     S_IFDIR,
@@ -254,7 +256,7 @@ class Tree:
                 and (todo or flags & FOLLOW or (must_be_dir and not flags & NAME))
             ):
                 links += 1
-                if links > MAX_LINKS or flags & NO_LINKS:
+                if links > SYMLINK_MAX_FOLLOW or flags & NO_LINKS:
                     raise ELOOP
                 target = found.follow()
                 if isinstance(target, Path):

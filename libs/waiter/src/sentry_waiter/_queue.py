@@ -1,9 +1,9 @@
 """Readiness masks and wait queues: the one way in which anything in the kernel waits for anything else.
 
-A thing that can become ready owns a `Queue`. Who waits registers an `Entry` with a mask of poll(2) bits; whoever changes the
-thing calls `Queue.notify` with the bits that may have become true. A notification is a hint: the waiter looks again and
-finds out for itself (rule R4, nothing is handed over). All operations are O(1) in the number of entries, except notify,
-which is O(entries told). Entries are told in the order in which they registered.
+A thing that can become ready owns a `Queue`. Who waits registers an `Entry` with a mask of poll(2) bits; whoever
+changes the thing calls `Queue.notify` with the bits that may have become true. A notification is a hint: the waiter
+looks again and finds out for itself (rule R4, nothing is handed over). All operations are O(1) in the number of
+entries, except notify, which is O(entries told). Entries are told in the order in which they registered.
 
 An `Entry` is an object with a method and not a callback, so that a wait stays a record that can be saved.
 """

@@ -6,26 +6,9 @@ completion and error messages. An option is added here and in `Options`, nowhere
 
 from typing import Final, Literal, NamedTuple
 
+from sentry.options import PLATFORMS, Options
 
-class Options(NamedTuple):
-    """How a sandbox runs; what the command line and the environment say, checked."""
-
-    platform: str = "auto"
-    """What runs guest code: a name of `PLATFORMS`."""
-    debug: bool = False
-    """Tracebacks of the sentry's own failures, and at the end the calls that are not implemented."""
-    debug_log: str | None = None
-    """File to append diagnostics to."""
-    strace: bool = False
-    """Every system call on standard error."""
-    torture: bool = False
-    """Encode, drop and enter again every waiting call; from SENTRY_TORTURE=1, for tests."""
-    closed: int = 0
-    """Bit n is set when descriptor n (0 to 2) was closed at the start: a null device only holds its place."""
-
-
-PLATFORMS: Final = ("auto", "notify", "ptrace", "kvm")
-"""Names that --platform takes."""
+__all__ = ["OPTIONS", "PLATFORMS", "Option", "Options"]
 
 
 class Option(NamedTuple):

@@ -1,9 +1,11 @@
 """Timers that send signals: interval timers and POSIX timers.
 
-Both arm the kernel's timer queue with the next expiration; how many have passed is computed from the period, not counted by
-firing (facts appendix C 2). A POSIX timer has at most one signal queued; expirations meanwhile are its overrun.
+Both arm the kernel's timer queue with the next expiration; how many have passed is computed from the period, not
+counted by firing (facts appendix C 2). A POSIX timer has at most one signal queued; expirations meanwhile are its
+overrun.
 
-Sources: setitimer(2), timer_create(2), timer_settime(2), timer_getoverrun(2); Linux kernel/time/{itimer,posix-timers}.c.
+Sources: setitimer(2), timer_create(2), timer_settime(2), timer_getoverrun(2); Linux
+kernel/time/{itimer,posix-timers}.c.
 """
 
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -11,14 +13,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.siginfo import SigInfo
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.signal import SI_KERNEL, SI_TIMER, SIGALRM
+from sentry_abi.time import CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID
 
 if TYPE_CHECKING:
+    from sentry.kernel.group import ThreadGroup
     from sentry.kernel.kernel import Kernel
 
-    from sentry.kernel.group import ThreadGroup
-
-CLOCK_REALTIME: Final = 0
-CLOCK_MONOTONIC: Final = 1
+CPU_CLOCKS: Final = frozenset((CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID))
 OVERRUN_MAX: Final = 0x7FFF_FFFF
 TIMERS_PER_GROUP: Final = 4096
 
@@ -98,15 +99,16 @@ class PosixTimer:
         "number",
         "overrun",
         "overrun_last",
+        "owner",
         "signo",
-        "timer_seq",
         "tid",
+        "timer_seq",
         "value",
     )
 
     def __init__(
         self, group: "ThreadGroup", number: int, clock: int, notify: int, signo: int, value: int, tid: int
-    ) -> None:  # noqa: PLR0913, PLR0917  (sigevent's fields)
+    ) -> None:
         """Make a disarmed timer."""
         self.group = group
         self.number = number
@@ -115,6 +117,8 @@ class PosixTimer:
         self.signo = signo
         self.value = value
         self.tid = tid
+        self.owner = 0
+        """The thread whose CPU time counts, for CLOCK_THREAD_CPUTIME_ID."""
         self.next_ns = 0
         self.interval_ns = 0
         self.overrun = 0
@@ -124,11 +128,32 @@ class PosixTimer:
     def get(self) -> TimerSpec:
         """Return what is left; an armed timer never shows zero."""
         if not self.next_ns:
-            return TimerSpec(0, self.interval_ns if self.timer_seq else 0)
-        return TimerSpec(max(self.next_ns - self.group.kernel.clock.monotonic_ns(), 1), self.interval_ns)
+            return DISARMED
+        return TimerSpec(max(self.next_ns - self._now(), 1), self.interval_ns)
+
+    def _now(self) -> int:
+        """Return the time that `next_ns` is compared with: CPU time used, or the kernel's monotonic clock."""
+        if self.clock == CLOCK_PROCESS_CPUTIME_ID:
+            return self.group.cpu_time_ns()
+        if self.clock == CLOCK_THREAD_CPUTIME_ID:
+            task = self.group.kernel.pids.tasks.get(self.owner)
+            return task.cpu_time_ns() if task is not None else 0
+        return self.group.kernel.clock.monotonic_ns()
+
+    def tick(self) -> bool:
+        """Look at a timer on a CPU clock; return whether there is still something to wait for."""
+        if self.clock not in CPU_CLOCKS or not self.next_ns:
+            return False
+        now = self._now()
+        if now >= self.next_ns:
+            self.expired(now)
+        return self.next_ns > 0
 
     def set(self, spec: TimerSpec, *, absolute: bool) -> TimerSpec:
-        """Arm or disarm; return what was left. An absolute value is a time of the timer's clock. Overruns are forgotten."""
+        """Arm or disarm; return what was left.
+
+        An absolute value is a time of the timer's clock. Overruns are forgotten.
+        """
         old = self.get()
         kernel = self.group.kernel
         self.overrun = self.overrun_last = 0
@@ -139,20 +164,27 @@ class PosixTimer:
             return old
         clock = kernel.clock
         if not absolute:
-            self.next_ns = clock.monotonic_ns() + spec.value_ns
-        elif self.clock == CLOCK_REALTIME:
+            self.next_ns = self._now() + spec.value_ns
+        elif self.clock in (CLOCK_REALTIME, CLOCK_TAI):
             self.next_ns = max(clock.to_monotonic(spec.value_ns), 1)
         else:
             self.next_ns = spec.value_ns
-        kernel.timers.arm(self, self.next_ns)
+        self._arm()
         return old
+
+    def _arm(self) -> None:
+        kernel = self.group.kernel
+        if self.clock in CPU_CLOCKS:
+            kernel.ticker.watch(self.group)
+        else:
+            kernel.timers.arm(self, self.next_ns)
 
     def expired(self, now_ns: int) -> None:
         """Queue the signal, or count an overrun while it is still queued."""
         group = self.group
         kernel = group.kernel
         count, self.next_ns = due(self.next_ns, self.interval_ns, now_ns)
-        if self.next_ns:
+        if self.next_ns and self.clock not in CPU_CLOCKS:
             kernel.timers.arm(self, self.next_ns)
         if self.notify == SIGEV_NONE:
             return
@@ -172,7 +204,7 @@ class PosixTimer:
             self.overrun = min(self.overrun + 1, OVERRUN_MAX)
 
 
-def create(group: "ThreadGroup", clock: int, notify: int, signo: int, value: int | None, tid: int) -> PosixTimer:  # noqa: PLR0913, PLR0917  (sigevent's fields)
+def create(group: "ThreadGroup", clock: int, notify: int, signo: int, value: int | None, tid: int) -> PosixTimer:
     """Make a timer with the lowest free number; `value` None stands for the number itself.
 
     Raises: EAGAIN at the limit.

@@ -1,7 +1,7 @@
 """The kernel's clocks and the queue of everything that waits for a time.
 
-All deadlines inside the kernel are nanoseconds of its monotonic clock, which is the host's plus an offset: the offset is
-what a restore changes. A realtime deadline becomes a monotonic one where the call enters.
+All deadlines inside the kernel are nanoseconds of its monotonic clock, which is the host's plus an offset: the offset
+is what a restore changes. A realtime deadline becomes a monotonic one where the call enters.
 """
 
 import heapq

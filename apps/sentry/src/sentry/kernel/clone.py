@@ -3,6 +3,7 @@
 Facts section 8.9; clone(2); Linux kernel/fork.c copy_process. The child is started last, after all stores to memory.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.group import ThreadGroup
@@ -75,6 +76,10 @@ def check(args: CloneArgs) -> None:
         raise EINVAL
     if flags & CLONE_SIGHAND and flags & CLONE_CLEAR_SIGHAND:
         raise EINVAL
+    if flags & CLONE_FS and flags & (CLONE_NEWNS | CLONE_NEWUSER):
+        raise EINVAL
+    if flags & CLONE_THREAD and flags & (CLONE_NEWUSER | CLONE_NEWPID):
+        raise EINVAL
     if flags & NAMESPACES:
         raise EPERM
     if flags & CLONE_PIDFD:
@@ -110,6 +115,8 @@ def clone(task: Task, args: CloneArgs) -> int | Control:
     else:
         parent = task.group.parent if flags & CLONE_PARENT else task.group
         group = _new_group(kernel, task, tid, parent, args)
+    if not shared_mm:
+        mm.limits = group.limits
     child = Task(kernel, group, tid)
     child.context = context
     child.mm = mm
@@ -181,7 +188,5 @@ def _adopt(kernel: "Kernel", child: Task) -> None:
 
 
 def _store(task: Task, address: int, tid: int) -> None:
-    try:
+    with suppress(LinuxError):  # as Linux, whose put_user nobody checks
         task.mm.copy_out(address, tid.to_bytes(4, "little"))
-    except LinuxError:
-        pass  # Linux ignores it too (put_user without a check)

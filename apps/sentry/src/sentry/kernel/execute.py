@@ -29,6 +29,7 @@ def exec_image(task: Task, image: "ProgramImage") -> Control:
     alone = old.users == 1
     if alone:
         mm = old
+        mm.begin()
         mm.reset()
     else:
         try:
@@ -38,6 +39,8 @@ def exec_image(task: Task, image: "ProgramImage") -> Control:
             return KEEP
     try:
         start = image.map_into(mm)
+        if alone:
+            mm.commit()
     except LinuxError:
         if not alone:
             mm.release()

@@ -21,12 +21,12 @@ from sentry_abi.signal import (
     SIGHUP,
     SIGKILL,
 )
+from sentry_futex import walk_robust_list
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
     from sentry.kernel.task import Task
 
 
@@ -40,7 +40,10 @@ class Exits:
         self.kernel = kernel
 
     def begin_group_exit(self, group: "ThreadGroup", status: int) -> None:
-        """End a whole group with a wait status; each member exits as soon as it stands still. The first status counts."""
+        """End a whole group with a wait status; each member exits as soon as it stands still.
+
+        The first status counts.
+        """
         if group.exiting:
             return
         group.exiting = True
@@ -91,18 +94,22 @@ class Exits:
             self._group_dead(group)
 
     def _release_words(self, task: "Task") -> None:
-        """Tell other threads through the words in memory that they watch: the robust list, then clear_tid."""
-        if task.mm.users > 1 and not (task.group.exiting and len(task.group.tasks) == task.mm.users):
+        """Leave the futex queue, then tell other threads through the words that they watch.
+
+        The robust list, clear_tid.
+        """
+        mm = task.mm
+        waiter, task.futex_waiter = task.futex_waiter, None
+        if waiter is not None:
+            mm.futexes.cancel(waiter)
+        if task.robust_list:
+            walk_robust_list(mm.futexes, mm, task.robust_list, task.tid)
+        if task.clear_tid and mm.users > 1:
             try:
-                if task.robust_list:
-                    self.kernel.release_robust_list(task)
-                if task.clear_tid:
-                    task.mm.copy_out(task.clear_tid, bytes(4))
-                    self.kernel.futex_wake(task, task.clear_tid, 1)
+                mm.copy_out(task.clear_tid, bytes(4))
+                mm.futexes.wake(mm, task.clear_tid, 1, private=False)
             except LinuxError:
-                pass
-        elif task.robust_list:
-            self.kernel.release_robust_list(task)
+                pass  # nobody is left to be told of a bad address
 
     def release_vfork_parent(self, task: "Task") -> None:
         """Let the parent of a vfork child go on: the child has left the shared address space."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.task import Task
     from sentry_limits import LimitSet
 
@@ -54,7 +53,9 @@ class ThreadGroup:
         "children",
         "container_id",
         "continued",
+        "cpu_marks",
         "cpu_ns",
+        "cpu_warned",
         "did_exec",
         "dumpable",
         "exit_status",
@@ -62,8 +63,8 @@ class ThreadGroup:
         "handlers",
         "interval_timer",
         "is_subreaper",
-        "kernel",
         "keep_caps",
+        "kernel",
         "leader",
         "limits",
         "max_rss",
@@ -113,6 +114,8 @@ class ThreadGroup:
         """wait(WCONTINUED) has something to take."""
 
         self.cpu_ns = 0
+        self.cpu_marks: dict[int, Any] = {}
+        self.cpu_warned = 0
         self.child_cpu_ns = 0
         self.max_rss = 0
         self.interval_timer: Any = None

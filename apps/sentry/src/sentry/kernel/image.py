@@ -1,7 +1,7 @@
 """Programs as execve finds them: opened by path, checked, parsed, ready to be mapped."""
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, LinuxError
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_RDONLY
@@ -44,7 +44,7 @@ class Executable:
 
     def mappable(self) -> "Mappable":
         """Return the file as something to be mapped. Raises: ENODEV."""
-        return self.file.mappable()
+        return cast("Mappable", self.file.mappable())
 
     def identity(self) -> tuple[int, int, int, int]:
         """Return device, inode, change time and size."""
@@ -73,17 +73,21 @@ class ProgramImage:
         Raises: LinuxError; the space is then useless.
         """
         try:
-            return self._image.map_into(mm)
+            loaded = self._image.map_into(mm)
+            mm.exe = cast("Executable", loaded.exe).where
+            return loaded
         finally:
             for executable in self._opened:
                 executable.close()
 
 
-def open_executable(kernel: "Kernel", fs: "FSContext", creds: "Credentials", start: Path | None, path: bytes, flags: int) -> Executable:  # noqa: PLR0913, PLR0917  (who opens what, from where)
+def open_executable(
+    kernel: "Kernel", fs: "FSContext", creds: "Credentials", start: Path | None, path: bytes, flags: int
+) -> Executable:
     """Open a file for execution (do_open_execat).
 
-    Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable, or on a
-    mount that says noexec.
+    Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable,
+    or on a mount that says noexec.
     """
     tree = kernel.vfs
     where = tree.lookup(start, path, fs, creds, 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW)
@@ -99,7 +103,7 @@ def open_executable(kernel: "Kernel", fs: "FSContext", creds: "Credentials", sta
     return Executable(inode.open(where, O_RDONLY), where)
 
 
-def open_program(  # noqa: PLR0913, PLR0917  (what execveat is given, and by whom)
+def open_program(
     kernel: "Kernel",
     fs: "FSContext",
     creds: "Credentials",

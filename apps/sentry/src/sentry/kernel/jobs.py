@@ -1,7 +1,7 @@
 """Job control: group stops, continues, orphaned process groups.
 
-Facts section 8.7 and 8.10. A parked task counts as stopped where it is: its wait goes on being a record, and what wakes it
-meanwhile waits for the SIGCONT.
+Facts section 8.7 and 8.10. A parked task counts as stopped where it is: its wait goes on being a record, and what wakes
+it meanwhile waits for the SIGCONT.
 """
 
 from typing import TYPE_CHECKING
@@ -12,9 +12,8 @@ from sentry_abi.signal import CLD_CONTINUED, CLD_STOPPED, SA_NOCLDSTOP, SIG_IGN,
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ProcessGroup, ThreadGroup
+    from sentry.kernel.kernel import Kernel
 
 
 class Jobs:

@@ -1,7 +1,8 @@
 """The kernel object: it owns tasks, clocks, memory and files, and has the operations of gVisor's `kernel.Kernel`.
 
-Everything happens on one kernel thread, the one that made the platform. Calls from other threads (`kill`, `send_external_signal`
-and the like) hand a function to that thread and kick the loop; `ext_mu` orders them. Lock order: `ext_mu` alone.
+Everything happens on one kernel thread, the one that made the platform. Calls from other threads (`kill`,
+`send_external_signal` and the like) hand a function to that thread and kick the loop; `ext_mu` orders them. Lock order:
+`ext_mu` alone.
 """
 
 import os
@@ -9,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sentry.kernel.clocks import KernelClock, TimerQueue
+from sentry.kernel.cputicks import Ticker
 from sentry.kernel.exits import Exits
 from sentry.kernel.group import PIDNamespace, ThreadGroup
 from sentry.kernel.image import open_program
@@ -21,6 +23,7 @@ from sentry.kernel.watcher import Watcher
 from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
 from sentry_abi.signal import SI_KERNEL, SI_USER, SIGKILL
 from sentry_arch import initial_regs
+from sentry_futex import Manager
 from sentry_loader import host_hardware
 from sentry_mm import MemoryManager
 
@@ -80,6 +83,7 @@ class Kernel:
         self.ext_mu = threading.Lock()
         self.clock = KernelClock()
         self.timers = TimerQueue(self.clock)
+        self.ticker = Ticker(self)
         self.pids = PIDNamespace()
         self.signals = Signals(self)
         self.jobs = Jobs(self)
@@ -97,6 +101,7 @@ class Kernel:
         self.hostname = b"sentry"
         self.domainname = b"(none)"
         self.hardware = host_hardware()
+        self.futexes = Manager()
         self._unique_id = 0
         self._cookie = 0
         self._syslog = b""
@@ -128,15 +133,16 @@ class Kernel:
         """Return an address space with nothing in it. Raises: EAGAIN, ENOMEM."""
         if group is not None:
             limits = group.limits
-        assert limits is not None  # noqa: S101  (one of the two is given)
-        return MemoryManager(self.platform.new_space(), self.memory, limits)
+        assert limits is not None
+        return MemoryManager(self.platform.new_space(), self.memory, limits, self.futexes.fork())
 
     def create_process(self, args: CreateProcessArgs) -> tuple[ThreadGroup, int]:
         """Make a process that waits for `start`, or for `start_process` afterwards (gVisor: CreateProcess).
 
         The first one that succeeds is init for ever. It has no parent and leads its own session.
 
-        Raises: StateError without arguments, or with a relative argv[0] and nothing else to run; LinuxError as execve(2).
+        Raises: StateError without arguments, or with a relative argv[0] and nothing else to run; LinuxError as
+        execve(2).
         """
         if not args.argv:
             message = "a process needs at least one argument"
@@ -145,7 +151,9 @@ class Kernel:
         if args.file is None and not filename.startswith(b"/"):
             message = f"{os.fsdecode(filename)!r} is not an absolute path"
             raise StateError(message)
-        image = open_program(self, args.fs, args.creds, args.limits, filename, list(args.argv), list(args.envv), args.file)
+        image = open_program(
+            self, args.fs, args.creds, args.limits, filename, list(args.argv), list(args.envv), args.file
+        )
         mm = self.new_mm(limits=args.limits)
         try:
             mm.randomise_layout()
@@ -235,7 +243,10 @@ class Kernel:
             self.signals.send_group(group, SigInfo(signo, SI_KERNEL))
 
     def host_signal(self, signo: int, *, forward: bool = False) -> None:
-        """Take a signal that the host sent to the sentry: the owner of the sandbox decides, else init's group gets it."""
+        """Take a signal that the host sent to the sentry.
+
+        The owner of the sandbox decides, else init's group gets it.
+        """
         if self.on_host_signal is not None and not forward:
             self.on_host_signal(signo)
         elif self.global_init is not None:

@@ -1,7 +1,7 @@
 """A waiting call is a record.
 
-A handler that has to wait returns a `Pending`. The kernel loop parks the task on the wait queues and the deadline, goes on
-with other tasks, and enters `attempt` again after each wake, signal or timeout. Rules R1 to R7 of the design:
+A handler that has to wait returns a `Pending`. The kernel loop parks the task on the wait queues and the deadline, goes
+on with other tasks, and enters `attempt` again after each wake, signal or timeout. Rules R1 to R7 of the design:
 
 R1  Validate, resolve descriptors to files and turn a timeout into an absolute deadline once, into `state`.
 R2  After each attempt all effects are in kernel objects or in `state`; after each wake check everything again.
@@ -38,8 +38,8 @@ class Pending:
     """What a call waits for and how it goes on.
 
     queues    pairs (queue, mask) to be told by; none for a pure sleep
-    deadline  CLOCK_MONOTONIC nanoseconds of the kernel's clock, or None. When it has passed `attempt` is entered once more with
-              `task.timed_out` true and must return or raise
+    deadline  CLOCK_MONOTONIC nanoseconds of the kernel's clock, or None. When it has passed `attempt` is entered once
+              more with `task.timed_out` true and must return or raise
     restart   class raised when a signal ends the wait and nothing was done
     on_signal optional attempt-like function entered instead of raising `restart` when a signal ends the wait:
               returns what was done so far (a partial count), or raises
@@ -47,7 +47,7 @@ class Pending:
 
     __slots__ = ("attempt", "deadline", "on_signal", "queues", "restart", "state")
 
-    def __init__(  # noqa: PLR0913  (a record of six fields)
+    def __init__(
         self,
         attempt: Attempt,
         state: Any,  # noqa: ANN401  (any record that the codec knows)

@@ -1,8 +1,8 @@
 """The loop: one thread answers guest calls, faults and stops, and lets parked tasks go on.
 
-The way of a call: `next_event` brings number and registers, the table's bound handler does the work, and its int is the answer that the
-next `next_event` sends while it waits again. Everything else, a call that waits, a signal on the way, a thread whose
-registers change, leaves this fast path through `finish`.
+The way of a call: `next_event` brings number and registers, the table's bound handler does the work, and its int is the
+answer that the next `next_event` sends while it waits again. Everything else, a call that waits, a signal on the way, a
+thread whose registers change, leaves this fast path through `finish`.
 """
 
 from collections import deque
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.signals import Delivery
     from sentry.kernel.task import Task
 
@@ -135,8 +134,6 @@ class Loop:
                     if 0 <= nr < len(table):
                         raise
                     result = kernel.unimplemented(task, nr)
-                if self.trace is not None:
-                    self.trace.after(task, nr, (a0, a1, a2, a3, a4, a5), result)
                 if task.attention or result.__class__ is not int:
                     self.finish(task, result)
                 else:
@@ -181,11 +178,11 @@ class Loop:
                 if delivery is None:
                     delivery = signals.next(task)
                 if delivery is not None:
-                    regs = task.hold()
+                    held = task.hold()
                     if result is not KEEP:
                         self._settle(task, result, delivery)
                         result = KEEP
-                    signals.enter(task, regs, delivery)
+                    signals.enter(task, held, delivery)
                     delivery = None
                     continue
                 if group.exiting or group.stop_pending:
@@ -215,9 +212,12 @@ class Loop:
 
     @staticmethod
     def _settle(task: "Task", result: Any, delivery: "Delivery") -> None:  # noqa: ANN401
-        """Put a call's outcome into the registers of a task whose handler runs next: a value, or whether it starts again."""
+        """Put a call's outcome into the registers of a task whose handler runs next.
+
+        A value, or whether it starts again.
+        """
         regs = task.regs
-        assert regs is not None  # noqa: S101  (held by the caller)
+        assert regs is not None
         if result.__class__ is int:
             regs.rax = result & MASK64
             return
@@ -341,11 +341,8 @@ class Loop:
         task = self.tasks[index]
         self.current = task
         protection = code == SEGV_ACCERR
-        if addr == ip:
-            access = FAULT_EXEC
-        else:
-            access = FAULT_WRITE if protection else FAULT_READ
-        outcome = task.mm.handle_fault(addr, access) if code in (1, 2) or signo == SIGBUS else (SIGSEGV, code)
+        access = FAULT_EXEC if addr == ip else FAULT_WRITE if protection else FAULT_READ
+        outcome = task.mm.handle_fault(addr, access, signo) if code in (1, 2) or signo == SIGBUS else (SIGSEGV, code)
         if not outcome:
             if not task.attention:
                 return index

@@ -1,7 +1,7 @@
 """Signals as data: numbers, sets, what comes with one, and the queues that hold the pending ones.
 
-A set of signals is an int with bit (signo - 1). Standard signals (1 to 31) are pending at most once per queue, real-time ones
-queue up to a limit; the lowest number is dequeued first, FIFO within a number.
+A set of signals is an int with bit (signo - 1). Standard signals (1 to 31) are pending at most once per queue,
+real-time ones queue up to a limit; the lowest number is dequeued first, FIFO within a number.
 
 Sources: signal(7), sigaction(2), Linux kernel/signal.c, include/uapi/asm-generic/siginfo.h; facts section 8.6.
 """
@@ -138,7 +138,10 @@ class SignalQueue:
         return True
 
     def pop(self, allowed: int) -> SigInfo | None:
-        """Take the next signal out of the set allowed; faults of the thread itself come first (dequeue_synchronous_signal)."""
+        """Take the next signal out of the set allowed.
+
+        Faults of the thread itself come first (dequeue_synchronous_signal).
+        """
         ready = self.mask & allowed
         if not ready:
             return None

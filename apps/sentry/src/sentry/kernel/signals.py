@@ -1,11 +1,12 @@
 """Sending signals, deciding what one does, and building the handler's frame.
 
-The order of things follows Linux kernel/signal.c: side effects of stop and continue signals happen when a signal is sent, even if it
-is blocked or ignored (prepare_signal); an ignored one is dropped unless blocked; a fatal one ends the whole group at once
-(complete_signal); everything else is decided when the receiver is on its way to user mode (get_signal).
+The order of things follows Linux kernel/signal.c: side effects of stop and continue signals happen when a signal is
+sent, even if it is blocked or ignored (prepare_signal); an ignored one is dropped unless blocked; a fatal one ends the
+whole group at once (complete_signal); everything else is decided when the receiver is on its way to user mode
+(get_signal).
 
-Differs: process 1 has no protection against signals without a handler, so that a program run as `sentry do -- CMD` behaves as it
-does as an ordinary process; gVisor does the same.
+Differs: process 1 has no protection against signals without a handler, so that a program run as `sentry do -- CMD`
+behaves as it does as an ordinary process; gVisor does the same.
 """
 
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -45,9 +46,8 @@ from sentry_arch import (
 )
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
     from sentry.kernel.task import Task
 
 SS_ONSTACK: Final = 1
@@ -73,7 +73,10 @@ class Signals:
     # -- masks and attention
 
     def set_blocked(self, task: "Task", mask: int) -> None:
-        """Set the blocked signals of a task; KILL and STOP stay unblocked. Others of the group take over what it now blocks."""
+        """Set the blocked signals of a task; KILL and STOP stay unblocked.
+
+        Others of the group take over what it now blocks.
+        """
         task.blocked = mask & ~UNBLOCKABLE
         self.recalculate(task)
         shared = task.group.pending.mask & task.blocked
@@ -113,7 +116,10 @@ class Signals:
         self._send(task.group, task, task.pending, info)
 
     def send_group(self, group: "ThreadGroup", info: SigInfo) -> None:
-        """Send to a process. Raises: EAGAIN if its real-time queue is full; a zombie takes the signal and does nothing."""
+        """Send to a process.
+
+        Raises: EAGAIN if its real-time queue is full; a zombie takes the signal and does nothing.
+        """
         if group.tasks:
             self._send(group, None, group.pending, info)
 
@@ -150,10 +156,10 @@ class Signals:
             raise EAGAIN
         action = handlers.get(signo)
         fatal = action.handler == SIG_DFL and not (IGNORED | STOPPING) & mask
-        if signo == SIGKILL or (fatal and not receiver.blocked & mask and not receiver.sigwait & mask):
-            if signo == SIGKILL or not DUMPING & mask:
-                self.kernel.exits.begin_group_exit(group, signo)
-                return
+        takes = not (receiver.blocked | receiver.sigwait) & mask
+        if signo == SIGKILL or (fatal and takes and not DUMPING & mask):
+            self.kernel.exits.begin_group_exit(group, signo)
+            return
         if mask & ~receiver.blocked or receiver.sigwait & mask:
             self.nudge(receiver)
 
@@ -238,7 +244,10 @@ class Signals:
         return alarms.signal_taken(group, info)
 
     def enter(self, task: "Task", regs: Regs, delivery: Delivery) -> bool:
-        """Build the frame of a handler and point regs at it. False: the frame cannot be written, SIGSEGV was forced instead."""
+        """Build the frame of a handler and point regs at it.
+
+        False: the frame cannot be written, SIGSEGV was forced instead.
+        """
         info, action = delivery
         signo = info.signo
         kept = task.blocked if task.saved_mask is None else task.saved_mask
@@ -248,7 +257,7 @@ class Signals:
             top = stack.sp + stack.size
         try:
             if not action.flags & SA_RESTORER:
-                raise ESRCH  # noqa: TRY301  (x86-64 has no other way back)
+                raise ESRCH
             image = frame_fpu(task.context.fpu())
             frame = build_frame(
                 regs, image, info.pack(), kept, action.restorer, shown_stack(stack, regs.rsp), top, task.fault
@@ -259,7 +268,7 @@ class Signals:
                 and top == stack.sp + stack.size
                 and frame.address < stack.sp
             ):
-                raise ESRCH  # noqa: TRY301  (overflow of the alternate stack)
+                raise ESRCH
             task.mm.copy_out(frame.fpu_address, frame.fpu)
             task.mm.copy_out(frame.address, frame.frame)
         except LinuxError:
@@ -279,7 +288,7 @@ class Signals:
         return True
 
     def leave(self, task: "Task") -> Regs:
-        """Take the frame that the stack pointer of a held task stands behind off again (rt_sigreturn); return the registers.
+        """Take off the frame that the stack pointer of a held task stands behind (rt_sigreturn); return the registers.
 
         The context's extended state and the task's mask and alternate stack are put back; a bad frame forces SIGSEGV.
         """

@@ -1,8 +1,9 @@
 """A task: one guest thread, and all that the kernel knows of it.
 
 A task is always in one of these states. RUNNING: guest code may be executing, or an event of it is being handled.
-PARKED: its call waits, described by `parked`. VFORK: it waits until its child gives the address space back. HELD: it stands at the
-border to user mode, stopped with its group. ZOMBIE: it has exited and somebody may still ask how. DEAD: its id is free.
+PARKED: its call waits, described by `parked`. VFORK: it waits until its child gives the address space back. HELD: it
+stands at the border to user mode, stopped with its group. ZOMBIE: it has exited and somebody may still ask how. DEAD:
+its id is free.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -12,9 +13,8 @@ from sentry_arch import NO_FAULT, Fault, Regs, StackT
 from sentry_waiter import Entry, Queue
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-
     from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.kernel import Kernel
     from sentry.kernel.pending import Pending
     from sentry.kernel.siginfo import SigInfo
     from sentry_auth import Credentials
@@ -43,7 +43,7 @@ class ParkEntry(Entry):
         """Make the entry of one task."""
         self.task = task
 
-    def notify(self, queue: Queue, mask: int) -> None:  # noqa: ARG002  (a hint: the attempt looks for itself)
+    def notify(self, queue: Queue, mask: int) -> None:
         """Let the task look again."""
         self.task.kernel.make_ready(self.task)
 
@@ -114,7 +114,10 @@ class Task:
         self.timer_seq = 0
         self.restart_block: Any = None
         self.regs: Regs | None = None
-        """The registers of a held context, which `Loop.finish` writes back; None while the context holds them itself."""
+        """The registers of a held context, which `Loop.finish` writes back.
+
+        None while the context holds them itself.
+        """
         self.held: Any = None
         """HELD: what `Loop.finish` is to go on with."""
         self.futex_waiter: Any = None
@@ -151,7 +154,7 @@ class Task:
         self.kernel.signals.send_task(self, info)
 
     def set_saved_mask(self, mask: int) -> None:
-        """Block `mask` for the length of this call; the mask of now comes back when it ends (sigsuspend, ppoll, pselect).
+        """Block `mask` for the length of this call (sigsuspend, ppoll, pselect); the old mask comes back after it.
 
         A handler that ends the call runs under the temporary mask and its frame puts the old one back.
         """
@@ -161,9 +164,9 @@ class Task:
         self.kernel.signals.set_blocked(self, mask)
 
     def hold(self) -> Regs:
-        """Stop the context and return its registers, to be changed in place; they are written back on the way to user mode.
+        """Stop the context and return its registers, to be changed in place.
 
-        Raises: ESRCH when the host has killed it.
+        They are written back on the way to user mode. Raises: ESRCH when the host has killed it.
         """
         regs = self.regs
         if regs is None:
@@ -177,7 +180,7 @@ class Task:
             return self.cpu_before_ns
         return self.cpu_before_ns + self.context.cpu_time_ns()
 
-    def expired(self, now_ns: int) -> None:  # noqa: ARG002  (the attempt compares)
+    def expired(self, now_ns: int) -> None:
         """Be told by the timer queue that the deadline of the wait has come."""
         self.kernel.make_ready(self)
 

@@ -1,9 +1,9 @@
 """Torture mode: every wait is taken to pieces and put together again.
 
-At each park the state of the wait is encoded to bytes, the Pending is dropped, and a new one is made from the name of its
-attempt and the decoded state. What a wait needs and has not in its record is lost at once, in every test, and not only when
-somebody saves. Live kernel objects that a record names (files, queues, tasks) are encoded by a number in a table beside the
-bytes, as a save encodes a reference.
+At each park the state of the wait is encoded to bytes, the Pending is dropped, and a new one is made from the name of
+its attempt and the decoded state. What a wait needs and has not in its record is lost at once, in every test, and not
+only when somebody saves. Live kernel objects that a record names (files, queues, tasks) are encoded by a number in a
+table beside the bytes, as a save encodes a reference.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,6 @@ from sentry.kernel.run import KernelBug
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
-
 
 
 class Encoder:
@@ -27,7 +26,10 @@ class Encoder:
         self.records: list[type] = []
 
     def encode(self, value: Any) -> bytes:  # noqa: ANN401  (any record)
-        """Return value as bytes. Raises: KernelBug for what has no place in a record: functions, generators, buffers."""
+        """Return value as bytes.
+
+        Raises: KernelBug for what has no place in a record: functions, generators, buffers.
+        """
         if value is None:
             return b"n"
         if value.__class__ in (int, bool):
@@ -59,7 +61,7 @@ class Encoder:
             return None, rest
         if kind == b"i":
             text, _, rest = rest.partition(b";")
-            return {b"True": True, b"False": False}.get(text, None) if text[:1] in b"TF" else int(text), rest
+            return {b"True": True, b"False": False}.get(text) if text[:1] in b"TF" else int(text), rest
         if kind == b"b":
             length, _, rest = rest.partition(b":")
             return rest[: int(length)], rest[int(length) :]
@@ -95,11 +97,13 @@ class Torture:
         encoder = Encoder()
         image = encoder.encode(pending.state)
         fresh = encoder.decode(image)
-        names = [None if f is None else f"{f.__module__}.{f.__qualname__}" for f in (pending.attempt, pending.on_signal)]
+        names = [
+            None if f is None else f"{f.__module__}.{f.__qualname__}" for f in (pending.attempt, pending.on_signal)
+        ]
         missing = [name for name in names if name is not None and name not in attempts]
         if missing:
             message = f"{missing[0]} is not a registered attempt"
             raise KernelBug(message)
-        assert names[0] is not None  # noqa: S101  (every wait has an attempt)
+        assert names[0] is not None
         on_signal = attempts[names[1]] if names[1] is not None else None
         return Pending(attempts[names[0]], fresh, pending.queues, pending.deadline, pending.restart, on_signal)

@@ -2,17 +2,15 @@
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from sentry_abi.files import DT_DIR, DT_LNK, DT_REG, PROC_SUPER_MAGIC
+from sentry.procfs import _system, _task
+from sentry_abi.stat import DT_DIR, DT_LNK, DT_REG, PROC_SUPER_MAGIC
 from sentry_fs import GeneratedDirectory, Link, mount_at
 from sentry_vfs import Dentry, Filesystem, Inode
 
-from sentry.procfs import _system, _task
-
 if TYPE_CHECKING:
-    from sentry_vfs import Mount
-
     from sentry.kernel.kernel import Kernel
     from sentry.kernel.task import Task
+    from sentry_vfs import Mount
 
 _NOSUID_NODEV_NOEXEC: Final = 2 | 4 | 8
 

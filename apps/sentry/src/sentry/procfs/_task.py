@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sentry_abi.errors import EACCES, EINVAL, ENOENT, ESRCH, LinuxError
-from sentry_abi.files import DT_DIR, DT_LNK, DT_REG, O_CLOEXEC, S_IFMT
+from sentry_abi.fcntl import O_CLOEXEC
+from sentry_abi.stat import DT_DIR, DT_LNK, DT_REG, S_IFMT
 from sentry_fs import Fixed, Generated, GeneratedDirectory, Link
 from sentry_limits import KINDS, UNLIMITED
 from sentry_vfs import Dentry, EpollFile, EventFile, FileDescription, Filesystem, Inode, Mount, Path, path_of
 
 if TYPE_CHECKING:
-    from sentry_mm import MemoryManager
-
     from sentry.kernel.task import Task
+    from sentry_mm import MemoryManager
 
 TICK_NS: Final = 10_000_000
 ZOMBIE: Final = 4

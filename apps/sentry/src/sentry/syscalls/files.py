@@ -20,7 +20,7 @@ from sentry_abi.errors import (
     ERESTARTSYS,
     ESPIPE,
 )
-from sentry_abi.files import (
+from sentry_abi.fcntl import (
     AT_FDCWD,
     F_ADD_SEALS,
     F_DUPFD,
@@ -51,19 +51,13 @@ from sentry_abi.files import (
     F_UNLCK,
     F_WRLCK,
     FALLOC_FL_PUNCH_HOLE,
+    FASYNC,
     FD_CLOEXEC,
-    FIOASYNC,
-    FIOCLEX,
-    FIONBIO,
-    FIONCLEX,
-    FIONREAD,
-    FLOCK,
     LOCK_EX,
     LOCK_NB,
     LOCK_SH,
     LOCK_UN,
     O_APPEND,
-    O_ASYNC,
     O_CLOEXEC,
     O_CREAT,
     O_DIRECT,
@@ -76,9 +70,10 @@ from sentry_abi.files import (
     O_TMPFILE,
     O_TRUNC,
     O_WRONLY,
-    S_IFMT,
-    S_IFREG,
 )
+from sentry_abi.ioctl import FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD
+from sentry_abi.stat import S_IFMT, S_IFREG
+from sentry_abi.structs import FLOCK
 from sentry_fs import Regular, Tmpfs
 from sentry_vfs import (
     BENEATH,
@@ -105,7 +100,7 @@ calls = Calls("opening and controlling files")
 
 RLIMIT_NOFILE: Final = 7
 CAP_SYS_RESOURCE: Final = 24
-_SETTABLE: Final = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME
+_SETTABLE: Final = O_APPEND | O_NONBLOCK | FASYNC | O_DIRECT | O_NOATIME
 _ALL: Final = IN | OUT | ERR | HUP
 
 
@@ -127,7 +122,7 @@ class Opening(NamedTuple):
     flags: int
 
 
-def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: int = 0) -> Result:  # noqa: PLR0913, PLR0917  (openat2)
+def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: int = 0) -> Result:
     """Open a file and give it a number."""
     if flags & O_CREAT and flags & O_DIRECTORY and flags & O_TMPFILE != O_TMPFILE:
         raise EINVAL
@@ -283,7 +278,7 @@ def fcntl(t: "Task", fd: FdNum, command: Int, arg: Size) -> Result:
 _RECORD_COMMANDS: Final = frozenset({F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW})
 
 
-def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> int:  # noqa: C901, PLR0911  (a table in words)
+def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> int:
     if command == F_SETPIPE_SZ:
         return _pipe(file).set_capacity(arg & 0xFFFF_FFFF, privileged=t.creds.capable(CAP_SYS_RESOURCE))
     if command == F_GETPIPE_SZ:
@@ -442,7 +437,7 @@ def ioctl(t: "Task", fd: FdNum, command: UInt, arg: Ptr) -> Result:
     elif isinstance(file, PathFile):
         raise EBADF
     elif command in {FIONBIO, FIOASYNC}:
-        bit = O_NONBLOCK if command == FIONBIO else O_ASYNC
+        bit = O_NONBLOCK if command == FIONBIO else FASYNC
         on = any(t.mm.copy_in(arg, 4))
         file.set_flags(file.flags | bit if on else file.flags & ~bit)
     elif command == FIONREAD and file.inode is not None and file.inode.mode & S_IFMT == S_IFREG and file.seekable:

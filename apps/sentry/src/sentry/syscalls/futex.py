@@ -1,7 +1,7 @@
-"""Futexes: futex(2), robust lists, and what an ending thread owes its words.
+"""Futexes: futex(2) and robust lists.
 
-A wait's record is the `Wait` below: the waiter that stands in the queue, and how the wait may end. A grant is in the waiter
-(`woken`), so that it survives whatever happens between the wake and the task's next turn.
+A wait's record is the `Wait` below: the waiter that stands in the queue, and how the wait may end. A grant is in the
+waiter (`woken`), so that it survives whatever happens between the wake and the task's next turn.
 """
 
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -17,7 +17,6 @@ from sentry_abi.errors import (
     ERESTARTSYS,
     ESRCH,
     ETIMEDOUT,
-    LinuxError,
 )
 from sentry_abi.futex import (
     FUTEX_BITSET_MATCH_ANY,
@@ -36,7 +35,7 @@ from sentry_abi.futex import (
     FUTEX_WAKE_OP,
 )
 from sentry_abi.structs import TIMESPEC
-from sentry_futex import HEAD_SIZE, Waiter, walk_robust_list
+from sentry_futex import HEAD_SIZE, Waiter
 from sentry_waiter import IN, Queue
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _read_timeout(t: "Task", address: int) -> int:
     seconds, ns = TIMESPEC.unpack(t.mm.copy_in(address, TIMESPEC.size))
     if seconds < 0 or not 0 <= ns < SECOND:
         raise EINVAL
-    return min(seconds * SECOND + ns, FOREVER)
+    return min(int(seconds) * SECOND + int(ns), FOREVER)
 
 
 def _deadline(t: "Task", address: int, *, relative: bool, realtime: bool) -> int | None:
@@ -238,7 +237,7 @@ _MAY_REALTIME: Final = frozenset((FUTEX_WAIT_BITSET, FUTEX_LOCK_PI2, FUTEX_WAIT)
 
 
 @calls.named("futex", partial="FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are ENOSYS: C libraries do without")
-def futex(t: "Task", addr: Ptr, op: Int, value: UInt, timeout: Ptr, addr2: Ptr, value3: UInt) -> Result:  # noqa: PLR0913, PLR0917
+def futex(t: "Task", addr: Ptr, op: Int, value: UInt, timeout: Ptr, addr2: Ptr, value3: UInt) -> Result:
     """futex(2). Raises: ENOSYS, EINVAL, EFAULT, EAGAIN, ETIMEDOUT, EDEADLK, EPERM, ESRCH, EINTR."""
     number = op & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)
     operation = OPERATIONS.get(number)
@@ -268,30 +267,3 @@ def get_robust_list(t: "Task", pid: Int, head: Ptr, size: Ptr) -> int:
     t.mm.store_u64(size, HEAD_SIZE)
     t.mm.store_u64(head, task.robust_list)
     return 0
-
-
-# -- what the kernel asks when a thread ends
-
-
-def wake_word(t: "Task", addr: int, count: int = 1) -> None:
-    """Wake waiters of a word that the kernel has written (clear_child_tid); a bad address is nobody's fault any more."""
-    try:
-        t.mm.futexes.wake(t.mm, addr, count, private=False)
-    except LinuxError:
-        return
-
-
-def release_robust_list(t: "Task") -> None:
-    """Do what an ending thread owes to the locks that it still holds."""
-    head, t.robust_list = t.robust_list, 0
-    if head:
-        walk_robust_list(t.mm.futexes, t.mm, head, t.tid)
-
-
-def abandon_wait(t: "Task") -> None:
-    """Take a thread that dies in a futex wait off its queue; a wake that it had been granted goes to nobody."""
-    waiter, t.futex_waiter = t.futex_waiter, None
-    if waiter is not None:
-        t.mm.futexes.cancel(waiter)
-
-

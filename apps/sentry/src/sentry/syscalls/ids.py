@@ -128,7 +128,7 @@ def setreuid(t: "Task", ruid: UInt, euid: UInt) -> int:
     new_euid = creds.euid if euid == UNCHANGED else euid
     if not able and (uid not in (creds.uid, creds.euid) or new_euid not in (creds.uid, creds.euid, creds.suid)):
         raise EPERM
-    suid = new_euid if ruid != UNCHANGED or (euid != UNCHANGED and euid != creds.uid) else creds.suid
+    suid = new_euid if ruid != UNCHANGED or euid not in (UNCHANGED, creds.uid) else creds.suid
     _publish(t, _after_uid_change(t, creds._replace(uid=uid, euid=new_euid, suid=suid, fsuid=new_euid)))
     return 0
 
@@ -142,7 +142,7 @@ def setregid(t: "Task", rgid: UInt, egid: UInt) -> int:
     new_egid = creds.egid if egid == UNCHANGED else egid
     if not able and (gid not in (creds.gid, creds.egid) or new_egid not in (creds.gid, creds.egid, creds.sgid)):
         raise EPERM
-    sgid = new_egid if rgid != UNCHANGED or (egid != UNCHANGED and egid != creds.gid) else creds.sgid
+    sgid = new_egid if rgid != UNCHANGED or egid not in (UNCHANGED, creds.gid) else creds.sgid
     _publish(t, creds._replace(gid=gid, egid=new_egid, sgid=sgid, fsgid=new_egid))
     return 0
 

@@ -22,7 +22,8 @@ from sentry_abi.errors import (
     ESPIPE,
     EXDEV,
 )
-from sentry_abi.files import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_NONBLOCK, S_IFDIR, S_IFMT, S_IFREG
+from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, UIO_MAXIOV
+from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
 from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def vector(t: "Task", iov: int, count: int) -> tuple[tuple[int, int], ...]:
 
     Raises: EINVAL, EFAULT.
     """
-    if not 0 <= count <= IOV_MAX:
+    if not 0 <= count <= UIO_MAXIOV:
         raise EINVAL
     if not count:
         return ()
@@ -329,7 +330,7 @@ def pwritev(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
 
 
 @calls.named("preadv2", partial="RWF_NOWAIT is refused")
-def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
+def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:
     """preadv2(2); pos -1 is the file position."""
     del high
     _check_rwf(flags)
@@ -337,7 +338,7 @@ def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, fl
 
 
 @calls.named("pwritev2", partial="RWF_NOWAIT is refused")
-def pwritev2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
+def pwritev2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:
     """pwritev2(2); pos -1 is the file position."""
     del high
     _check_rwf(flags)
@@ -427,7 +428,7 @@ def _offset(t: "Task", pointer: int) -> int:
 
 
 @calls.call
-def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
+def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:
     """copy_file_range(2)."""
     if flags:
         raise EINVAL
@@ -478,7 +479,7 @@ class Splice(NamedTuple):
 
 
 @calls.call
-def splice(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (six registers)
+def splice(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:
     """splice(2)."""
     if flags & ~15:
         raise EINVAL
@@ -600,6 +601,6 @@ def vmsplice(t: "Task", file: Fd, iov: Ptr, count: Size, flags: Flags) -> Result
         raise EINVAL
     if not isinstance(file, PipeFile):
         raise EBADF
-    if count > IOV_MAX:
+    if count > UIO_MAXIOV:
         raise EINVAL
     return writev(t, file, iov, count) if file.writable else readv(t, file, iov, count)

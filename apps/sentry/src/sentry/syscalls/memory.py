@@ -59,7 +59,7 @@ def mprotect(t: "Task", addr: Ptr, length: Size, prot: ULong) -> int:
 
 
 @calls.call
-def mremap(t: "Task", old: Ptr, old_length: Size, new_length: Size, flags: ULong, new: Ptr) -> int:  # noqa: PLR0913, PLR0917
+def mremap(t: "Task", old: Ptr, old_length: Size, new_length: Size, flags: ULong, new: Ptr) -> int:
     """mremap(2). Raises: EINVAL, EFAULT, ENOMEM, EAGAIN, EPERM."""
     return t.mm.mremap(old, old_length, new_length, flags, new)
 
@@ -136,5 +136,3 @@ def munlockall(t: "Task") -> int:
     """munlockall(2)."""
     t.mm.munlockall()
     return 0
-
-

@@ -7,7 +7,8 @@ from sentry.syscalls.binder import Calls, Int, PathPtr, Ptr, ULong
 from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
-from sentry_abi.files import AT_FDCWD, MS_BIND, MS_MOVE, MS_REMOUNT
+from sentry_abi.fcntl import AT_FDCWD
+from sentry_abi.mount import MS_BIND, MS_MOVE, MS_REMOUNT
 from sentry_fs import Tmpfs
 from sentry_vfs import Path
 
@@ -22,7 +23,7 @@ UMOUNT_NOFOLLOW: Final = 8
 
 
 @calls.named("mount", partial="tmpfs, bind and remount only; propagation is accepted and ignored")
-def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, data: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, data: Ptr) -> Result:
     """mount(2)."""
     place = find(t, AT_FDCWD, path_at(t, target))
     if not t.creds.capable(CAP_SYS_ADMIN):

@@ -10,7 +10,7 @@ from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, Pat
 from sentry.syscalls.files import check_size
 from sentry.syscalls.waits import path_at, place_of, start_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE
-from sentry_abi.files import (
+from sentry_abi.fcntl import (
     AT_EACCESS,
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -95,7 +95,7 @@ def rmdir(t: "Task", path: PathPtr) -> Result:
 
 
 @calls.call
-def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:
     """renameat2(2)."""
     source, target = path_at(t, old), path_at(t, new)
     places = start_at(t, old_fd, source), start_at(t, new_fd, target)
@@ -116,7 +116,7 @@ def rename(t: "Task", old: PathPtr, new: PathPtr) -> Result:
 
 
 @calls.call
-def linkat(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def linkat(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:
     """linkat(2)."""
     if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH):
         raise EINVAL
@@ -279,7 +279,7 @@ def _id(register: int) -> int:
 
 
 @calls.call
-def fchownat(t: "Task", dirfd: FdNum, path: PathPtr, uid: UInt, gid: UInt, flags: Flags) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def fchownat(t: "Task", dirfd: FdNum, path: PathPtr, uid: UInt, gid: UInt, flags: Flags) -> Result:
     """fchownat(2)."""
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise EINVAL

@@ -21,7 +21,7 @@ from sentry_abi.errors import (
     LinuxError,
     RestartError,
 )
-from sentry_abi.files import O_CLOEXEC, O_DIRECT, O_NONBLOCK
+from sentry_abi.fcntl import O_CLOEXEC, O_DIRECT, O_NONBLOCK
 from sentry_vfs import EpollFile, EventFile, FileDescription, PathFile, make_pipe
 from sentry_waiter import ERR, HUP, IN, NVAL, OUT, PRI, RDBAND, RDNORM, WRBAND, WRNORM, Queue
 
@@ -171,7 +171,7 @@ def poll(t: "Task", fds: Ptr, count: UInt, timeout: Int) -> Result:
 
 
 @calls.call
-def ppoll(t: "Task", fds: Ptr, count: UInt, timeout: Ptr, mask: Ptr, size: Size) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def ppoll(t: "Task", fds: Ptr, count: UInt, timeout: Ptr, mask: Ptr, size: Size) -> Result:
     """ppoll(2)."""
     deadline = deadline_of(t, timeout, 1)
     use_mask(t, mask, size)
@@ -257,14 +257,14 @@ def _tell_remaining(t: "Task", state: Selected) -> None:
 
 
 @calls.call
-def select(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeout: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def select(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeout: Ptr) -> Result:
     """select(2)."""
     deadline = deadline_of(t, timeout, 1000)
     return _start_select(t, count, (reads, writes, excepts), timeout, 1000, deadline)
 
 
 @calls.call
-def pselect6(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeout: Ptr, sigmask: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def pselect6(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeout: Ptr, sigmask: Ptr) -> Result:
     """pselect(2); sigmask points at (pointer, size)."""
     deadline = deadline_of(t, timeout, 1)
     if sigmask:
@@ -361,14 +361,14 @@ def epoll_wait(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Int) ->
 
 
 @calls.call
-def epoll_pwait(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Int, mask: Ptr, size: Size) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def epoll_pwait(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Int, mask: Ptr, size: Size) -> Result:
     """epoll_pwait(2)."""
     use_mask(t, mask, size)
     return epoll_wait(t, epfd, events, limit, timeout)
 
 
 @calls.call
-def epoll_pwait2(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Ptr, mask: Ptr, size: Size) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def epoll_pwait2(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Ptr, mask: Ptr, size: Size) -> Result:
     """epoll_pwait2(2)."""
     deadline = deadline_of(t, timeout, 1)
     use_mask(t, mask, size)

@@ -56,7 +56,10 @@ def clone_(t: "Task", flags: ULong, stack: Ptr, parent_tid: Ptr, child_tid: Ptr,
 
 @calls.call
 def clone3(t: "Task", args: Ptr, size: Size) -> int | Control:
-    """clone3(2). Raises: EINVAL, E2BIG, EFAULT; EPERM for namespaces; EINVAL for set_tid and cgroups, which do not exist."""
+    """clone3(2).
+
+    Raises: EINVAL, E2BIG, EFAULT; EPERM for namespaces; EINVAL for set_tid and cgroups, which do not exist.
+    """
     if size < 64:
         raise EINVAL
     if size > 4096:
@@ -81,7 +84,17 @@ def _exec(t: "Task", dirfd: int, filename: int, argv: int, envp: int, flags: int
     arguments = read_strings(mm, argv, MAX_ARG_BYTES, MAX_ARG_STRLEN) if argv else []
     environment = read_strings(mm, envp, MAX_ARG_BYTES, MAX_ARG_STRLEN) if envp else []
     image = open_program(
-        t.kernel, t.fs, t.creds, t.limits, path, arguments or [b""], environment, None, dirfd=dirfd, files=t.files, flags=flags
+        t.kernel,
+        t.fs,
+        t.creds,
+        t.limits,
+        path,
+        arguments or [b""],
+        environment,
+        None,
+        dirfd=dirfd,
+        files=t.files,
+        flags=flags,
     )
     return exec_image(t, image)
 
@@ -176,10 +189,9 @@ def wait_again(t: "Task", state: WaitState) -> Result:
             status = child.exit_status
             signo = status & 0x7F
             code = (3 if status & 0x80 else 2) if signo else 1
-            value = _report(t, state, child, code, signo or status >> 8, status)
             if not options & WNOWAIT:
-                t.kernel.exits.reap(child)
-            return value
+                t.kernel.exits.reap(child)  # even if the status then has nowhere to go, as on Linux
+            return _report(t, state, child, code, signo or status >> 8, status)
         if child.stopped and options & WUNTRACED and not child.stop_reported:
             value = _report(t, state, child, 5, child.stop_signo, child.stop_signo << 8 | 0x7F)
             child.stop_reported = not options & WNOWAIT
@@ -346,7 +358,10 @@ def getcpu(t: "Task", cpu: Ptr, node: Ptr, _cache: Ptr) -> int:
 
 @calls.call
 def kcmp(t: "Task", pid1: Int, pid2: Int, kind: Int, a: ULong, b: ULong) -> int:
-    """kcmp(2) for what this kernel shares: files, memory, filesystem context, signal handlers. Raises: ESRCH, EINVAL, EBADF."""
+    """kcmp(2) for what this kernel shares: files, memory, filesystem context, signal handlers.
+
+    Raises: ESRCH, EINVAL, EBADF.
+    """
     one, two = (t.kernel.pids.tasks.get(pid) for pid in (pid1, pid2))
     if one is None or two is None:
         raise ESRCH
@@ -363,5 +378,3 @@ def kcmp(t: "Task", pid1: Int, pid2: Int, kind: Int, a: ULong, b: ULong) -> int:
         raise EINVAL
     left, right = id(pair[0]), id(pair[1])
     return 0 if left == right else 1 if left < right else 2
-
-

@@ -8,9 +8,8 @@ from sentry.kernel.siginfo import SIGACTION, UNBLOCKABLE, SigAction, SigInfo, bi
 from sentry.kernel.signals import SS_AUTODISARM, on_stack, shown_stack
 from sentry.kernel.task import NO_STACK
 from sentry.syscalls.binder import Calls, Int, Ptr, Signo, Size
-from sentry_abi import errors
 from sentry_abi.capability import CAP_KILL
-from sentry_abi.errors import EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH
+from sentry_abi.errors import EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH, LinuxError
 from sentry_abi.signal import (
     MINSIGSTKSZ,
     SI_TKILL,
@@ -50,7 +49,7 @@ def may_kill(t: "Task", group: "ThreadGroup", signo: int) -> bool:
 
 def _send_all(t: "Task", groups: "list[ThreadGroup]", info: SigInfo) -> int:
     """Signal several processes: success if any could be. Raises: ESRCH when there are none, else the last error."""
-    error: type[errors.LinuxError] | None = ESRCH
+    error: type[LinuxError] | None = ESRCH
     sent = False
     for group in groups:
         if not may_kill(t, group, info.signo):
@@ -61,7 +60,7 @@ def _send_all(t: "Task", groups: "list[ThreadGroup]", info: SigInfo) -> int:
             t.kernel.signals.send_group(group, info)
     if sent:
         return 0
-    assert error is not None  # noqa: S101  (none was sent)
+    assert error is not None
     raise error
 
 
@@ -164,10 +163,9 @@ def rt_sigaction(t: "Task", signo: Signo, act: Ptr, oact: Ptr, size: Size) -> in
     new = SigAction(*SIGACTION.unpack(t.mm.copy_in(act, SIGACTION.size))) if act else None
     if not 1 <= signo <= SIGRTMAX or (new is not None and UNBLOCKABLE & bit(signo)):
         raise EINVAL
+    old = t.group.handlers.get(signo)
     if new is not None:
-        old = t.kernel.signals.set_action(t.group, signo, new)
-    else:
-        old = t.group.handlers.get(signo)
+        t.kernel.signals.set_action(t.group, signo, new)
     if oact:
         t.mm.copy_out(oact, SIGACTION.pack(*old))
     return 0
@@ -310,5 +308,3 @@ def rt_sigtimedwait(t: "Task", signals: Ptr, info: Ptr, timeout: Ptr, size: Size
         length = seconds * 1_000_000_000 + ns
         deadline = t.kernel.clock.monotonic_ns() + length if length else 0
     return sigwait_again(t, SigWaitState(wanted, info, deadline))
-
-

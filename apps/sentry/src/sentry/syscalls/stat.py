@@ -8,15 +8,8 @@ from sentry.syscalls.binder import Calls, Fd, FdNum, Int, PathPtr, Ptr, UInt
 from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT
-from sentry_abi.files import (
-    AT_EMPTY_PATH,
-    AT_FDCWD,
-    AT_NO_AUTOMOUNT,
-    AT_STATX_SYNC_TYPE,
-    AT_SYMLINK_NOFOLLOW,
-    STAT,
-    STATFS,
-)
+from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW
+from sentry_abi.structs import STAT, STATFS
 from sentry_vfs import FOLLOW, FileDescription
 
 if TYPE_CHECKING:
@@ -83,7 +76,7 @@ def _split(dev: int) -> tuple[int, int]:
 
 
 @calls.named("statx", partial="no birth times")
-def statx(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mask: UInt, buf: Ptr) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def statx(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mask: UInt, buf: Ptr) -> Result:
     """statx(2)."""
     if mask >> 31 or flags & AT_STATX_SYNC_TYPE == AT_STATX_SYNC_TYPE:
         raise EINVAL

@@ -1,6 +1,10 @@
-"""The system and the thread as settings: uname(2), sysinfo(2), limits, scheduling, prctl(2), arch_prctl(2), random numbers."""
+"""The system and the thread as settings.
+
+Uname(2), sysinfo(2), limits, scheduling, prctl(2), arch_prctl(2), random numbers.
+"""
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.kernel import RELEASE, VERSION
@@ -119,23 +123,16 @@ def syslog(t: "Task", kind: Int, address: Ptr, length: Int) -> int:
 @calls.call
 def getrlimit(t: "Task", resource: UInt, address: Ptr) -> int:
     """getrlimit(2). Raises: EINVAL, EFAULT."""
-    t.mm.copy_out(address, RLIMIT.pack(*_limit(t, resource)))
+    t.mm.copy_out(address, RLIMIT.pack(*t.limits.get(resource)))
     return 0
-
-
-def _limit(t: "Task", resource: int) -> tuple[int, int]:
-    if resource > 15:
-        raise EINVAL
-    soft, hard = t.limits.get(resource)
-    return soft, hard
 
 
 @calls.call
 def setrlimit(t: "Task", resource: UInt, address: Ptr) -> int:
     """setrlimit(2). Raises: EFAULT, EINVAL, EPERM."""
     soft, hard = RLIMIT.unpack(t.mm.copy_in(address, RLIMIT.size))
-    _limit(t, resource)
     t.limits.set(resource, soft, hard, privileged=t.creds.capable(CAP_SYS_RESOURCE))
+    t.kernel.ticker.watch(t.group)
     return 0
 
 
@@ -149,11 +146,10 @@ def prlimit64(t: "Task", pid: Int, resource: UInt, new: Ptr, old: Ptr) -> int:
     mine, theirs = t.creds, task.creds
     if task.group is not t.group and not mine.capable(CAP_SYS_RESOURCE) and mine.uid != theirs.uid:
         raise EPERM
-    if resource > 15:
-        raise EINVAL
     before = task.limits.get(resource)
     if fresh is not None:
         task.limits.set(resource, fresh[0], fresh[1], privileged=mine.capable(CAP_SYS_RESOURCE))
+        t.kernel.ticker.watch(task.group)
     if old:
         t.mm.copy_out(old, RLIMIT.pack(*before))
     return 0
@@ -222,7 +218,10 @@ def sched_getscheduler(t: "Task", pid: Int) -> int:
 
 @calls.call
 def sched_setscheduler(t: "Task", pid: Int, policy: Int, param: Ptr) -> int:
-    """sched_setscheduler(2): only SCHED_NORMAL, BATCH and IDLE with priority 0. Raises: EINVAL, ESRCH, EFAULT, EPERM."""
+    """sched_setscheduler(2): only SCHED_NORMAL, BATCH and IDLE with priority 0.
+
+    Raises: EINVAL, ESRCH, EFAULT, EPERM.
+    """
     if pid < 0 or not param:
         raise EINVAL
     (priority,) = SCHED_PARAM.unpack(t.mm.copy_in(param, SCHED_PARAM.size))
@@ -359,8 +358,6 @@ def arch_prctl(t: "Task", option: Int, address: ULong) -> int:
     raise EINVAL
 
 
-
-
 @calls.call
 def prctl(t: "Task", option: Int, a: ULong, b: ULong, c: ULong, d: ULong) -> int:
     """prctl(2). Raises: EINVAL for options that are not in the table below."""
@@ -464,7 +461,7 @@ def _cap_ambient(t: "Task", a: int, b: int, *_: int) -> int:
     raise EINVAL
 
 
-_PRCTL: Final = {
+_PRCTL: Final[dict[int, Callable[..., int]]] = {
     pr.PR_SET_NAME: _set_name_of,
     pr.PR_GET_NAME: _get_name_of,
     pr.PR_GET_DUMPABLE: lambda t, *_: t.group.dumpable,
@@ -487,4 +484,3 @@ _PRCTL: Final = {
     pr.PR_SET_THP_DISABLE: lambda *_: 0,
     pr.PR_GET_THP_DISABLE: lambda *_: 0,
 }
-

@@ -1,12 +1,27 @@
 """The one place that knows the numbers of system calls: x86-64 numbers to handlers.
 
-A number is handled or stands in ABSENT with the reason why not; `build` refuses anything else. A handler is bound to its number on
-that number's first call (see `binder`).
+A number is handled or stands in ABSENT with the reason why not; `build` refuses anything else. A handler is bound to
+its number on that number's first call (see `binder`).
 """
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sentry.syscalls import files, futex, ids, io, memory, mount, paths, poll, process, signals, stat, system, time
+from sentry.syscalls import (
+    files,
+    futex,
+    ids,
+    io,
+    memory,
+    mount,
+    paths,
+    poll,
+    process,
+    signals,
+    stat,
+    system,
+    time,
+    xattrs,
+)
 from sentry.syscalls.binder import Bound, Calls, bind
 from sentry_abi.numbers import AMD64
 
@@ -16,19 +31,20 @@ if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
 GROUPS: Final = (
-    io.calls,
     files.calls,
-    paths.calls,
-    stat.calls,
-    mount.calls,
-    poll.calls,
+    futex.calls,
+    ids.calls,
+    io.calls,
     memory.calls,
+    mount.calls,
+    paths.calls,
+    poll.calls,
     process.calls,
     signals.calls,
-    futex.calls,
-    time.calls,
-    ids.calls,
+    stat.calls,
     system.calls,
+    time.calls,
+    xattrs.calls,
 )
 
 _LATER: Final = "comes with a later step of the plan"
@@ -36,65 +52,75 @@ _HOST: Final = "acts on the host's hardware or kernel, which a guest must not re
 _OLD: Final = "no kernel of today has it"
 _RARE: Final = "programs fall back where it is missing"
 
-ABSENT: Final[dict[str, str]] = {
-    **dict.fromkeys(
-        (
-            "shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl mq_open mq_unlink"
-            " mq_timedsend mq_timedreceive mq_notify mq_getsetattr"
-        ).split(),
+
+def _because(reason: str, names: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), reason)
+
+
+ABSENT: Final[dict[str, str]] = (
+    _because(
         "System V and POSIX IPC: " + _LATER,
-    ),
-    **dict.fromkeys(
-        (
-            "socket connect accept accept4 sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown bind listen getsockname"
-            " getpeername socketpair setsockopt getsockopt"
-        ).split(),
+        """
+        shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
+        mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
+        """,
+    )
+    | _because(
         "sockets: " + _LATER,
-    ),
-    **dict.fromkeys(
-        "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch fanotify_init fanotify_mark".split(),
+        """
+        socket connect accept accept4 sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown bind listen
+        getsockname getpeername socketpair setsockopt getsockopt
+        """,
+    )
+    | _because(
         "file notification: " + _LATER,
-    ),
-    **dict.fromkeys(
-        "signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime pidfd_open pidfd_getfd pidfd_send_signal".split(),
+        "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch fanotify_init fanotify_mark",
+    )
+    | _because(
         "descriptors for signals, timers and processes: " + _LATER,
-    ),
-    **dict.fromkeys(
-        "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease".split(), "debuggers: " + _LATER
-    ),
-    **dict.fromkeys("unshare setns pivot_root acct quotactl quotactl_fd".split(), "namespaces: " + _LATER),
-    **dict.fromkeys(
-        "io_setup io_destroy io_getevents io_submit io_cancel io_pgetevents io_uring_setup io_uring_enter io_uring_register".split(),
+        """
+        signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime
+        pidfd_open pidfd_getfd pidfd_send_signal
+        """,
+    )
+    | _because("debuggers: " + _LATER, "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease")
+    | _because("namespaces: " + _LATER, "unshare setns pivot_root acct quotactl quotactl_fd")
+    | _because(
         "asynchronous I/O: " + _RARE,
-    ),
-    **dict.fromkeys(
-        (
-            "iopl ioperm modify_ldt reboot swapon swapoff init_module delete_module finit_module kexec_load kexec_file_load"
-            " settimeofday adjtimex clock_adjtime vhangup bpf perf_event_open lookup_dcookie open_by_handle_at name_to_handle_at"
-            " userfaultfd memfd_secret map_shadow_stack"
-        ).split(),
+        """
+        io_setup io_destroy io_getevents io_submit io_cancel io_pgetevents
+        io_uring_setup io_uring_enter io_uring_register
+        """,
+    )
+    | _because(
         _HOST,
-    ),
-    **dict.fromkeys(
-        (
-            "uselib ustat sysfs _sysctl create_module get_kernel_syms query_module nfsservctl getpmsg putpmsg afs_syscall tuxcall"
-            " security set_thread_area get_thread_area epoll_ctl_old epoll_wait_old vserver"
-        ).split(),
+        """
+        iopl ioperm modify_ldt reboot swapon swapoff init_module delete_module finit_module kexec_load kexec_file_load
+        settimeofday adjtimex clock_adjtime vhangup bpf perf_event_open lookup_dcookie
+        open_by_handle_at name_to_handle_at userfaultfd memfd_secret map_shadow_stack
+        uprobe uretprobe
+        """,
+    )
+    | _because(
         _OLD,
-    ),
-    **dict.fromkeys(
-        (
-            "add_key request_key keyctl mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node"
-            " sched_setattr sched_getattr remap_file_pages pkey_mprotect pkey_alloc pkey_free landlock_create_ruleset"
-            " landlock_add_rule landlock_restrict_self cachestat fsopen fsconfig fsmount fspick move_mount open_tree"
-            " mount_setattr statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules uretprobe mseal"
-            " epoll_pwait2 futex_waitv futex_wake futex_wait futex_requeue restart_syscall membarrier seccomp"
-        ).split(),
+        """
+        uselib ustat sysfs _sysctl create_module get_kernel_syms query_module nfsservctl getpmsg putpmsg
+        afs_syscall tuxcall security set_thread_area get_thread_area epoll_ctl_old epoll_wait_old vserver
+        """,
+    )
+    | _because(
         _RARE,
-    ),
-    "rseq": "cannot be honoured where the host preempts unseen; C libraries do without",
-    "memfd_create": _LATER,
-}
+        """
+        add_key request_key keyctl mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node
+        sched_setattr sched_getattr remap_file_pages pkey_mprotect pkey_alloc pkey_free
+        landlock_create_ruleset landlock_add_rule landlock_restrict_self cachestat
+        fsopen fsconfig fsmount fspick move_mount open_tree mount_setattr statmount listmount
+        lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal
+        futex_waitv futex_wake futex_wait futex_requeue restart_syscall membarrier seccomp
+        """,
+    )
+    | _because("cannot be honoured where the host preempts unseen; C libraries do without", "rseq")
+)
 
 
 def unimplemented(nr: int) -> Bound:
@@ -127,7 +153,9 @@ def build(numbers: "Mapping[int, str]", groups: "tuple[Calls, ...]", absent: "Ma
                 raise ValueError(message)
             handlers[name] = handler
     known = set(numbers.values())
-    wrong = (set(handlers) & set(absent)) | (known - set(handlers) - set(absent)) | ((set(handlers) | set(absent)) - known)
+    wrong = (
+        (set(handlers) & set(absent)) | (known - set(handlers) - set(absent)) | ((set(handlers) | set(absent)) - known)
+    )
     if wrong:
         message = f"neither handled nor absent, both, or unknown: {', '.join(sorted(wrong))}"
         raise ValueError(message)
@@ -136,6 +164,11 @@ def build(numbers: "Mapping[int, str]", groups: "tuple[Calls, ...]", absent: "Ma
         if name in handlers:
             table[nr] = _on_first_call(table, nr, handlers[name])
     return table
+
+
+def all_handlers() -> "dict[str, Callable[..., Any]]":
+    """Return every handler by the name of its call."""
+    return {name: handler for group in GROUPS for name, handler in group.handlers.items()}
 
 
 def amd64() -> list[Bound]:

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel import alarms
+from sentry.kernel.cputicks import mark_of
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Flags, Int, Ptr, UInt
-from sentry_abi.errors import EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, LinuxError
+from sentry_abi.errors import EINVAL, EOPNOTSUPP, EPERM, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, LinuxError
 from sentry_abi.signal import SIGALRM, SIGRTMAX
 from sentry_abi.structs import ITIMERSPEC, ITIMERVAL, TIMESPEC, TIMEVAL, TIMEZONE, TMS
 from sentry_abi.time import (
@@ -22,6 +23,7 @@ from sentry_abi.time import (
     ITIMER_REAL,
     TIMER_ABSTIME,
 )
+from sentry_usermem import read_struct
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -37,7 +39,7 @@ SLEEPABLE: Final = frozenset((CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, C
 
 def read_timespec(t: "Task", address: int) -> int:
     """Return a struct timespec as nanoseconds, saturated. Raises: EFAULT, EINVAL if it is negative or not normal."""
-    seconds, ns = TIMESPEC.unpack(t.mm.copy_in(address, TIMESPEC.size))
+    seconds, ns = read_struct(t.mm, address, TIMESPEC)
     if seconds < 0 or not 0 <= ns < SECOND:
         raise EINVAL
     return min(seconds * SECOND + ns, KTIME_MAX)
@@ -187,16 +189,37 @@ def _write_itimer(t: "Task", address: int, spec: alarms.TimerSpec) -> None:
     t.mm.copy_out(address, ITIMERVAL.pack(*fields))
 
 
+def _get_itimer(t: "Task", which: int) -> alarms.TimerSpec:
+    if which == ITIMER_REAL:
+        return alarms.itimer(t.group).get()
+    mark = mark_of(t.group, which)
+    if not mark.next_ns:
+        return alarms.TimerSpec(0, mark.interval_ns)
+    return alarms.TimerSpec(max(mark.next_ns - t.group.cpu_time_ns(), 1000), mark.interval_ns)
+
+
+def _set_itimer(t: "Task", which: int, spec: alarms.TimerSpec) -> alarms.TimerSpec:
+    before = _get_itimer(t, which)
+    if which == ITIMER_REAL:
+        alarms.itimer(t.group).set(spec)
+        return before
+    mark = mark_of(t.group, which)
+    mark.interval_ns = spec.interval_ns
+    mark.next_ns = t.group.cpu_time_ns() + spec.value_ns if spec.value_ns else 0
+    t.kernel.ticker.watch(t.group)
+    return before
+
+
 @calls.call
 def getitimer(t: "Task", which: Int, address: Ptr) -> int:
-    """getitimer(2); the CPU-time timers are always disarmed. Raises: EINVAL, EFAULT."""
+    """getitimer(2). Raises: EINVAL, EFAULT."""
     if not ITIMER_REAL <= which <= ITIMER_PROF:
         raise EINVAL
-    _write_itimer(t, address, alarms.itimer(t.group).get() if which == ITIMER_REAL else alarms.DISARMED)
+    _write_itimer(t, address, _get_itimer(t, which))
     return 0
 
 
-@calls.named("setitimer", partial="ITIMER_VIRTUAL and ITIMER_PROF cannot be armed")
+@calls.call
 def setitimer(t: "Task", which: Int, new: Ptr, old: Ptr) -> int:
     """setitimer(2). Raises: EFAULT, EINVAL."""
     spec = alarms.DISARMED
@@ -209,11 +232,7 @@ def setitimer(t: "Task", which: Int, new: Ptr, old: Ptr) -> int:
         )
     if not ITIMER_REAL <= which <= ITIMER_PROF:
         raise EINVAL
-    before = alarms.DISARMED
-    if which == ITIMER_REAL:
-        before = alarms.itimer(t.group).set(spec)
-    elif spec.value_ns:
-        raise ENOSYS
+    before = _set_itimer(t, which, spec)
     if old:
         _write_itimer(t, old, before)
     return 0
@@ -224,7 +243,7 @@ def setitimer(t: "Task", which: Int, new: Ptr, old: Ptr) -> int:
 
 @calls.call
 def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
-    """timer_create(2). Raises: EINVAL, EOPNOTSUPP for CPU clocks, EFAULT, EAGAIN."""
+    """timer_create(2). Raises: EINVAL, EOPNOTSUPP for other processes' CPU clocks, EFAULT, EAGAIN."""
     notify, signo, value, tid = alarms.SIGEV_SIGNAL, SIGALRM, None, 0
     if event:
         raw = t.mm.copy_in(event, 64)
@@ -238,10 +257,11 @@ def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
             task = t.kernel.pids.tasks.get(tid)
             if task is None or task.group is not t.group:
                 raise EINVAL
-    if clock not in SLEEPABLE:
+    if clock not in SLEEPABLE and clock not in alarms.CPU_CLOCKS:
         clock_now(t, clock)
         raise EOPNOTSUPP
-    timer = alarms.create(t.group, CLOCK_REALTIME if clock in WALL else CLOCK_MONOTONIC, notify, signo, value, tid)
+    timer = alarms.create(t.group, clock, notify, signo, value, tid)
+    timer.owner = t.tid
     try:
         t.mm.copy_out(number, timer.number.to_bytes(4, "little"))
     except LinuxError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sentry.kernel.pending import Attempt, Pending
 from sentry_abi.errors import EAGAIN, EBADF, ENOENT, ENOTDIR, ERESTARTSYS
-from sentry_abi.files import AT_FDCWD, O_NONBLOCK, PATH_MAX
+from sentry_abi.fcntl import AT_FDCWD, O_NONBLOCK, PATH_MAX
 from sentry_vfs import FileDescription, Path
 from sentry_waiter import ERR, HUP, IN, OUT, RDHUP, RDNORM, WRNORM
 

@@ -7,7 +7,7 @@ from sentry.syscalls.binder import Calls, Fd, Int, PathPtr, Ptr, Size
 from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EPERM, ERANGE, EROFS
-from sentry_abi.files import AT_FDCWD
+from sentry_abi.fcntl import AT_FDCWD
 from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, PathFile, may, owns
 
 if TYPE_CHECKING:
@@ -111,21 +111,21 @@ def fgetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size) -> Result:
 
 
 @calls.call
-def setxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def setxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:
     """setxattr(2)."""
     place = _at(t, path, follow=True)
     return _set(t, place, place.dentry.positive(), (name, value, size, flags))
 
 
 @calls.call
-def lsetxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def lsetxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:
     """lsetxattr(2)."""
     place = _at(t, path, follow=False)
     return _set(t, place, place.dentry.positive(), (name, value, size, flags))
 
 
 @calls.call
-def fsetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:  # noqa: PLR0913, PLR0917  (the call)
+def fsetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:
     """fsetxattr(2)."""
     return _set(t, file.where, _inode(file), (name, value, size, flags))
 
