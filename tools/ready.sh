@@ -10,9 +10,9 @@ if [ -e "$ready" ]; then
 else
     stale=$ready
 fi
-if [ -n "$stale" ]; then
+if [ -n "$stale" ] || [ -n "${task-}" ]; then
     # A version manager's python3 may be a slow shim: the system's own first.
     python=/usr/bin/python3
     [ -x "$python" ] || python=$(command -v python3) || { echo "sentry: Python 3.11 or later is needed (Debian: apt-get install python3 python3-dev python3-venv gcc)" >&2; exit 125; }
-    "$python" -I "$root/tools/setup.py" || exit 125
+    "$python" -I "$root/tools/setup.py" ${task-} || exit 125
 fi

@@ -7,6 +7,7 @@ to standard error; whatever is missing on the machine is said in one line.
 
 import compileall
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -132,6 +133,16 @@ def newest(paths: list[Path]) -> float:
     return max((path.stat().st_mtime for path in paths), default=0.0)
 
 
+def forget_vanished() -> None:
+    """Take out what is installed from a folder that is gone: Poetry stumbles over it."""
+    for record in VENV.glob("lib/python*/site-packages/*.dist-info/direct_url.json"):
+        url = json.loads(record.read_text()).get("url", "")
+        if url.startswith("file://") and not Path(url.removeprefix("file://")).exists():
+            name = record.parent.name.partition("-")[0]
+            (record.parent.parent / f"{name}.pth").unlink(missing_ok=True)
+            shutil.rmtree(record.parent)
+
+
 def sync() -> None:
     """Install what the lock names, when a lock or a project file is newer than the last time."""
     stamp = VENV / ".synced"
@@ -140,6 +151,7 @@ def sync() -> None:
         return
     say("installing the locked packages")
     begun = time.time()
+    forget_vanished()
     poetry("sync")
     stamp.touch()
     os.utime(stamp, (begun, begun))
@@ -169,8 +181,8 @@ def compile_all() -> None:
         compileall.compile_dir(folder, quiet=2, workers=os.cpu_count() or 1)
 
 
-def setup() -> None:
-    """Do all of it, one process at a time.
+def setup(*, lock: bool) -> None:
+    """Do all of it, one process at a time; lock writes poetry.lock anew on the way.
 
     Raises: SetupError.
     """
@@ -181,15 +193,18 @@ def setup() -> None:
         )
         raise SetupError(message)
     VENV.mkdir(exist_ok=True)
-    with (VENV / ".lock").open("w") as lock:
+    with (VENV / ".lock").open("w") as gate:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say("waiting for another set-up")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(gate, fcntl.LOCK_EX)
         begun = time.time()
         LOG.write_text("")
         make_environments()
+        if lock:
+            say("locking")
+            poetry("lock")
         sync()
         build_native()
         compile_all()
@@ -201,12 +216,7 @@ def setup() -> None:
 def main(arguments: list[str]) -> int:
     """Set up, or with `lock` write poetry.lock anew; return the exit status."""
     try:
-        if arguments == ["lock"]:
-            VENV.mkdir(exist_ok=True)
-            make_environments()
-            poetry("lock")
-        else:
-            setup()
+        setup(lock=arguments == ["lock"])
     except SetupError as error:
         print(f"sentry set-up: {error}", file=sys.stderr)
         return 125

@@ -1,8 +1,8 @@
 """The soak: one command in many sandboxes in a row, with a look at what each leaves behind.
 
-A run that takes too long, ends otherwise or prints otherwise than the first, or leaves a process or a file of ours, ends
-the soak. The soak adopts orphans, so whatever a run leaves is its child, however much it forgot of where it came from. A
-memory file needs no look of its own: it lives no longer than the processes that hold it.
+A run that takes too long, ends otherwise or prints otherwise than the first, or leaves a process or a file of ours,
+ends the soak. The soak adopts orphans, so whatever a run leaves is its child, however much it forgot of where it came
+from. A memory file needs no look of its own: it lives no longer than the processes that hold it.
 """
 
 import contextlib
@@ -95,7 +95,8 @@ def run(command: list[str], options: list[str], runs: int, limit_s: float) -> in
             first = first or (ended if isinstance(ended, Ended) else None)
             if not wrong and ended != first:
                 wrong = f"ends otherwise than the first: {ended} instead of {first}"
-            wrong = wrong or leftovers(folder)
+            left = leftovers(folder)  # killed in any case
+            wrong = wrong or left
             if wrong:
                 print(f"run {number}: {wrong}")
                 return 1

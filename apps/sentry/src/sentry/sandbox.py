@@ -21,7 +21,7 @@ from sentry_auth import user_credentials
 from sentry_fs import HostFile, HostFilesystem, build_default_root
 from sentry_limits import LimitSet, host_limits
 from sentry_pgalloc import MemoryFile
-from sentry_platform.notify import HostTrouble, NotifyPlatform
+from sentry_platform.notify import HostTrouble, NotifyPlatform, StubPlatform
 from sentry_vfs import FDTable, FSContext
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run_command(argv: list[bytes], options: "Options") -> int:
         platform.close()
 
 
-def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet, options: "Options") -> int:
+def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet, options: "Options") -> int:
     memory = MemoryFile()
     kernel = Kernel(platform, memory)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
@@ -96,25 +96,42 @@ def _run(platform: NotifyPlatform, argv: list[bytes], cwd: bytes, limits: LimitS
     return SIGNALED + (status & 0x7F) if status & 0x7F else status >> 8
 
 
-def make_platform(name: str) -> NotifyPlatform:
-    """Return the platform of a name.
+def platform_class(name: str) -> type[StubPlatform]:
+    """Return the class of a platform by name. Raises: UsageFailure if it does not exist in this version."""
+    if name == "notify":
+        return NotifyPlatform
+    if name == "ptrace":
+        from sentry_platform.ptrace import PtracePlatform  # noqa: PLC0415  (one of the two is enough)
+
+        return PtracePlatform
+    message = f"the platform {name!r} is not part of this version; there are: notify, ptrace"
+    raise UsageFailure(message)
+
+
+def make_platform(name: str) -> StubPlatform:
+    """Return the platform of a name; `auto` is the first of notify and ptrace that starts.
+
+    Starting is the probe: the template's own parking call goes through the trap.
 
     Raises: HostFailure if it does not work here, UsageFailure if it does not exist yet.
     """
-    if name not in ("auto", "notify"):
-        message = f"the platform {name!r} is not part of this version; there is: notify"
-        raise UsageFailure(message)
-    try:
-        return NotifyPlatform()
-    except HostTrouble as trouble:
-        raise HostFailure(str(trouble)) from trouble
+    names = ("notify", "ptrace") if name == "auto" else (name,)
+    reasons = []
+    for candidate in names:
+        try:
+            return platform_class(candidate)()
+        except HostTrouble as trouble:
+            reasons.append(str(trouble))
+    raise HostFailure(reasons[0])
 
 
 def platforms_report() -> str:
     """Return a line per platform: whether it works on this host, and why not."""
-    result = NotifyPlatform.probe()
-    lines = [f"notify  {'works' if result.usable else 'does not work'}: {result.reason}"]
-    lines += [f"{name:7} is not part of this version" for name in ("ptrace", "kvm")]
+    lines = []
+    for name in ("notify", "ptrace"):
+        result = platform_class(name).probe()
+        lines.append(f"{name:7} {'works' if result.usable else 'does not work'}: {result.reason}")
+    lines.append("kvm     is not part of this version")
     return "\n".join(lines)
 
 

@@ -45,7 +45,7 @@ struct ks_call { // one host call of a batch
 
 struct ks_core;
 
-struct ks_core *ks_open(void);
+struct ks_core *ks_open(int sysemu);
 int ks_boot(struct ks_core *core, int *template_context);
 void ks_close(struct ks_core *core);
 struct ks_event *ks_event(struct ks_core *core);

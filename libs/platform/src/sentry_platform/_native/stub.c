@@ -11,12 +11,15 @@
 #include "stub.h"
 
 __asm__(".pushsection .rodata\n"
-        ".globl ks_stub_start, ks_stub_walked, ks_stub_end\n"
+        ".globl ks_stub_start, ks_stub_park, ks_stub_parked, ks_stub_walked, ks_stub_end\n"
         "ks_stub_start:\n"
         "	xor %edi, %edi\n"
         "	xor %esi, %esi\n"
-        "1:	mov $0x1000, %eax\n" // KS_PARK_NR
+        "1:\n"
+        "ks_stub_park:\n"
+        "	mov $0x1000, %eax\n" // KS_PARK_NR; a breakpoint where the trap is sysemu
         "	syscall\n"
+        "ks_stub_parked:\n"
         "	test %rax, %rax\n"
         "	js 4f\n"
         "	mov %rax, %r12\n"

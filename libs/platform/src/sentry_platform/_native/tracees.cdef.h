@@ -16,7 +16,7 @@ struct ks_event {
 struct ks_call {
 	uint64_t nr, args[6], unused;
 };
-struct ks_core *ks_open(void);
+struct ks_core *ks_open(int sysemu);
 int ks_boot(struct ks_core *core, int *template_context);
 void ks_close(struct ks_core *core);
 struct ks_event *ks_event(struct ks_core *core);

@@ -1,1 +1,0 @@
-"""Holds the place of sentry_ktime until its first module lands."""

@@ -1,0 +1,97 @@
+// What the files of the native core share: the core itself, its contexts, and the part that differs from trap to trap.
+#ifndef KS_CORE_H
+#define KS_CORE_H
+
+#include "ks_tracees.h"
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#define MAX_TID (4 << 20) // PID_MAX_LIMIT
+#define MAX_CONTEXTS 65536
+#define MAX_SPACES 32768
+#define RING 1024
+#define X32_BIT 0x40000000
+#define VSYSCALL_PAGE 0xffffffffff600000UL
+#define KS_HELPER_CALL 100 // internal kinds of news
+#define KS_NOTHING 101
+
+struct context {
+	uint64_t id; // notify: the notification that waits for an answer
+	int64_t resumed_ns; // sysemu: when it last went on
+	int tid, state, batch;
+	uint8_t helper;
+	uint8_t fresh;  // bit 0: registers, bit 1: extended state still to be written before it may run
+	uint8_t wanted; // an interrupt was asked for and no event came since
+	uint8_t stale;  // another event came first: the stop that still follows is absorbed
+	uint8_t pinned; // held on the sentry's CPU
+	uint8_t quick;  // sysemu: stops in a row that followed each other closely
+	int next_free;
+};
+
+// How guest calls reach the sentry.
+struct ks_trap {
+	// Wait for the next piece of news; 0 when a flag in mask other than CHILD is up; -errno when the trap is broken.
+	int (*pump)(struct ks_core *core, uint32_t mask, struct ks_event *e);
+	// Let a notified context go on with value as its call's result.
+	int (*answer)(struct ks_core *core, struct context *c, int64_t value);
+	// Let a stopped context go on as its registers say.
+	int (*resume)(struct ks_core *core, struct context *c);
+	// Bring a notified context to a ptrace stop; its call then counts as answered.
+	int (*stop)(struct ks_core *core, int index);
+	// Make calls through a helper; see ks_batch.
+	int (*walk)(struct ks_core *core, int helper, int page, const struct ks_call *calls, int count, int64_t *last);
+	// In the template: change the stub while it can be written.
+	void (*edit)(char *stub);
+	// In the template: set the filter. Returns a listener, 0, or -errno.
+	int (*filter)(void);
+	unsigned long options; // of PTRACE_SEIZE, beside those for all
+	int child_signals;     // whether stops must interrupt the wait through SIGCHLD
+};
+
+extern const struct ks_trap ks_notify_trap, ks_sysemu_trap;
+
+struct ks_core {
+	struct ks_event event;
+	struct seccomp_notif notif;
+	const struct ks_trap *trap;
+	struct context *contexts;
+	int32_t *by_tid;
+	char *batch_pages;
+	struct ks_event *queue;
+	uint32_t queue_head, queue_tail, queue_size;
+	int context_count, first_free, batch_count, batch_free[64], batch_free_count;
+	int listener, batch_fd, template, cloned, newborn;
+	int timer_made, live;
+	int64_t armed_ns;
+	timer_t timer;
+	int epoll_fd, thread_made;
+	pthread_t thread;
+	struct { int32_t fd; uint32_t mask; } ring[RING];
+	volatile uint32_t ring_head, ring_tail;
+	pid_t owner;
+	cpu_set_t all; // where sentry and stubs may run
+	int self_pinned, home_cpu, running, tick_armed;
+	int64_t tick_ns;
+};
+
+extern volatile uint32_t ks_flags;
+
+long ks_trace(long request, int tid, unsigned long address, void *data);
+int ks_host_wait(int tid, int *status, int options);
+int ks_report(struct ks_event *e, int kind, int context, int nr, uint64_t a0, uint64_t a1);
+int ks_context_new(struct ks_core *core, int tid, int state);
+void ks_context_free(struct ks_core *core, int index);
+struct context *ks_context_at(struct ks_core *core, int index);
+void ks_condemn(struct context *c);
+int ks_queue_push(struct ks_core *core, const struct ks_event *event);
+int ks_taken(struct ks_core *core, int tid, int status, struct ks_event *e);
+int ks_helper_call(struct ks_core *core, int helper, struct ks_event *e);
+int ks_died(struct ks_core *core, int index, int status);
+void ks_pin(struct ks_core *core, struct context *c);
+void ks_unpin(struct ks_core *core, struct context *c);
+void ks_unpin_self(struct ks_core *core);
+void ks_watch_close(struct ks_core *core);
+
+#endif

@@ -1,0 +1,221 @@
+// The sysemu trap: guest calls arrive as ptrace stops before the host kernel looks at them (PTRACE_SYSEMU).
+//
+// All news is wait statuses, so one blocking wait4 serves for everything; signals end it the same way as in notify.c. Helpers run
+// with PTRACE_CONT, and park by a breakpoint instead of a call. A filter lets them make the calls of a batch, from the
+// stub page alone, and traps anything else: one wrong PTRACE_CONT of a guest is no way out (hazards 1.9). The calls of the
+// vsyscall page, which the host emulates without looking at ptrace, come to the sentry by the same trap.
+//
+// A stop and its resumption cost 7 us on one CPU and 50 to 80 across two, so guests are held on the sentry's CPU as long as they
+// keep stopping. One that has run for 3 ms while others want to run is let go, and held again after five quick stops.
+#include "core.h"
+#include "stub.h"
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef PTRACE_SYSEMU
+#define PTRACE_SYSEMU 31
+#endif
+#define SILENT_NS 3000000
+#define TICK_NS 4000000
+#define QUICK_NS 200000
+#define QUICK_STOPS 5
+
+struct syscall_info { // struct ptrace_syscall_info of an entry
+	uint8_t op, pad[3];
+	uint32_t arch;
+	uint64_t ip, sp, nr, args[6];
+};
+#define GET_SYSCALL_INFO 0x420e // PTRACE_GET_SYSCALL_INFO
+
+long ks_wait_child(int *status, volatile uint32_t *word, uint32_t mask);
+__asm__(".text\n"
+        ".globl ks_wait_child, ks_child_start, ks_child_end, ks_child_abort\n"
+        "ks_wait_child:\n"
+        "	mov %rsi, %r8\n"
+        "	mov %edx, %r9d\n"
+        "	mov %rdi, %rsi\n"
+        "	mov $-1, %rdi\n"
+        "	mov $0x40000000, %edx\n" // __WALL
+        "	xor %r10d, %r10d\n"
+        "	mov $61, %eax\n" // wait4
+        "ks_child_start:\n"
+        "	test %r9d, (%r8)\n"
+        "	jnz ks_child_abort\n"
+        "	syscall\n"
+        "ks_child_end:\n"
+        "	ret\n"
+        "ks_child_abort:\n"
+        "	mov $-4, %rax\n" // -EINTR
+        "	ret\n");
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
+// Let guests that have not stopped for a while leave the sentry's CPU, if others want it.
+static void spread(struct ks_core *core)
+{
+	int64_t now = now_ns();
+	if (core->running < 2 || now - core->tick_ns < TICK_NS)
+		return;
+	core->tick_ns = now;
+	for (int i = 0; i < core->context_count; i++) {
+		struct context *c = &core->contexts[i];
+		if (c->state == KS_RUNNING && c->pinned && !c->helper && now - c->resumed_ns > SILENT_NS)
+			ks_unpin(core, c);
+	}
+}
+
+// A call of a guest, or the breakpoint of a helper.
+static int call_stop(struct ks_core *core, int index, struct ks_event *e)
+{
+	struct context *c = &core->contexts[index];
+	struct syscall_info info;
+	long r = ks_trace(GET_SYSCALL_INFO, c->tid, sizeof info, &info);
+	if (r < 0)
+		return KS_NOTHING; // killed meanwhile: its death follows
+	c->state = KS_NOTIFIED;
+	core->running--;
+	if (c->wanted) {
+		c->wanted = 0;
+		c->stale = 1;
+	}
+	if (!c->pinned) {
+		c->quick = now_ns() - c->resumed_ns < QUICK_NS ? c->quick + 1 : 0;
+		if (c->quick >= QUICK_STOPS)
+			ks_pin(core, c);
+	}
+	e->context = index;
+	e->nr = (int32_t)info.nr;
+	memcpy(e->args, info.args, sizeof e->args);
+	e->ip = info.ip;
+	e->arch = info.arch;
+	int foreign = info.arch != AUDIT_ARCH_X86_64 || (info.nr & X32_BIT) || e->ip >= VSYSCALL_PAGE;
+	return e->kind = foreign ? KS_FOREIGN : KS_SYSCALL;
+}
+
+static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
+{
+	for (;;) {
+		if (ks_flags & mask)
+			return 0;
+		spread(core);
+		int status;
+		long tid = ks_wait_child(&status, &ks_flags, mask);
+		if (tid == -EINTR)
+			continue;
+		if (tid < 0)
+			return (int)tid;
+		int index = tid < MAX_TID ? core->by_tid[tid] - 1 : -1, kind;
+		struct context *c = index < 0 ? NULL : &core->contexts[index];
+		if (c && c->state == KS_RUNNING && WIFSTOPPED(status) && status >> 16 == 0) {
+			if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
+				if (c->helper) {
+					ks_condemn(c); // a helper is never resumed to stop at calls
+					continue;
+				}
+				kind = call_stop(core, index, e);
+				if (kind != KS_NOTHING)
+					return kind;
+				continue;
+			}
+			if (c->helper && WSTOPSIG(status) == SIGTRAP) {
+				c->state = KS_NOTIFIED;
+				e->context = index;
+				return e->kind = KS_HELPER_CALL;
+			}
+		}
+		int before = c && !c->helper && c->state == KS_RUNNING;
+		kind = ks_taken(core, (int)tid, status, e);
+		if (before && c->state != KS_RUNNING)
+			core->running--;
+		if (kind != KS_NOTHING)
+			return kind;
+	}
+}
+
+static int run(struct ks_core *core, struct context *c)
+{
+	c->state = KS_RUNNING;
+	if (!c->helper) {
+		core->running++;
+		c->resumed_ns = now_ns();
+	}
+	long r = ks_trace(c->helper ? PTRACE_CONT : PTRACE_SYSEMU, c->tid, 0, NULL);
+	return r == -ESRCH ? 0 : (int)r;
+}
+
+static int answer(struct ks_core *core, struct context *c, int64_t value)
+{
+	long r = ks_trace(PTRACE_POKEUSER, c->tid, offsetof(struct ks_regs, rax), (void *)value);
+	return r < 0 && r != -ESRCH ? (int)r : run(core, c);
+}
+
+static int stop(struct ks_core *core, int index)
+{
+	core->contexts[index].state = KS_STOPPED; // it stands in a ptrace stop already
+	return 0;
+}
+
+static int walk(struct ks_core *core, int helper, int page, const struct ks_call *calls, int count, int64_t *last)
+{
+	struct context *c = ks_context_at(core, helper);
+	if (!c || !c->helper || c->state != KS_NOTIFIED || count < 0 || count > KS_BATCH_MAX)
+		return -EINVAL;
+	memcpy(core->batch_pages + (size_t)page * KS_PAGE, calls, (size_t)count * sizeof *calls);
+	if (!c->pinned)
+		ks_pin(core, c);
+	int r = answer(core, c, count);
+	struct ks_event e;
+	struct ks_regs regs;
+	if (!r)
+		r = ks_helper_call(core, helper, &e);
+	if (!r)
+		r = (int)ks_trace(PTRACE_GETREGS, c->tid, 0, &regs);
+	if (r < 0)
+		return r;
+	*last = (int64_t)regs.rsi;
+	return (int)regs.rdi;
+}
+
+// Parking is a breakpoint.
+static void edit(char *stub)
+{
+	memset(stub + (ks_stub_park - ks_stub_start), 0x90, (size_t)(ks_stub_parked - ks_stub_park));
+	stub[ks_stub_park - ks_stub_start] = (char)0xcc;
+}
+
+// Only a batch's calls pass, from the stub page.
+static int set_filter(void)
+{
+	static const int allowed[] = {SYS_mmap, SYS_mprotect, SYS_munmap, SYS_madvise, SYS_clone};
+	enum { N = sizeof allowed / sizeof *allowed };
+	struct sock_filter filter[8 + N + 2] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, N + 6),
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(KS_STUB >> 32), 0, N + 4),
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer)),
+	    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfffff000),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)KS_STUB, 0, N + 1),
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	};
+	for (int i = 0; i < N; i++)
+		filter[8 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], (uint8_t)(N - i), 0);
+	filter[8 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
+	filter[9 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {8 + N + 2, filter};
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
+}
+
+const struct ks_trap ks_sysemu_trap = {pump, answer, run, stop, walk, edit, set_filter, PTRACE_O_TRACESYSGOOD, 0};

@@ -1,0 +1,318 @@
+"""Platforms whose guests run in stub processes: what `notify` and `ptrace` have in common, which is all but the trap.
+
+Thin bindings over `_native`; the only module that touches its library. See the head of `tracees.c` there for the life
+of stubs, and `notify.c` and `sysemu.c` for the two traps.
+"""
+
+import errno as host_errno
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from struct import Struct
+from typing import Final, cast
+
+from sentry_abi import errors
+from sentry_arch import IMAGE, Regs
+from sentry_platform._interface import AddressSpace, MapError, Op, ProbeResult
+from sentry_platform._native._lib import ffi, lib
+
+SYS_MMAP: Final = 9
+SYS_MPROTECT: Final = 10
+SYS_MUNMAP: Final = 11
+MAP_SHARED: Final = 0x01
+MAP_PRIVATE: Final = 0x02
+MAP_FIXED: Final = 0x10
+MAP_NORESERVE: Final = 0x4000
+MAP_POPULATE: Final = 0x8000
+PROT_WRITE: Final = 2
+
+EVENT: Final = Struct("=ii6QQIi")
+CALL: Final = Struct("=8Q")
+BATCH_MAX: Final = lib.KS_BATCH_MAX
+
+CLONE_ERRNOS: Final = (host_errno.EAGAIN, host_errno.ENOMEM)
+
+
+class HostTrouble(Exception):  # noqa: N818  (it is not the caller's error)
+    """The host refused something that the platform cannot do without; says what, in one line."""
+
+
+def _clone_error(code: int) -> errors.LinuxError:
+    """Return what a guest's fork or clone fails with when the host's did."""
+    return errors.ENOMEM() if -code == host_errno.ENOMEM else errors.EAGAIN()
+
+
+class StubSpace:
+    """A host address space: a helper stub that never runs guest code and walks batches of mapping calls."""
+
+    __slots__ = ("_core", "_platform", "helper")
+
+    def __init__(self, platform: "StubPlatform", helper: int) -> None:
+        """Wrap a parked helper."""
+        self._platform = platform
+        self._core = platform.core
+        self.helper = helper
+
+    def apply(self, ops: Sequence[Op]) -> None:
+        """Do ops in order, in as few batches as fit.
+
+        Raises: MapError.
+        """
+        platform = self._platform
+        for start in range(0, len(ops), BATCH_MAX):
+            part = ops[start : start + BATCH_MAX]
+            buffer = platform.calls
+            for i, op in enumerate(part):
+                kind = op.kind
+                if kind == "map":
+                    backing = op.backing
+                    assert backing is not None
+                    flags = MAP_FIXED | (MAP_POPULATE if op.populate else 0)
+                    flags |= MAP_SHARED | MAP_NORESERVE if backing.kind in ("memory", "shared") else MAP_PRIVATE
+                    CALL.pack_into(
+                        buffer, i << 6, SYS_MMAP, op.addr, op.length, op.prot, flags, backing.fd, op.offset, 0
+                    )
+                elif kind == "unmap":
+                    CALL.pack_into(buffer, i << 6, SYS_MUNMAP, op.addr, op.length, 0, 0, 0, 0, 0)
+                else:
+                    CALL.pack_into(buffer, i << 6, SYS_MPROTECT, op.addr, op.length, op.prot, 0, 0, 0, 0)
+            done = lib.ks_batch(self._core, self.helper, platform.c_calls, len(part), platform.c_error)
+            if done != len(part):
+                raise MapError(start + max(done, 0), host_errno.ENOMEM if done < 0 else -int(platform.c_error[0]))
+
+    def resident_bytes(self) -> int:
+        """Return the resident size of the mapped memory, as the host counts it."""
+        try:
+            with open(f"/proc/{lib.ks_tid(self._core, self.helper)}/statm", "rb") as statm:  # noqa: PTH123  (hot, and no path object is needed)
+                return int(statm.read().split()[1]) * 4096
+        except OSError:
+            return 0
+
+    def fork(self) -> "StubSpace":
+        """Return a host clone of this space.
+
+        Raises: EAGAIN, ENOMEM.
+        """
+        return self._platform.space_from(self.helper)
+
+    def release(self) -> None:
+        """Kill the helper; the space goes with its last stub."""
+        if self.helper >= 0:
+            lib.ks_kill(self._core, self.helper)
+            self.helper = -1
+
+
+class StubContext:
+    """One guest thread: a stub that runs guest code."""
+
+    __slots__ = ("_core", "_platform", "index")
+
+    def __init__(self, platform: "StubPlatform", space: AddressSpace) -> None:
+        """Make a stopped thread in space; it needs `set_regs` and `set_fpu` before it may run.
+
+        Raises: EAGAIN, ENOMEM.
+        """
+        self._platform = platform
+        self._core = platform.core
+        self.index = lib.ks_thread_new(self._core, cast("StubSpace", space).helper)
+        if self.index < 0:
+            raise _clone_error(self.index)
+
+    def bind(self, space: AddressSpace) -> None:
+        """Move to another space: a new thread there takes the place of this one, whose stub cannot leave its own.
+
+        Registers must be set again.
+        Raises: EAGAIN, ENOMEM; then the context is as before.
+        """
+        index = lib.ks_thread_new(self._core, cast("StubSpace", space).helper)
+        if index < 0:
+            raise _clone_error(index)
+        lib.ks_kill(self._core, self.index)
+        self.index = index
+
+    def stop(self) -> None:
+        """Hold a context whose event was a call; the call then counts as made. Nothing happens if it is held already.
+
+        Raises: ESRCH when it was killed from outside.
+        """
+        if lib.ks_stop(self._core, self.index) < 0:
+            raise errors.ESRCH
+
+    def regs(self) -> Regs:
+        """Return the settled registers; stops the context if its event was a call. Raises: ESRCH."""
+        self.stop()
+        platform = self._platform
+        if lib.ks_get_regs(self._core, self.index, platform.c_regs) < 0:
+            raise errors.ESRCH
+        return Regs(platform.regs_image)
+
+    def set_regs(self, regs: Regs) -> None:
+        """Set all registers of a held context. Raises: ESRCH."""
+        self.stop()
+        platform = self._platform
+        platform.regs_image[:] = regs.image()
+        if lib.ks_set_regs(self._core, self.index, platform.c_regs) < 0:
+            raise errors.ESRCH
+
+    def fpu(self) -> bytes:
+        """Return the standard-format XSAVE image of a held context. Raises: ESRCH."""
+        self.stop()
+        platform = self._platform
+        if lib.ks_get_xstate(self._core, self.index, platform.c_xstate, XSTATE_MAX, platform.c_size) < 0:
+            raise errors.ESRCH
+        return bytes(platform.xstate[: platform.c_size[0]])
+
+    def set_fpu(self, image: bytes) -> None:
+        """Set the whole extended state of a held context; an empty image is the initial state.
+
+        Raises: EINVAL if the host refuses the image, ESRCH.
+        """
+        self.stop()
+        if not image:
+            image = self._platform.initial_fpu
+        r = lib.ks_set_xstate(self._core, self.index, ffi.from_buffer(image), len(image))
+        if r < 0:
+            raise errors.EINVAL if -r in (host_errno.EINVAL, host_errno.EFAULT) else errors.ESRCH
+
+    def resume(self) -> None:
+        """Let a held context run from its registers on."""
+        lib.ks_answer(self._core, self.index, 0)
+
+    def answer(self, value: int) -> None:
+        """Answer a call without waiting for the next event."""
+        lib.ks_answer(self._core, self.index, value)
+
+    def interrupt(self) -> None:
+        """Ask for an INTERRUPTED event; nothing happens unless it is running."""
+        lib.ks_interrupt(self._core, self.index)
+
+    def running(self) -> bool:
+        """Return whether guest code may be executing."""
+        return lib.ks_state(self._core, self.index) == lib.KS_RUNNING
+
+    def park(self) -> None:
+        """Do nothing: an unanswered notification is parked already."""
+
+    def cpu_time_ns(self) -> int:
+        """Return the host's CPU time of the stub, 0 once it is gone."""
+        return max(lib.ks_cpu_time(self._core, self.index), 0)
+
+    def halt(self) -> None:
+        """Kill the stub and wait until it executes nothing any more."""
+        lib.ks_halt(self._core, self.index)
+
+    def release(self) -> None:
+        """Kill the stub; idempotent."""
+        if self.index >= 0:
+            lib.ks_kill(self._core, self.index)
+            self.index = -1
+
+
+class StubPlatform:
+    """Guest code in stub processes; see the module. A subclass names its trap."""
+
+    name = "stubs"
+    works = ""
+    """What the probe says when it is so."""
+    _sysemu = 0
+
+    @staticmethod
+    def explain(number: int) -> str:
+        """Say in one line why no template could be made, and what would help."""
+        return os.strerror(number)
+
+    def __init__(self) -> None:
+        """Make the template for the calling thread, which becomes the kernel thread.
+
+        Raises: HostTrouble.
+        """
+        core = lib.ks_open(self._sysemu)
+        if core == ffi.NULL:
+            message = f"the host has no room for the sandbox's tables: {os.strerror(ffi.errno)}"
+            raise HostTrouble(message)
+        self.core = core
+        self.calls = bytearray(CALL.size * BATCH_MAX)
+        self.c_calls = ffi.from_buffer("struct ks_call *", self.calls)
+        self.c_error = ffi.new("int64_t *")
+        self.c_size = ffi.new("size_t *")
+        self.regs_image = bytearray(IMAGE.size)
+        self.c_regs = ffi.from_buffer("struct ks_regs *", self.regs_image)
+        self.xstate = bytearray(XSTATE_MAX)
+        self.c_xstate = ffi.from_buffer(self.xstate)
+        template = ffi.new("int *")
+        r = lib.ks_boot(core, template)
+        if r < 0:
+            lib.ks_close(core)
+            raise HostTrouble(self.explain(-r))
+        self._template = int(template[0])
+        self.event = memoryview(ffi.buffer(lib.ks_event(core)))
+        self.next_event = cast("Callable[[int, int, int], int]", partial(lib.ks_next, core))
+        self.initial_fpu = b""
+        self._closed = False
+
+    def new_space(self) -> StubSpace:
+        """Return an empty space. Raises: EAGAIN, ENOMEM."""
+        return self.space_from(self._template)
+
+    def space_from(self, helper: int) -> StubSpace:
+        """Return a host clone of a helper's space. Raises: EAGAIN, ENOMEM."""
+        index = lib.ks_space_new(self.core, helper)
+        if index < 0:
+            raise _clone_error(index)
+        return StubSpace(self, index)
+
+    def new_context(self, space: AddressSpace) -> StubContext:
+        """Return a held thread in space. Raises: EAGAIN, ENOMEM."""
+        context = StubContext(self, space)
+        if not self.initial_fpu:
+            self.initial_fpu = initial_xstate(len(context.fpu()))
+        return context
+
+    def watch(self, fd: int, mask: int) -> bool:
+        """Ask for one FD event when fd is ready for mask (poll bits); False when the host says it is always ready."""
+        return lib.ks_watch(self.core, fd, mask) >= 0
+
+    def unwatch(self, fd: int) -> None:
+        """Forget fd; before it is closed."""
+        lib.ks_unwatch(self.core, fd)
+
+    def catch(self, signo: int) -> None:
+        """Turn a signal of the sentry into WAKE events."""
+        lib.ks_catch(self.core, signo)
+
+    def wake(self, bits: int) -> None:
+        """Make `next_event` return a WAKE event; any thread."""
+        lib.ks_kick(self.core, bits)
+
+    def close(self) -> None:
+        """Kill and reap every stub, then return; idempotent."""
+        if not self._closed:
+            self._closed = True
+            lib.ks_close(self.core)
+
+    @classmethod
+    def probe(cls) -> ProbeResult:
+        """Boot a template, whose own parking call is the guest call that shows that the trap works."""
+        try:
+            platform = cls()
+        except HostTrouble as trouble:
+            return ProbeResult(usable=False, reason=str(trouble))
+        platform.close()
+        return ProbeResult(usable=True, reason=cls.works)
+
+
+XSTATE_MAX: Final = 16384
+FXSAVE_SIZE: Final = 512
+MXCSR_OFFSET: Final = 24
+MXCSR_INITIAL: Final = 0x1F80
+
+
+def initial_xstate(size: int) -> bytes:
+    """Return the XSAVE image of a thread that has used no extended state.
+
+    No component present, MXCSR at its default.
+    """
+    image = bytearray(size)
+    image[0:2] = b"\x7f\x03"
+    image[MXCSR_OFFSET : MXCSR_OFFSET + 4] = MXCSR_INITIAL.to_bytes(4, "little")
+    return bytes(image)
