@@ -703,6 +703,25 @@ def test_small_writable_file_mappings_are_copied_at_once(w: World) -> None:
     tmpfs.close()
 
 
+def test_files_on_a_noexec_mount_are_copied(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host would refuse to map them executable, at once or later; the guest's mount decides, not the host's."""
+
+    class Mount:
+        f_flag = os.ST_NOEXEC
+
+    monkeypatch.setattr("os.fstatvfs", lambda _: Mount)
+    file = HostFile(b"e" * 40 * PAGE)
+    w.mm.mmap(BASE, 40 * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, file)
+    w.mm.mmap(BASE + 64 * PAGE, 40 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file)
+    w.mm.mmap(BASE + 128 * PAGE, 40 * PAGE, 0, MAP_PRIVATE | MAP_FIXED, file)
+    assert w.load(BASE + 39 * PAGE) == ord("e")
+    w.mm.mprotect(BASE + 66 * PAGE, 2 * PAGE, PROT_READ | PROT_EXEC)
+    w.mm.mprotect(BASE + 128 * PAGE, 40 * PAGE, PROT_READ | PROT_EXEC)
+    assert all(m.backing is w.memory for m in w.space.mappings if m.prot & PROT_EXEC)
+    assert w.load(BASE + 67 * PAGE) == ord("e")
+    file.close()
+
+
 def test_beyond_the_end_of_a_file(w: World) -> None:
     """The last page is zero to its end, behind it is SIGBUS, and a file that grows is there at the next access."""
     file = HostFile(b"x" * 5000)

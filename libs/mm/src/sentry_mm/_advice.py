@@ -8,7 +8,7 @@ import os
 from typing import Final
 
 from sentry_abi import mman as c
-from sentry_abi.errors import EBUSY, EINVAL, EIO, ENOMEM, EPERM, LinuxError
+from sentry_abi.errors import EBUSY, EINVAL, EIO, ENOMEM, EPERM
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_up
 from sentry_abi.mman import PROT_WRITE
 from sentry_abi.resource import RLIM_INFINITY, RLIMIT_MEMLOCK
@@ -135,12 +135,7 @@ class Advice(Calls):
         else:
             runs = self._file_runs(area, low, high)
         ops = [self._map_op(run, area.prot, low, high) for run in runs] if area.prot else []
-        try:
-            self._apply(ops)
-        except LinuxError:
-            for run in runs:
-                self._drop(run)
-            raise
+        self._apply_for(ops, runs)
         for old in self.runs.take(low, high):
             self._drop(old)
         for run in runs:

@@ -45,6 +45,7 @@ from sentry_abi.mman import (
 from sentry_abi.resource import RLIM_INFINITY, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK
 from sentry_mm._access import Access
 from sentry_mm._areas import (
+    COW,
     OWNED,
     VM_GROWSDOWN,
     VM_LOCKED,
@@ -54,6 +55,7 @@ from sentry_mm._areas import (
     Area,
     Run,
 )
+from sentry_mm._fault import noexec
 from sentry_mm._limits import EAGER_STACK, MAX_MAP_COUNT, MMAP_MIN_ADDR
 from sentry_mm._mappable import SharedMemory
 from sentry_pgalloc import MemoryKind
@@ -206,24 +208,6 @@ class Calls(Access):
             return self._copied(runs)
         return runs
 
-    def _copied(self, runs: list[Run]) -> list[Run]:
-        """Return private copies of a few small runs of files."""
-        copies: list[Run] = []
-        for run in runs:
-            if copies and copies[-1].end == run.start:
-                below = copies[-1]
-                offset = below.offset + below.end - below.start
-                length = run.end - run.start
-                if not self.memory.allocate_at(offset, length, MemoryKind.ANONYMOUS):
-                    offset = self.memory.allocate(length, MemoryKind.ANONYMOUS)
-                copy = Run(run.start, run.end, self.memory, offset, OWNED)
-            else:
-                copy = self._fresh(run.start, run.end, top_down=False)
-            self._copy(run.backing.fd, run.offset, copy.offset, run.end - run.start)
-            self._drop(run)
-            copies.append(copy)
-        return copies
-
     def _install(self, area: Area, runs: list[Run], *, populate: bool = False) -> None:
         """Put a new area and its runs in place of whatever is there. Raises: LinuxError; then the runs are dropped."""
         start, end = area.start, area.end
@@ -249,12 +233,7 @@ class Calls(Access):
                 at = run.end
         if unmap and at < end:
             ops.append(Op("unmap", at, end - at))
-        try:
-            self._apply(ops)
-        except LinuxError:
-            for run in runs:
-                self._drop(run)
-            raise
+        self._apply_for(ops, runs)
         if replaces:
             self._remove(start, end)
         self._add_area(area)
@@ -316,12 +295,7 @@ class Calls(Access):
         fresh: list[Run] = []
         at, error = self._plan_protect(start, end, prot, ops, fresh)
         if at > start:
-            try:
-                self._apply(ops)
-            except LinuxError:
-                for run in fresh:
-                    self._drop(run)
-                raise
+            self._apply_for(ops, fresh)
             self._set_prot(start, at, prot)
         for run in fresh:
             self.runs.add(run)
@@ -359,6 +333,8 @@ class Calls(Access):
                     ops.append(self._map_op(run, prot, low, high))
         elif prot & PROT_WRITE and area.flags & VM_SHARED:
             self._make_writable(area, low, high)
+        elif prot & ~area.prot & PROT_EXEC:
+            self._make_executable(area, low, high)
         for run in self.runs.within(low, high):
             old = run.host_prot(area.prot)
             new_prot = run.host_prot(prot)
@@ -379,11 +355,27 @@ class Calls(Access):
         )
         runs = self._file_runs(wanted, low, high)
         if area.prot:
-            self._apply([self._map_op(run, area.prot, low, high) for run in runs])
+            self._apply_for([self._map_op(run, area.prot, low, high) for run in runs], runs)
         for old in self.runs.take(low, high):
             self._drop(old)
         for run in runs:
             self.runs.add(run)
+        self._forget()
+
+    def _make_executable(self, area: Area, low: int, high: int) -> None:
+        """Replace pages of a file that the host does not let anybody execute by copies. Raises: LinuxError."""
+        runs = [r for r in self.runs.within(low, high) if r.backing.kind == "host"]
+        if not noexec(runs):
+            return
+        for run in runs:
+            first, last = max(run.start, low), min(run.end, high)
+            copies = self._copied([Run(first, last, run.backing, run.offset + first - run.start, COW)])
+            if area.prot:
+                self._apply_for([self._map_op(copy, area.prot, first, last) for copy in copies], copies)
+            for old in self.runs.take(first, last):
+                self._drop(old)
+            for copy in copies:
+                self.runs.add(copy)
         self._forget()
 
     def _set_prot(self, start: int, end: int, prot: int) -> None:
