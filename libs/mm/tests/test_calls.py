@@ -62,8 +62,9 @@ from sentry_abi.mman import (
 from sentry_abi.resource import RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK
 from sentry_mm import MemoryManager, SharedMemory, truncated
 from sentry_mm import _access as access_module
-from sentry_mm import _calls as calls_module
 from sentry_mm import _fault as fault_module
+from sentry_mm import _heap as heap_module
+from sentry_mm import _map as map_module
 from sentry_mm._limits import MMAP_MIN_ADDR, STACK_GUARD_GAP
 from sentry_mm.testing import FakeSpace, HostFile, MemoryFileFile, Signal, check
 from sentry_pgalloc import MemoryFile
@@ -263,7 +264,8 @@ def test_too_many_areas(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The map count limits mmap, splits by munmap, and brk."""
     w.anon(3)
     w.mm.brk_start = w.mm.brk_end = BASE + (1 << 30)
-    monkeypatch.setattr(calls_module, "MAX_MAP_COUNT", 1)
+    for module in (map_module, heap_module):
+        monkeypatch.setattr(module, "MAX_MAP_COUNT", 1)
     with pytest.raises(ENOMEM):
         w.anon(1)
     with pytest.raises(ENOMEM):

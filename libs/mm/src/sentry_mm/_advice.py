@@ -24,7 +24,7 @@ from sentry_mm._areas import (
     Area,
     Run,
 )
-from sentry_mm._calls import Calls
+from sentry_mm._heap import Heap
 
 _PUNCH: Final = 2 << 20
 """Private memory up to here is punched in place (437 us if all of it is in use), above it gets a new range."""
@@ -43,8 +43,8 @@ _NOTHING: Final = frozenset({
 _LOCKS: Final = VM_LOCKED | VM_LOCKONFAULT
 
 
-class Advice(Calls):
-    """Calls with advice, synchronisation and locking."""
+class Advice(Heap):
+    """Heap with advice, synchronisation and locking."""
 
     __slots__ = ()
 

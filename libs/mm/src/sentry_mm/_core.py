@@ -186,7 +186,7 @@ class Core:
             raise BY_NUMBER.get(error.errno, ENOMEM) from error
 
     def _apply_for(self, ops: list[Op], runs: "Iterable[Run]") -> None:
-        """Let the platform do ops for new runs; when it refuses, these give their references back. Raises: LinuxError."""
+        """Let the platform do ops for new runs, which drop their references if it refuses. Raises: LinuxError."""
         try:
             self._apply(ops)
         except LinuxError:
