@@ -123,6 +123,8 @@ class FileData:
         done = 0
         for buf in bufs:
             length = len(buf)
+            if not length:
+                continue
             if pos + length > MAX_SIZE:
                 if done:
                     break

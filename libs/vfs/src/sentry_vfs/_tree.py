@@ -92,6 +92,7 @@ NO_MAGIC: Final = 64
 
 _ACCESS = (READ, WRITE, READ | WRITE, READ | WRITE)
 MAX_NLINK: Final = 65000
+_NO_NAMES: Final = frozenset({b"", b".", b".."})
 
 
 class Tree:
@@ -276,11 +277,8 @@ class Tree:
                 todo += more
                 continue
             dentry = child
-        if must_be_dir and dentry.children is None:
-            if dentry.inode is not None:
-                raise ENOTDIR
-            if not flags & NAME:
-                raise ENOENT
+        if must_be_dir and dentry.children is None and not flags & NAME:
+            raise ENOENT if dentry.inode is None else ENOTDIR
         return Path(mount, dentry)
 
     def _up(self, mount: Mount, dentry: Dentry, root: Path, flags: int) -> Path:
@@ -321,6 +319,9 @@ class Tree:
             return self._open_tmpfile(start, path, flags, mode, ctx, creds)
         if not flags & O_NOFOLLOW and flags & (O_CREAT | O_EXCL) != O_CREAT | O_EXCL:
             resolve |= FOLLOW
+        if flags & O_CREAT and path and (path[-1] == 47 or self._last(path) in _NO_NAMES):
+            self.walk(start, path, ctx, creds, resolve & ~FOLLOW | NAME)
+            raise EEXIST if flags & O_EXCL and path[-1] != 47 else EISDIR
         where = self.walk(start, path, ctx, creds, resolve)
         mount, dentry = where
         inode = dentry.inode
@@ -328,8 +329,6 @@ class Tree:
         if inode is None:
             if not flags & O_CREAT:
                 raise ENOENT
-            if path[-1] == 47:
-                raise EISDIR
             inode = self._make_place(where, creds)
             uid, gid = new_owner(inode, creds)
             inode = inode.create(dentry, S_IFREG | mode & 0o7777 & ~ctx.umask, uid, gid)
@@ -482,9 +481,9 @@ class Tree:
 
     def unlink(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Remove a name of anything but a directory. Raises: as walk; EISDIR, ENOTDIR, EROFS, EPERM, EBUSY."""
-        if self._last(path) in {b".", b"..", b""} and path:
-            raise EISDIR
         mount, dentry = self.walk(start, path, ctx, creds, NAME)
+        if self._last(path) in _NO_NAMES:
+            raise EISDIR
         inode = dentry.positive()
         if path[-1] == 47:
             raise EISDIR if inode.is_dir else ENOTDIR
@@ -502,14 +501,10 @@ class Tree:
 
     def rmdir(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Remove an empty directory. Raises: as walk; EINVAL, ENOTEMPTY, EBUSY, ENOTDIR, EROFS, EPERM."""
-        last = self._last(path)
-        if last == b".":
-            raise EINVAL
-        if last == b"..":
-            raise ENOTEMPTY
-        if not last and path:
-            raise EBUSY
         mount, dentry = self.walk(start, path, ctx, creds, NAME)
+        last = self._last(path)
+        if last in _NO_NAMES:
+            raise EINVAL if last == b"." else ENOTEMPTY if last == b".." else EBUSY
         inode = dentry.positive()
         if mount.readonly:
             raise EROFS
@@ -538,12 +533,12 @@ class Tree:
         if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) or flags == RENAME_NOREPLACE | RENAME_EXCHANGE:
             # Differs: RENAME_WHITEOUT makes a device node that only overlay file systems read.
             raise EINVAL if not flags & RENAME_WHITEOUT else EPERM
-        if old_path and self._last(old_path) in {b"", b".", b".."}:
-            raise EBUSY
         old_mount, old = self.walk(old_start, old_path, ctx, creds, NAME)
-        if new_path and self._last(new_path) in {b"", b".", b".."}:
-            raise EEXIST if flags & RENAME_NOREPLACE else EBUSY
         new_mount, new = self.walk(new_start, new_path, ctx, creds, NAME)
+        if self._last(old_path) in _NO_NAMES:
+            raise EBUSY
+        if self._last(new_path) in _NO_NAMES:
+            raise EEXIST if flags & RENAME_NOREPLACE else EBUSY
         moved = old.positive()
         victim = new.inode
         if old is old_mount.root or new is new_mount.root or old.mounted or new.mounted:
@@ -555,11 +550,9 @@ class Tree:
         if victim is None:
             if flags & RENAME_EXCHANGE:
                 raise ENOENT
-            if not moved.is_dir and new_path[-1] == 47:
-                raise ENOTDIR
         elif flags & RENAME_NOREPLACE:
             raise EEXIST
-        if not moved.is_dir and old_path[-1] == 47:
+        if not moved.is_dir and (old_path[-1] == 47 or (new_path[-1] == 47 and not flags & RENAME_EXCHANGE)):
             raise ENOTDIR
         if moved.is_dir and new.is_below(old) and new is not old:
             raise EINVAL

@@ -1,0 +1,301 @@
+"""The overlay against a real directory: the same calls on both, the same errors and the same tree, and the host untouched."""
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path as HostPath
+from typing import Any
+
+import pytest
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentry_abi.errors import EXDEV, LinuxError
+from sentry_abi.files import O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TRUNC, STAT
+from sentry_fs import Overlay
+from sentry_fs.testing import World
+from sentry_pgalloc import MemoryFile
+from sentry_vfs import FOLLOW, Tree
+
+MEMORY = MemoryFile(1 << 36)
+NAMES = st.sampled_from(["a", "b", "d", "d/a", "d/e", "d/e/a", "s", "t", "d/s", "n", "d/n", "d/e/n", "s/a", "t/a"])
+TRAILING = st.sampled_from(["", "", "", "/", "/.", "/..", "//"])
+PATHS = st.builds(lambda name, end: (name + end).encode(), NAMES, TRAILING)
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), PATHS, st.sampled_from([O_TRUNC, O_APPEND, O_EXCL, O_NOFOLLOW, 0])),
+        st.tuples(st.sampled_from(["mkdir", "rmdir", "unlink", "read", "stat", "list", "truncate"]), PATHS),
+        st.tuples(st.sampled_from(["rename", "link"]), PATHS, PATHS),
+        st.tuples(st.just("symlink"), st.sampled_from([b"a", b"d", b"n", b"s", b"../a", b"e/a", b""]), PATHS),
+        st.tuples(st.just("chmod"), PATHS, st.sampled_from([0o644, 0o755, 0o600])),
+    ),
+    max_size=12,
+)
+
+
+def populate(root: HostPath) -> None:
+    """Make the first state of both sides."""
+    (root / "d/e").mkdir(parents=True)
+    for name in ("a", "d/a", "d/e/a"):
+        (root / name).write_bytes(name.encode() * 3)
+    (root / "b").hardlink_to(root / "a")
+    (root / "s").symlink_to("a")
+    (root / "t").symlink_to("d")
+    (root / "d/s").symlink_to("nowhere")
+    for top, directories, _ in os.walk(root):
+        for name in directories:
+            HostPath(top, name).chmod(0o755)
+
+
+class HostSide:
+    """The calls on a real directory."""
+
+    def __init__(self, root: HostPath) -> None:
+        """Stand at root."""
+        self.root = root
+
+    def at(self, path: bytes) -> bytes:
+        """Return the real path."""
+        return bytes(self.root) + b"/" + path
+
+    def write(self, path: bytes, flags: int) -> None:
+        """Write to a file, making it."""
+        fd = os.open(self.at(path), O_RDWR | O_CREAT | flags, 0o644)
+        try:
+            os.write(fd, b"written")
+        finally:
+            os.close(fd)
+
+    def read(self, path: bytes) -> bytes:
+        """Return the first bytes."""
+        fd = os.open(self.at(path), os.O_RDONLY)
+        try:
+            return os.read(fd, 100)
+        finally:
+            os.close(fd)
+
+    def stat(self, path: bytes) -> tuple[int, int, int]:
+        """Return mode, size and links, as far as both sides must agree."""
+        found = os.lstat(self.at(path))
+        directory = stat.S_ISDIR(found.st_mode)
+        return found.st_mode, 0 if directory else found.st_size, 0 if directory else found.st_nlink
+
+    def list(self, path: bytes) -> list[bytes]:
+        """Return the names."""
+        return sorted(os.listdir(self.at(path)))
+
+    def mkdir(self, path: bytes) -> None:
+        """Make a directory."""
+        os.mkdir(self.at(path), 0o755)
+
+    def rmdir(self, path: bytes) -> None:
+        """Remove a directory."""
+        os.rmdir(self.at(path))
+
+    def unlink(self, path: bytes) -> None:
+        """Remove a name."""
+        os.unlink(self.at(path))
+
+    def truncate(self, path: bytes) -> None:
+        """Cut."""
+        os.truncate(self.at(path), 2)
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Move."""
+        os.rename(self.at(old), self.at(new))
+
+    def link(self, old: bytes, new: bytes) -> None:
+        """Make a second name."""
+        os.link(self.at(old), self.at(new), follow_symlinks=False)
+
+    def symlink(self, target: bytes, path: bytes) -> None:
+        """Make a link."""
+        os.symlink(target, self.at(path))
+
+    def chmod(self, path: bytes, mode: int) -> None:
+        """Set rights."""
+        os.chmod(self.at(path), mode)
+
+
+class OverlaySide:
+    """The same calls on an overlay."""
+
+    def __init__(self, root: HostPath) -> None:
+        """Stand at root."""
+        overlay = Overlay(MEMORY, bytes(root))
+        self.world = World(Tree(overlay, overlay.root))
+        self.tree, self.ctx, self.creds = self.world.tree, self.world.ctx, self.world.creds
+
+    def write(self, path: bytes, flags: int) -> None:
+        """Write to a file, making it."""
+        file = self.tree.open(None, path, O_RDWR | O_CREAT | flags, 0o644, self.ctx, self.creds)
+        file.incref()
+        file.write([b"written"])
+        file.decref()
+
+    def read(self, path: bytes) -> bytes:
+        """Return the first bytes."""
+        file = self.tree.open(None, path, 0, 0, self.ctx, self.creds)
+        room = bytearray(100)
+        return bytes(room[: file.read([memoryview(room)])])
+
+    def stat(self, path: bytes) -> tuple[int, int, int]:
+        """Return mode, size and links, as far as both sides must agree."""
+        fields = STAT.unpack(self.tree.lookup(None, path, self.ctx, self.creds, 0).dentry.positive().stat())
+        directory = stat.S_ISDIR(fields[3])
+        return fields[3], 0 if directory else fields[7], 0 if directory else fields[2]
+
+    def list(self, path: bytes) -> list[bytes]:
+        """Return the names."""
+        entries = self.tree.open(None, path, os.O_DIRECTORY, 0, self.ctx, self.creds).entries()
+        return sorted(name for name, _, _ in entries if name not in {b".", b".."})
+
+    def mkdir(self, path: bytes) -> None:
+        """Make a directory."""
+        self.tree.mkdir(None, path, 0o755, self.ctx, self.creds)
+
+    def rmdir(self, path: bytes) -> None:
+        """Remove a directory."""
+        self.tree.rmdir(None, path, self.ctx, self.creds)
+
+    def unlink(self, path: bytes) -> None:
+        """Remove a name."""
+        self.tree.unlink(None, path, self.ctx, self.creds)
+
+    def truncate(self, path: bytes) -> None:
+        """Cut."""
+        self.tree.truncate(self.tree.lookup(None, path, self.ctx, self.creds), 2, self.creds)
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Move."""
+        self.tree.rename(None, old, None, new, 0, self.ctx, self.creds)
+
+    def link(self, old: bytes, new: bytes) -> None:
+        """Make a second name."""
+        self.tree.link(self.tree.lookup(None, old, self.ctx, self.creds, 0), None, new, self.ctx, self.creds)
+
+    def symlink(self, target: bytes, path: bytes) -> None:
+        """Make a link."""
+        self.tree.symlink(None, path, target, self.ctx, self.creds)
+
+    def chmod(self, path: bytes, mode: int) -> None:
+        """Set rights."""
+        self.tree.chmod(self.tree.lookup(None, path, self.ctx, self.creds), mode, self.creds)
+
+
+def outcome(call: Callable[..., Any], args: tuple[Any, ...]) -> object:
+    """Return what a call answers: its value, or the number of its error."""
+    try:
+        return call(*args)
+    except OSError as failure:
+        return f"errno {failure.errno}"
+    except LinuxError as failure:
+        return f"errno {failure.errno}"
+
+
+def snapshot(side: HostSide | OverlaySide, path: bytes = b".") -> dict[bytes, object]:
+    """Return the whole tree."""
+    found: dict[bytes, object] = {}
+    for name in side.list(path):
+        here = path + b"/" + name
+        shown = side.stat(here)
+        found[here] = shown, outcome(side.read, (here,))
+        if stat.S_ISDIR(shown[0]):
+            found |= snapshot(side, here)
+    return found
+
+
+@settings(deadline=None, max_examples=150)
+@given(OPERATIONS)
+def test_the_same_calls_have_the_same_results(operations: list[tuple[Any, ...]]) -> None:
+    """Errors, contents, links and listings agree after every call, and the lower directory never changes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        lower, real = HostPath(scratch, "lower/top"), HostPath(scratch, "real/top")
+        lower.mkdir(parents=True)
+        populate(lower)
+        subprocess_copy(lower, real)
+        before = snapshot(HostSide(lower))
+        over, host = OverlaySide(lower.parent), HostSide(real)
+        over.ctx.cwd = over.tree.lookup(None, b"top", over.ctx, over.creds)
+        for name, *args in operations:
+            expected = outcome(getattr(host, name), tuple(args))
+            assert outcome(getattr(over, name), tuple(args)) == expected, (name, args)
+        assert snapshot(over) == snapshot(host)
+        assert snapshot(HostSide(lower)) == before
+        overlay = over.tree.root_mount.fs
+        assert isinstance(overlay, Overlay)
+        overlay.trim()
+        assert snapshot(over) == snapshot(host)
+        overlay.host.close()
+
+
+def subprocess_copy(source: HostPath, target: HostPath) -> None:
+    """Copy a tree with its hard link."""
+    shutil.copytree(source, target, symlinks=True)
+    (target / "b").unlink()
+    (target / "b").hardlink_to(target / "a")
+
+
+def test_host_changes_show_until_a_file_is_changed_here(over: World, tmp_path: HostPath) -> None:
+    """New, removed and replaced files of the host are seen at the next use of their names."""
+    tree, ctx, creds = over.tree, over.ctx, over.creds
+    assert outcome(tree.lookup, (None, b"f", ctx, creds)) == "errno 2"
+    (tmp_path / "f").write_bytes(b"one")
+    assert tree.lookup(None, b"f", ctx, creds).dentry.positive().size() == 3
+    (tmp_path / "f").write_bytes(b"three")
+    assert tree.lookup(None, b"f", ctx, creds).dentry.positive().size() == 5
+    (tmp_path / "f").unlink()
+    assert outcome(tree.lookup, (None, b"f", ctx, creds)) == "errno 2"
+    (tmp_path / "f").mkdir()
+    assert tree.lookup(None, b"f/", ctx, creds).dentry.positive().is_dir
+    tree.rmdir(None, b"f", ctx, creds)
+    (tmp_path / "f/x").write_bytes(b"")
+    assert outcome(tree.lookup, (None, b"f", ctx, creds)) == "errno 2"
+
+
+def test_open_files_follow_the_first_change(over: World, tmp_path: HostPath) -> None:
+    """A description opened before copy-up sees what another one writes, unlike stacked overlays."""
+    (tmp_path / "f").write_bytes(b"before")
+    tree, ctx, creds = over.tree, over.ctx, over.creds
+    reader = tree.open(None, b"f", 0, 0, ctx, creds)
+    number = STAT.unpack(reader.stat())[1]
+    writer = tree.open(None, b"f", O_RDWR, 0, ctx, creds)
+    writer.write([b"AFTER"])
+    room = bytearray(6)
+    assert reader.read([memoryview(room)]) == 6
+    assert room == b"AFTERe"
+    assert STAT.unpack(reader.stat())[1] == number
+    assert (tmp_path / "f").read_bytes() == b"before"
+
+
+def test_mapping(over: World, tmp_path: HostPath) -> None:
+    """Private views show the host's pages; shared writable ones copy up first; beyond the last page there is nothing."""
+    (tmp_path / "f").write_bytes(b"x" * 5000)
+    file = over.tree.open(None, b"f", O_RDWR, 0, over.ctx, over.creds)
+    mappable = file.mappable()
+    private = mappable.extents(0, 1 << 20, shared=False, write=True)
+    assert [(extent.backing.kind, extent.offset, extent.length) for extent in private] == [("host", 0, 8192)]
+    shared = mappable.extents(4096, 8192, shared=True, write=True)
+    assert [(extent.backing.kind, extent.length) for extent in shared] == [("memory", 4096)]
+    assert bytes(MEMORY.view[0:0]) == b""
+    assert mappable.extents(8192, 4096, shared=True, write=True) == []
+    assert mappable.mapped_size() == 5000
+
+
+def test_rename_across_mounts_is_refused(over: World, tmp_path: HostPath) -> None:
+    """EXDEV, also for hard links."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "f").write_bytes(b"")
+    tree, ctx, creds = over.tree, over.ctx, over.creds
+    other = OverlaySide(tmp_path).tree.root_mount.fs
+    assert isinstance(other, Overlay)
+    tree.mount(other, other.root, tree.lookup(None, b"m", ctx, creds))
+    with pytest.raises(EXDEV):
+        tree.rename(None, b"f", None, b"m/g", 0, ctx, creds)
+    with pytest.raises(EXDEV):
+        tree.link(tree.lookup(None, b"f", ctx, creds), None, b"m/g", ctx, creds)
+    assert tree.lookup(None, b"m/../f", ctx, creds, FOLLOW).dentry.name == b"f"
+
+
