@@ -104,6 +104,31 @@ static int call_stop(struct ks_core *core, int index, struct ks_event *e)
 	return e->kind = foreign ? KS_FOREIGN : KS_SYSCALL;
 }
 
+// Take one wait status. Returns a kind, or KS_NOTHING.
+static int take(struct ks_core *core, int tid, int status, struct ks_event *e)
+{
+	int index = tid < MAX_TID ? core->by_tid[tid] - 1 : -1;
+	struct context *c = index < 0 ? NULL : &core->contexts[index];
+	if (c && c->state == KS_RUNNING && WIFSTOPPED(status) && status >> 16 == 0) {
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
+			if (!c->helper)
+				return call_stop(core, index, e);
+			ks_condemn(c); // a helper is never resumed to stop at calls
+			return KS_NOTHING;
+		}
+		if (c->helper && WSTOPSIG(status) == SIGTRAP) {
+			c->state = KS_NOTIFIED;
+			e->context = index;
+			return e->kind = KS_HELPER_CALL;
+		}
+	}
+	int before = c && !c->helper && c->state == KS_RUNNING;
+	int kind = ks_taken(core, tid, status, e);
+	if (before && c->state != KS_RUNNING)
+		core->running--;
+	return kind;
+}
+
 static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 {
 	for (;;) {
@@ -116,31 +141,30 @@ static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 			continue;
 		if (tid < 0)
 			return (int)tid;
-		int index = tid < MAX_TID ? core->by_tid[tid] - 1 : -1, kind;
-		struct context *c = index < 0 ? NULL : &core->contexts[index];
-		if (c && c->state == KS_RUNNING && WIFSTOPPED(status) && status >> 16 == 0) {
-			if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
-				if (c->helper) {
-					ks_condemn(c); // a helper is never resumed to stop at calls
-					continue;
-				}
-				kind = call_stop(core, index, e);
+		int kind = take(core, (int)tid, status, e);
+		// wait4 looks through the children in a fixed order: one that stops often would hide those behind it. So
+		// all that have stopped by now take their turn first.
+		while (core->running > 0) {
+			struct ks_event other;
+			int more = ks_host_wait(-1, &status, WNOHANG);
+			if (more <= 0)
+				break;
+			int found = take(core, more, status, &other);
+			if (found == KS_HELPER_CALL) { // somebody waits for just this
 				if (kind != KS_NOTHING)
-					return kind;
-				continue;
+					ks_queue_push(core, e);
+				*e = other;
+				return found;
 			}
-			if (c->helper && WSTOPSIG(status) == SIGTRAP) {
-				c->state = KS_NOTIFIED;
-				e->context = index;
-				return e->kind = KS_HELPER_CALL;
-			}
+			if (found != KS_NOTHING)
+				ks_queue_push(core, &other);
 		}
-		int before = c && !c->helper && c->state == KS_RUNNING;
-		kind = ks_taken(core, (int)tid, status, e);
-		if (before && c->state != KS_RUNNING)
-			core->running--;
 		if (kind != KS_NOTHING)
 			return kind;
+		if (core->queue_head != core->queue_tail && mask) {
+			*e = core->queue[core->queue_head++ & (core->queue_size - 1)];
+			return e->kind;
+		}
 	}
 }
 
