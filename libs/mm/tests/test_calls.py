@@ -62,8 +62,9 @@ from sentry_abi.mman import (
 from sentry_abi.resource import RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK
 from sentry_mm import MemoryManager, SharedMemory, truncated
 from sentry_mm import _access as access_module
-from sentry_mm import _calls as calls_module
 from sentry_mm import _fault as fault_module
+from sentry_mm import _heap as heap_module
+from sentry_mm import _map as map_module
 from sentry_mm._limits import MMAP_MIN_ADDR, STACK_GUARD_GAP
 from sentry_mm.testing import FakeSpace, HostFile, MemoryFileFile, Signal, check
 from sentry_pgalloc import MemoryFile
@@ -105,6 +106,14 @@ class World:
     def shape(self) -> list[tuple[int, int, int]]:
         """Return the areas as (page, pages, prot) from BASE on."""
         return [((a.start - BASE) // PAGE, (a.end - a.start) // PAGE, a.prot) for a in self.mm.vmas]
+
+    def fork(self) -> MemoryManager:
+        """Fork as a space with several users does: everything is shared, nothing copied in advance."""
+        self.mm.retain()
+        try:
+            return self.mm.fork()
+        finally:
+            self.mm.users -= 1
 
     def load(self, addr: int) -> int:
         """Read as the guest."""
@@ -255,7 +264,8 @@ def test_too_many_areas(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The map count limits mmap, splits by munmap, and brk."""
     w.anon(3)
     w.mm.brk_start = w.mm.brk_end = BASE + (1 << 30)
-    monkeypatch.setattr(calls_module, "MAX_MAP_COUNT", 1)
+    for module in (map_module, heap_module):
+        monkeypatch.setattr(module, "MAX_MAP_COUNT", 1)
     with pytest.raises(ENOMEM):
         w.anon(1)
     with pytest.raises(ENOMEM):
@@ -602,7 +612,7 @@ def test_sequential_copies_are_few_mappings(w: World) -> None:
     w.anon(2000)
     for page in range(2000):
         w.store(BASE + page * PAGE, page & 255)
-    child = w.mm.fork()
+    child = w.fork()
     space = child.space
     assert isinstance(space, FakeSpace)
     faults = w.space.applies
@@ -621,7 +631,7 @@ def test_sequential_copies_are_few_mappings(w: World) -> None:
 def test_alternate_pages_do_not_explode(w: World) -> None:
     """Writing every 16th page leaves at most 64 pieces of a 2 MiB block."""
     w.anon(2048)
-    child = w.mm.fork()
+    child = w.fork()
     for page in range(0, 2048, 8):
         w.store(BASE + page * PAGE, 1)
     assert len(w.mm.runs) < 4 * 40
@@ -635,7 +645,7 @@ def test_after_the_child_is_gone_nothing_is_copied(w: World) -> None:
     for n in range(4):
         w.anon(4, BASE + n * 64 * PAGE)
         w.anon(4, BASE + (n * 64 + 32) * PAGE, PROT_READ)
-    w.mm.fork().release()
+    w.fork().release()
     applies = w.space.applies
     for n in range(4):
         w.store(BASE + n * 64 * PAGE, 1)
@@ -660,7 +670,7 @@ def test_a_copy_that_fails_changes_nothing(w: World) -> None:
 def test_large_ranges_have_shadows_of_a_gigabyte(w: World) -> None:
     """A copy in a terabyte does not reserve another terabyte."""
     w.mm.mmap(BASE, 1 << 40, RW, ANON | MAP_FIXED | MAP_NORESERVE)
-    child = w.mm.fork()
+    child = w.fork()
     w.store(BASE + (1 << 39), 1)
     assert sum(r[1] - r[0] for r in w.memory.ranges()) == (1 << 40) + (1 << 30)
     child.release()
@@ -670,7 +680,7 @@ def test_many_runs_copy_whole_blocks(w: World, monkeypatch: pytest.MonkeyPatch) 
     """Beyond the budget of runs a fault copies all of its run in the block."""
     monkeypatch.setattr(fault_module, "_MAX_RUNS", 0)
     w.anon(512)
-    child = w.mm.fork()
+    child = w.fork()
     w.store(BASE + 100 * PAGE, 1)
     assert len(w.mm.runs) == 1
     child.release()
@@ -693,6 +703,25 @@ def test_small_writable_file_mappings_are_copied_at_once(w: World) -> None:
     assert w.memory.view[tmpfs.start] == ord("t")
     file.close()
     tmpfs.close()
+
+
+def test_files_on_a_noexec_mount_are_copied(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host would refuse to map them executable, at once or later; the guest's mount decides, not the host's."""
+
+    class Mount:
+        f_flag = os.ST_NOEXEC
+
+    monkeypatch.setattr("os.fstatvfs", lambda _: Mount)
+    file = HostFile(b"e" * 40 * PAGE)
+    w.mm.mmap(BASE, 40 * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, file)
+    w.mm.mmap(BASE + 64 * PAGE, 40 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file)
+    w.mm.mmap(BASE + 128 * PAGE, 40 * PAGE, 0, MAP_PRIVATE | MAP_FIXED, file)
+    assert w.load(BASE + 39 * PAGE) == ord("e")
+    w.mm.mprotect(BASE + 66 * PAGE, 2 * PAGE, PROT_READ | PROT_EXEC)
+    w.mm.mprotect(BASE + 128 * PAGE, 40 * PAGE, PROT_READ | PROT_EXEC)
+    assert all(m.backing is w.memory for m in w.space.mappings if m.prot & PROT_EXEC)
+    assert w.load(BASE + 67 * PAGE) == ord("e")
+    file.close()
 
 
 def test_beyond_the_end_of_a_file(w: World) -> None:
@@ -719,7 +748,7 @@ def test_truncation_takes_pages_away(w: World) -> None:
     w.mm.mmap(BASE + 8 * PAGE, 4 * PAGE, RW, MAP_PRIVATE | MAP_FIXED, tmpfs)
     w.mm.mmap(BASE + 16 * PAGE, 4 * PAGE, 0, MAP_PRIVATE | MAP_FIXED, tmpfs)
     w.store(BASE + 11 * PAGE, 1)
-    child = w.mm.fork()
+    child = w.fork()
     assert tmpfs.mappers == {w.mm, child}
     tmpfs.size = PAGE + 5
     truncated(tmpfs, tmpfs.size)
@@ -854,7 +883,7 @@ def test_futex_keys(w: World) -> None:
     at = w.mm.mmap(0, 2 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS)
     w.anon(1)
     assert w.mm.shared_key(BASE) is None
-    child = w.mm.fork()
+    child = w.fork()
     key = w.mm.shared_key(at + PAGE + 4)
     assert key == child.shared_key(at + PAGE + 4)
     assert key is not None
@@ -880,7 +909,7 @@ def test_dontneed_gives_zeros(w: World) -> None:
     w.mm.madvise(BASE, 1024 * PAGE, MADV_DONTNEED)
     assert (w.load(BASE + PAGE), w.load(BASE + 1023 * PAGE)) == (0, 0)
     w.store(BASE, 5)
-    child = w.mm.fork()
+    child = w.fork()
     space = child.space
     assert isinstance(space, FakeSpace)
     w.store(BASE + 100 * PAGE, 1)
@@ -947,7 +976,7 @@ def test_advice_for_forks(w: World) -> None:
     w.mm.madvise(BASE + 4 * PAGE, 2 * PAGE, MADV_WIPEONFORK)
     w.mm.madvise(BASE + 8 * PAGE, 2 * PAGE, MADV_DONTDUMP)
     w.mm.mlock(BASE + 8 * PAGE, PAGE)
-    child = w.mm.fork()
+    child = w.fork()
     space = child.space
     assert isinstance(space, FakeSpace)
     check(child, space)
@@ -1038,7 +1067,7 @@ def test_fork_that_fails_leaves_the_parent_as_good_as_before(w: World) -> None:
     w.store(BASE, 1)
     w.space.fail_fork = True
     with pytest.raises(EAGAIN):
-        w.mm.fork()
+        w.fork()
     w.space.fail_fork = False
     w.store(BASE, 2)
     w.mm.madvise(BASE, PAGE, MADV_WIPEONFORK)
@@ -1050,13 +1079,43 @@ def test_fork_that_fails_leaves_the_parent_as_good_as_before(w: World) -> None:
             rest.append((w.memory.allocate(size, 1), size))
         except ENOMEM:
             size >>= 1
-    with pytest.raises(ENOMEM):
-        w.mm.fork()
+    for fork in (w.fork, w.mm.fork):
+        with pytest.raises(ENOMEM):
+            fork()
     with pytest.raises(ENOMEM):
         w.anon(1, BASE + (1 << 30))
     for offset, length in [*rest, (everything, 1 << 43)]:
         w.memory.decref(offset, length)
     assert w.load(BASE) == 2
+
+
+def test_a_young_process_is_copied_at_once(w: World) -> None:
+    """What is small and in use is copied when there is one user: neither side faults afterwards; the rest is shared."""
+    w.anon(8)
+    w.anon(64, BASE + 64 * PAGE)
+    w.anon(1024, BASE + 1024 * PAGE)
+    w.mm.map_stack(BASE + (1 << 30))
+    for at in (BASE, BASE + PAGE, BASE + 1024 * PAGE, BASE + (1 << 30) - 1):
+        w.store(at, 7)
+    for page in range(20):
+        w.store(BASE + (64 + page) * PAGE, 7)
+    child = w.mm.fork()
+    space = child.space
+    assert isinstance(space, FakeSpace)
+    check(child, space)
+    applies = w.space.applies + space.applies
+    for at in (BASE, BASE + (1 << 30) - 1):
+        assert space.load(child, at) == 7
+        space.store(child, at, 8)
+        w.store(at, 9)
+        assert space.load(child, at) == 8
+    assert w.space.applies + space.applies == applies
+    for at in (BASE + 64 * PAGE, BASE + 1024 * PAGE):
+        space.store(child, at, 8)
+        assert w.load(at) == 7
+    assert w.space.applies + space.applies == applies + 2
+    check(child, space)
+    child.release()
 
 
 def test_a_batch_is_one_apply(w: World) -> None:

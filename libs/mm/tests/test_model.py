@@ -160,11 +160,13 @@ class World:
         with pytest.raises((Signal, EFAULT)):
             yield
 
-    def fork(self, who: int) -> None:
+    def fork(self, who: int, alone: bool) -> None:
         if len(self.processes) >= 4:
             return
         manager, _, model = self.processes[who % len(self.processes)]
+        manager.users += not alone  # with another user nothing is copied in advance
         child = manager.fork()
+        manager.users = 1
         space = child.space
         assert isinstance(space, FakeSpace)
         self.processes.append((child, space, {page: known.copy() for page, known in model.items()}))
@@ -233,7 +235,7 @@ steps = st.one_of(
     st.tuples(st.just("store"), who, page, value, st.booleans()),
     st.tuples(st.just("store"), who, page, value, st.booleans()),
     st.tuples(st.just("load"), who, page, st.booleans()),
-    st.tuples(st.just("fork"), who),
+    st.tuples(st.just("fork"), who, st.booleans()),
     st.tuples(st.just("exit"), who),
     st.tuples(st.just("dontneed"), who, page, count),
     st.tuples(st.just("mremap"), who, page, st.integers(1, 4), st.integers(0, PAGES - 4)),
@@ -247,7 +249,7 @@ steps = st.one_of(
     [
         ("mmap", 0, 0, 20, 3, 0, 0, False),
         ("store", 0, 3, 11, False),
-        ("fork", 0),
+        ("fork", 0, False),
         ("store", 1, 3, 12, False),
         ("load", 0, 3, True),
     ]

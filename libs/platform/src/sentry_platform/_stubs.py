@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from sentry_abi import errors
 from sentry_arch import IMAGE, Regs
-from sentry_platform._interface import AddressSpace, MapError, Op, ProbeResult
+from sentry_platform._interface import AddressSpace, Context, MapError, Op, ProbeResult
 from sentry_platform._native._lib import ffi, lib
 
 SYS_MMAP: Final = 9
@@ -267,6 +267,10 @@ class StubPlatform:
         if not self.initial_fpu:
             self.initial_fpu = initial_xstate(len(context.fpu()))
         return context
+
+    def host_tid(self, context: "Context") -> int:
+        """Return the host's thread id of a context, 0 when it is gone; for reports and tests."""
+        return lib.ks_tid(self.core, context.index)
 
     def watch(self, fd: int, mask: int) -> bool:
         """Ask for one FD event when fd is ready for mask (poll bits); False when the host says it is always ready."""

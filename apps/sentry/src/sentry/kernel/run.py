@@ -394,6 +394,10 @@ class Loop:
         self.current = task
         task.nr = nr
         result: Any = -errors.ENOSYS.errno
+        try:
+            task.hold()  # a stopped thread takes its result in a register
+        except errors.ESRCH:
+            return
         if fields[8] >= VSYSCALL_PAGE and 0 <= nr < len(self.kernel.table):
             try:
                 result = self.kernel.table[nr](task, *args)

@@ -156,7 +156,8 @@ class Signals:
             raise EAGAIN
         action = handlers.get(signo)
         fatal = action.handler == SIG_DFL and not (IGNORED | STOPPING) & mask
-        takes = not (receiver.blocked | receiver.sigwait) & mask
+        # A stopped group takes nothing but SIGKILL until it is continued (wants_signal).
+        takes = not (receiver.blocked | receiver.sigwait) & mask and not group.stopped
         if signo == SIGKILL or (fatal and takes and not DUMPING & mask):
             self.kernel.exits.begin_group_exit(group, signo)
             return

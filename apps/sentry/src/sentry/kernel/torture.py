@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentry.kernel.pending import Pending, attempts
 from sentry.kernel.run import KernelBug
+from sentry_abi import errors
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -36,6 +37,8 @@ class Encoder:
             return b"i" + repr(value).encode() + b";"
         if isinstance(value, bytes):
             return b"b" + str(len(value)).encode() + b":" + value
+        if isinstance(value, type) and issubclass(value, errors.LinuxError | errors.RestartError):
+            return b"e" + value.__name__.encode() + b";"
         if isinstance(value, tuple | list):
             self.records.append(type(value))
             kind = len(self.records) - 1
@@ -65,6 +68,9 @@ class Encoder:
         if kind == b"b":
             length, _, rest = rest.partition(b":")
             return rest[: int(length)], rest[int(length) :]
+        if kind == b"e":
+            name, _, rest = rest.partition(b";")
+            return getattr(errors, name.decode()), rest
         if kind == b"o":
             number, _, rest = rest.partition(b";")
             return self.objects[int(number)], rest

@@ -7,6 +7,7 @@ file's queue says so. A file without a queue never waits.
 from typing import TYPE_CHECKING, Any, Final
 
 from sentry.kernel.pending import Attempt, Pending
+from sentry.kernel.pending import attempt as registered
 from sentry_abi.errors import EAGAIN, EBADF, ENOENT, ENOTDIR, ERESTARTSYS
 from sentry_abi.fcntl import AT_FDCWD, O_NONBLOCK, PATH_MAX
 from sentry_vfs import FileDescription, Path
@@ -19,6 +20,7 @@ FOR_READ: Final = IN | RDNORM | HUP | ERR | RDHUP
 FOR_WRITE: Final = OUT | WRNORM | HUP | ERR
 
 
+@registered
 def done_or_restart(t: "Task", state: Any) -> int:  # noqa: ANN401  (any state with `done`)
     """Return what was done when a signal ends the wait. Raises: ERESTARTSYS if nothing was."""
     del t

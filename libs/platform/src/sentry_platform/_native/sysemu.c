@@ -2,7 +2,8 @@
 //
 // All news is wait statuses, so one blocking wait4 serves for everything; signals end it the same way as in notify.c. Helpers run
 // with PTRACE_CONT, and park by a breakpoint instead of a call. A filter lets them make the calls of a batch, from the
-// stub page alone, and kills for anything else: one wrong PTRACE_CONT of a guest is no way out (hazards 1.9).
+// stub page alone, and traps anything else: one wrong PTRACE_CONT of a guest is no way out (hazards 1.9). The calls of the
+// vsyscall page, which the host emulates without looking at ptrace, come to the sentry by the same trap.
 //
 // A stop and its resumption cost 7 us on one CPU and 50 to 80 across two, so guests are held on the sentry's CPU as long as they
 // keep stopping. One that has run for 3 ms while others want to run is let go, and held again after five quick stops.
@@ -103,6 +104,31 @@ static int call_stop(struct ks_core *core, int index, struct ks_event *e)
 	return e->kind = foreign ? KS_FOREIGN : KS_SYSCALL;
 }
 
+// Take one wait status. Returns a kind, or KS_NOTHING.
+static int take(struct ks_core *core, int tid, int status, struct ks_event *e)
+{
+	int index = tid < MAX_TID ? core->by_tid[tid] - 1 : -1;
+	struct context *c = index < 0 ? NULL : &core->contexts[index];
+	if (c && c->state == KS_RUNNING && WIFSTOPPED(status) && status >> 16 == 0) {
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
+			if (!c->helper)
+				return call_stop(core, index, e);
+			ks_condemn(c); // a helper is never resumed to stop at calls
+			return KS_NOTHING;
+		}
+		if (c->helper && WSTOPSIG(status) == SIGTRAP) {
+			c->state = KS_NOTIFIED;
+			e->context = index;
+			return e->kind = KS_HELPER_CALL;
+		}
+	}
+	int before = c && !c->helper && c->state == KS_RUNNING;
+	int kind = ks_taken(core, tid, status, e);
+	if (before && c->state != KS_RUNNING)
+		core->running--;
+	return kind;
+}
+
 static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 {
 	for (;;) {
@@ -115,31 +141,30 @@ static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 			continue;
 		if (tid < 0)
 			return (int)tid;
-		int index = tid < MAX_TID ? core->by_tid[tid] - 1 : -1, kind;
-		struct context *c = index < 0 ? NULL : &core->contexts[index];
-		if (c && c->state == KS_RUNNING && WIFSTOPPED(status) && status >> 16 == 0) {
-			if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
-				if (c->helper) {
-					ks_condemn(c); // a helper is never resumed to stop at calls
-					continue;
-				}
-				kind = call_stop(core, index, e);
+		int kind = take(core, (int)tid, status, e);
+		// wait4 looks through the children in a fixed order: one that stops often would hide those behind it. So
+		// all that have stopped by now take their turn first.
+		while (core->running > 0) {
+			struct ks_event other;
+			int more = ks_host_wait(-1, &status, WNOHANG);
+			if (more <= 0)
+				break;
+			int found = take(core, more, status, &other);
+			if (found == KS_HELPER_CALL) { // somebody waits for just this
 				if (kind != KS_NOTHING)
-					return kind;
-				continue;
+					ks_queue_push(core, e);
+				*e = other;
+				return found;
 			}
-			if (c->helper && WSTOPSIG(status) == SIGTRAP) {
-				c->state = KS_NOTIFIED;
-				e->context = index;
-				return e->kind = KS_HELPER_CALL;
-			}
+			if (found != KS_NOTHING)
+				ks_queue_push(core, &other);
 		}
-		int before = c && !c->helper && c->state == KS_RUNNING;
-		kind = ks_taken(core, (int)tid, status, e);
-		if (before && c->state != KS_RUNNING)
-			core->running--;
 		if (kind != KS_NOTHING)
 			return kind;
+		if (core->queue_head != core->queue_tail && mask) {
+			*e = core->queue[core->queue_head++ & (core->queue_size - 1)];
+			return e->kind;
+		}
 	}
 }
 
@@ -211,7 +236,7 @@ static int set_filter(void)
 	};
 	for (int i = 0; i < N; i++)
 		filter[8 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], (uint8_t)(N - i), 0);
-	filter[8 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	filter[8 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
 	filter[9 + N] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	struct sock_fprog program = {8 + N + 2, filter};
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;

@@ -173,6 +173,19 @@ int ks_report(struct ks_event *e, int kind, int context, int nr, uint64_t a0, ui
 	return kind;
 }
 
+// A call that the filter of the sysemu trap has caught: one of the vsyscall page, whose return the host has emulated.
+static int trapped_call(struct ks_core *core, int index, const siginfo_t *info, struct ks_event *e)
+{
+	struct context *c = &core->contexts[index];
+	struct ks_regs regs;
+	if (ks_trace(PTRACE_GETREGS, c->tid, 0, &regs) < 0)
+		return KS_NOTHING;
+	c->state = KS_STOPPED;
+	*e = (struct ks_event){.kind = KS_FOREIGN, .context = index, .nr = info->si_syscall, .ip = (uint64_t)info->si_call_addr,
+	    .arch = info->si_arch, .args = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
+	return KS_FOREIGN;
+}
+
 // A tracee stopped with a signal on its way: a fault or trap of guest code, or something from outside that is dropped.
 static int signal_stop(struct ks_core *core, int index, int signo, struct ks_event *e)
 {
@@ -180,6 +193,8 @@ static int signal_stop(struct ks_core *core, int index, int signo, struct ks_eve
 	siginfo_t info;
 	if (ks_trace(PTRACE_GETSIGINFO, c->tid, 0, &info) < 0)
 		return KS_NOTHING; // killed meanwhile: its death follows
+	if (signo == SIGSYS && info.si_code == 1 && !c->helper) // SYS_SECCOMP
+		return trapped_call(core, index, &info, e);
 	int fault = signo == SIGSEGV || signo == SIGBUS;
 	int trap = signo == SIGILL || signo == SIGFPE || signo == SIGTRAP;
 	if (info.si_code <= 0 || !(fault || trap)) {

@@ -1,0 +1,29 @@
+"""Registers: image and back."""
+
+import random
+from struct import unpack
+
+from sentry_arch import FIELDS, IMAGE, NO_SYSCALL, USER_CS, USER_DS, Regs, initial_regs
+
+
+def test_image_round_trip() -> None:
+    """Every field keeps its place."""
+    rng = random.Random(1)  # noqa: S311  (repeatable)
+    image = bytes(rng.randrange(256) for _ in range(IMAGE.size))
+    regs = Regs(image)
+    assert regs.image() == image
+    assert [getattr(regs, name) for name in FIELDS] == list(unpack("=27Q", image))
+    copy = regs.copy()
+    assert copy == regs
+    copy.rax ^= 1
+    assert copy != regs
+    assert regs != "no registers"
+    assert "rip=" in repr(regs)
+
+
+def test_initial_registers() -> None:
+    """A new program finds nothing but entry, stack and the fixed selectors."""
+    regs = initial_regs(0x1000, 0x2000)
+    assert (regs.rip, regs.rsp, regs.cs, regs.ss, regs.orig_rax) == (0x1000, 0x2000, USER_CS, USER_DS, NO_SYSCALL)
+    rest = set(FIELDS) - {"rip", "rsp", "cs", "ss", "orig_rax", "eflags"}
+    assert not any(getattr(regs, name) for name in rest)

@@ -1,0 +1,422 @@
+"""One conformance suite for the platforms whose guests run in stubs; the guests are a few bytes of machine code."""
+
+import mmap
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import pytest
+
+from sentry_abi.errors import EINVAL
+from sentry_arch import initial_regs
+from sentry_platform import FAULT_READ, AddressSpace, Context, EventKind, MapError, Op
+from sentry_platform.notify import EVENT, NotifyPlatform, StubPlatform
+from sentry_platform.ptrace import PtracePlatform
+
+CODE: Final = 0x400000
+DATA: Final = 0x10000000
+LIMIT_NS: Final = 10_000_000_000
+
+SYSCALLS: Final = bytes.fromhex("0f05 ebfc")  # 1: syscall; jmp 1b
+COUNTING: Final = bytes.fromhex("4889df 0f05 48ffc3 ebf6")  # 1: mov rdi, rbx; syscall; inc rbx; jmp 1b
+SPIN: Final = bytes.fromhex("ebfe")
+STORE: Final = bytes.fromhex("48c7040500000010 01000000 0f05")  # mov qword [0x10000000], 1; syscall
+LOAD: Final = bytes.fromhex("488b042500000010 0f05")  # mov rax, [0x10000000]; syscall
+INT80: Final = bytes.fromhex("cd80 0f05")
+UD2: Final = bytes.fromhex("0f0b")
+
+
+class Memory:
+    """A memory file of 1 GiB and the view of its first megabyte."""
+
+    def __init__(self) -> None:
+        """Make it."""
+        self.fd = os.memfd_create("sentry-test")
+        self.kind = "memory"
+        os.ftruncate(self.fd, 1 << 30)
+        self.view = mmap.mmap(self.fd, 1 << 20)
+
+
+class Event(NamedTuple):
+    """An event, unpacked."""
+
+    kind: int
+    context: int
+    nr: int
+    args: tuple[int, ...]
+    ip: int
+
+
+class Rig:
+    """A platform, memory, and the way to run code."""
+
+    def __init__(self, platform: StubPlatform) -> None:
+        """Set up."""
+        self.platform = platform
+        self.memory = Memory()
+        self.space: AddressSpace = platform.new_space()
+
+    def code(self, code: bytes, addr: int = CODE, space: AddressSpace | None = None) -> None:
+        """Put code into memory and map it."""
+        self.memory.view[addr - CODE : addr - CODE + len(code)] = code
+        (space or self.space).apply([Op("map", addr & -4096, 4096, 5, self.memory, addr - CODE & -4096)])  # type: ignore[arg-type]  # kind is a str here
+
+    def context(self, entry: int = CODE, space: AddressSpace | None = None, **registers: int) -> Context:
+        """Return a context that is ready to run."""
+        context = self.platform.new_context(space or self.space)
+        context.set_fpu(b"")
+        regs = initial_regs(entry, 0)
+        for name, value in registers.items():
+            setattr(regs, name, value)
+        context.set_regs(regs)
+        return context
+
+    def next(self, answer: int = -1, value: int = 0, limit_ns: int = LIMIT_NS) -> Event:
+        """Answer and wait for an event, at most ten seconds."""
+        kind = self.platform.next_event(answer, value, time.monotonic_ns() + limit_ns)
+        fields = EVENT.unpack_from(self.platform.event)
+        return Event(kind, fields[0], fields[1], fields[2:8], fields[8])
+
+
+@pytest.fixture(params=[NotifyPlatform, PtracePlatform])
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Give a rig on each platform; afterwards no child is left."""
+    made = Rig(request.param())
+    yield made
+    made.platform.close()
+    made.memory.view.close()
+    os.close(made.memory.fd)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_calls_carry_number_and_arguments(rig: Rig) -> None:
+    """A call arrives with all six arguments, and its answer in rax."""
+    rig.code(SYSCALLS)
+    context = rig.context(rax=999, rdi=1, rsi=2, rdx=3, r10=4, r8=5, r9=1 << 63)
+    context.resume()
+    event = rig.next()
+    assert (event.kind, event.context, event.nr) == (EventKind.SYSCALL, context.index, 999)
+    assert event.args == (1, 2, 3, 4, 5, 1 << 63)
+    event = rig.next(context.index, 39)
+    assert event.nr == 39
+    assert rig.next(context.index, -38 & 0xFFFF_FFFF).nr == 0xFFFF_FFDA - (1 << 32)
+
+
+def test_registers_survive_a_call(rig: Rig) -> None:
+    """All but rax, rcx and r11 are as before; registers can be read and rewritten in the middle of a call."""
+    rig.code(SYSCALLS)
+    context = rig.context(rax=1, rbx=0x1234, r15=0xFFFF_0000_FFFF, rsp=0x5000, fs_base=0x7000, gs_base=0x8000)
+    context.resume()
+    rig.next()
+    regs = context.regs()
+    assert (regs.rbx, regs.r15, regs.rsp, regs.fs_base, regs.gs_base) == (
+        0x1234,
+        0xFFFF_0000_FFFF,
+        0x5000,
+        0x7000,
+        0x8000,
+    )
+    assert regs.rip == CODE + 2
+    regs.rax, regs.rdi = 77, 88
+    context.set_regs(regs)
+    context.resume()
+    event = rig.next()
+    assert (event.nr, event.args[0]) == (77, 88)
+
+
+def test_fresh_context_shows_nothing_of_the_sentry(rig: Rig) -> None:
+    """Before its first run a context has no register that it was not given (hazards 1.3), and cannot run without."""
+    rig.code(SYSCALLS)
+    bare = rig.platform.new_context(rig.space)
+    bare.resume()  # refused: neither registers nor extended state have been written
+    context = rig.context(rax=5)
+    context.resume()
+    event = rig.next()
+    assert event.context == context.index
+    wanted = initial_regs(CODE + 2, 0)
+    regs = context.regs()
+    for name in (
+        "rbx",
+        "rbp",
+        "r12",
+        "r13",
+        "r14",
+        "r15",
+        "rdi",
+        "rsi",
+        "rdx",
+        "r8",
+        "r9",
+        "r10",
+        "fs_base",
+        "gs_base",
+    ):
+        assert getattr(regs, name) == getattr(wanted, name), name
+    image = context.fpu()
+    assert int.from_bytes(image[24:28], "little") == 0x1F80
+    assert not any(image[32:416]), "x87 and XMM registers are clear"
+
+
+def test_fpu_round_trip(rig: Rig) -> None:
+    """An extended state that is set is the one that is read; a damaged one is refused."""
+    rig.code(SYSCALLS)
+    context = rig.context(rax=1)
+    context.resume()
+    rig.next()
+    image = bytearray(context.fpu())
+    image[160:176] = bytes(range(16))  # xmm0
+    image[512:520] = (3).to_bytes(8, "little")
+    context.set_fpu(bytes(image))
+    assert context.fpu()[160:176] == bytes(range(16))
+    image[512:520] = (1 << 62).to_bytes(8, "little")
+    with pytest.raises(EINVAL):
+        context.set_fpu(bytes(image))
+
+
+def test_fault_says_where(rig: Rig) -> None:
+    """A read of nothing faults; after a map the same instruction succeeds."""
+    rig.code(LOAD)
+    context = rig.context()
+    context.resume()
+    event = rig.next()
+    assert (event.kind, event.context, event.nr) == (EventKind.FAULT, context.index, signal.SIGSEGV)
+    assert event.args[:2] == (DATA, 1)
+    assert event.ip == CODE
+    rig.memory.view[0x8000:0x8008] = (4711).to_bytes(8, "little")
+    rig.space.apply([Op("map", DATA, 4096, FAULT_READ, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    assert rig.next(context.index).nr == 4711
+
+
+def test_write_to_read_only_is_an_access_fault(rig: Rig) -> None:
+    """Copy-on-write rests on it: SEGV_ACCERR, and after `protect` the store goes through to the file."""
+    rig.code(STORE)
+    rig.space.apply([Op("map", DATA, 4096, 1, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    context = rig.context()
+    context.resume()
+    event = rig.next()
+    assert (event.kind, event.args[:2]) == (EventKind.FAULT, (DATA, 2))
+    rig.space.apply([Op("protect", DATA, 4096, 3)])
+    assert rig.next(context.index).kind == EventKind.SYSCALL
+    assert rig.memory.view[0x8000] == 1
+
+
+def test_fork_copies_the_mappings(rig: Rig) -> None:
+    """A forked space has the same mappings, and changes of one do not show in the other."""
+    rig.code(LOAD)
+    rig.space.apply([Op("map", DATA, 4096, 1, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    rig.memory.view[0x8000] = 42
+    other = rig.space.fork()
+    rig.space.apply([Op("unmap", DATA, 4096)])
+    context = rig.context(space=other)
+    context.resume()
+    assert rig.next().nr == 42
+    first = rig.context()
+    first.resume()
+    assert rig.next().kind == EventKind.FAULT
+
+
+def test_large_batches(rig: Rig) -> None:
+    """More operations than fit in one batch page; the index of a failing one is right, those before it are in force."""
+    ops = [Op("map", DATA + i * 8192, 4096, 1, rig.memory, 0x8000) for i in range(200)]  # type: ignore[arg-type]
+    rig.space.apply(ops)
+    bad = Op("map", DATA + 1, 4096, 1, rig.memory, 0)  # type: ignore[arg-type]
+    with pytest.raises(MapError) as caught:
+        rig.space.apply([*ops[:130], bad, *ops[:5]])
+    assert (caught.value.index, caught.value.errno) == (130, 22)
+
+
+def test_interrupt_is_told_once(rig: Rig) -> None:
+    """A spinning guest stops once per request, however often it is made."""
+    rig.code(SPIN)
+    context = rig.context()
+    context.resume()
+    for _ in range(20):
+        for _ in range(3):
+            context.interrupt()
+        assert rig.next().kind == EventKind.INTERRUPTED
+        assert context.regs().rip == CODE
+        context.resume()
+        assert rig.next(limit_ns=1_000_000).kind == EventKind.TIMEOUT
+
+
+def test_calls_are_exactly_once_under_interrupts(rig: Rig) -> None:
+    """Interrupts at random moments neither lose nor repeat a call (fuzzed)."""
+    rig.code(COUNTING)
+    context = rig.context(rax=1, rbx=0)
+    context.resume()
+    rng = random.Random(1)  # noqa: S311  (repeatable)
+    answer, expected, interrupted = -1, 0, 0
+    while expected < 5000:
+        event = rig.next(answer, 1)
+        answer = -1
+        if event.kind == EventKind.INTERRUPTED:
+            interrupted += 1
+            context.resume()
+        else:
+            assert event.kind == EventKind.SYSCALL
+            assert event.args[0] == expected
+            expected += 1
+            if rng.random() < 0.3:
+                context.answer(1)
+            elif rng.random() < 0.2:
+                regs = context.regs()
+                regs.rax = 1
+                context.set_regs(regs)
+                context.resume()
+            else:
+                answer = context.index
+                continue
+        if rng.random() < 0.5:
+            for _ in range(rng.randrange(200)):
+                pass
+            context.interrupt()
+    assert interrupted > 50
+
+
+def test_foreign_entries(rig: Rig) -> None:
+    """Int 0x80 is told apart from a call of the 64-bit table."""
+    rig.code(INT80)
+    context = rig.context(rax=20)
+    context.resume()
+    event = rig.next()
+    assert (event.kind, event.nr) == (EventKind.FOREIGN, 20)
+
+
+def test_trap(rig: Rig) -> None:
+    """An undefined instruction is SIGILL, with its address."""
+    rig.code(UD2)
+    rig.context().resume()
+    event = rig.next()
+    assert (event.kind, event.nr, event.args[0]) == (EventKind.TRAP, signal.SIGILL, CODE)
+
+
+def test_threads_of_one_space(rig: Rig) -> None:
+    """Eight threads run at once and are told apart."""
+    rig.code(COUNTING)
+    contexts = {}
+    for i in range(8):
+        context = rig.context(rax=1, rbx=i << 32)
+        contexts[context.index] = i
+        context.resume()
+    seen = dict.fromkeys(contexts, 0)
+    answer = -1
+    for _ in range(2000):
+        event = rig.next(answer, 1)
+        assert event.args[0] == contexts[event.context] << 32 | seen[event.context]
+        seen[event.context] += 1
+        answer = event.context
+    assert all(seen.values())
+
+
+def test_death_from_outside(rig: Rig) -> None:
+    """A stub that the host kills is GONE, once, and the platform goes on."""
+    rig.code(SPIN)
+    victim = rig.context()
+    victim.resume()
+    tid = rig.platform.host_tid(victim)
+    os.kill(tid, signal.SIGKILL)
+    event = rig.next()
+    assert (event.kind, event.context) == (EventKind.GONE, victim.index)
+    victim.release()
+    other = rig.context()
+    other.resume()
+    other.interrupt()
+    assert rig.next().kind == EventKind.INTERRUPTED
+
+
+def test_halt_stops_at_once(rig: Rig) -> None:
+    """After `halt` a thread executes nothing any more."""
+    rig.code(bytes.fromhex("48ff0425 00000010 ebf6"))  # 1: inc qword [DATA]; jmp 1b
+    rig.space.apply([Op("map", DATA, 4096, 3, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    context = rig.context()
+    context.resume()
+    time.sleep(0.01)
+    context.halt()
+    before = bytes(rig.memory.view[0x8000:0x8008])
+    time.sleep(0.01)
+    assert before == bytes(rig.memory.view[0x8000:0x8008]) != bytes(8)
+    context.release()
+
+
+def test_bind_moves_to_another_space(rig: Rig) -> None:
+    """Execve into a new space: the old thread is gone, the context lives on."""
+    rig.code(SYSCALLS)
+    context = rig.context(rax=1)
+    context.resume()
+    rig.next()
+    space = rig.platform.new_space()
+    rig.code(SYSCALLS, 0x480000, space)
+    context.bind(space)
+    context.set_fpu(b"")
+    regs = initial_regs(0x480000, 0)
+    regs.rax = 2
+    context.set_regs(regs)
+    context.resume()
+    assert rig.next().nr == 2
+
+
+def test_wake_watch_and_timeout(rig: Rig) -> None:
+    """The wait ends for kicks, for descriptors once per watch, for deadlines, for signals of the host."""
+    start = time.monotonic()
+    assert rig.next(limit_ns=5_000_000).kind == EventKind.TIMEOUT
+    assert time.monotonic() - start >= 0.005
+    rig.platform.wake(5)
+    event = rig.next()
+    assert (event.kind, event.args[1]) == (EventKind.WAKE, 5)
+    ours, theirs = os.pipe()
+    assert rig.platform.watch(ours, 1)
+    os.write(theirs, b"x")
+    event = rig.next()
+    assert (event.kind, event.nr, event.args[0]) == (EventKind.FD, ours, 1)
+    assert rig.next(limit_ns=5_000_000).kind == EventKind.TIMEOUT
+    rig.platform.unwatch(ours)
+    os.close(ours)
+    os.close(theirs)
+    with open(__file__, "rb") as file:  # noqa: PTH123  (a descriptor is wanted)
+        assert not rig.platform.watch(file.fileno(), 1), "a regular file is always ready"
+    before = signal.getsignal(signal.SIGUSR1)
+    rig.platform.catch(signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    event = rig.next()
+    assert (event.kind, event.args[0]) == (EventKind.WAKE, 1 << signal.SIGUSR1 - 1)
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_thousand_births(rig: Rig) -> None:
+    """Spaces and threads come and go without leaving anything."""
+    rig.code(SYSCALLS)
+    for _ in range(100):
+        space = rig.space.fork()
+        context = rig.context(rax=3, space=space)
+        context.resume()
+        assert rig.next().nr == 3
+        context.release()
+        space.release()
+    rig.next(limit_ns=20_000_000)
+    with open(f"/proc/self/task/{os.getpid()}/children", "rb") as children:  # noqa: PTH123  (hot enough)
+        assert len(children.read().split()) < 10
+
+
+def test_cpu_time_and_resident_size(rig: Rig) -> None:
+    """A spinning guest's CPU time grows; a space's resident size is what is mapped and touched."""
+    rig.code(SPIN)
+    context = rig.context()
+    context.resume()
+    time.sleep(0.03)
+    context.interrupt()
+    rig.next()
+    assert 5_000_000 < context.cpu_time_ns() < 1_000_000_000
+    assert rig.space.resident_bytes() < 1 << 20
+
+
+def test_probe() -> None:
+    """Both platforms say that they work here."""
+    for platform in (NotifyPlatform, PtracePlatform):
+        result = platform.probe()
+        assert result.usable
+        assert result.reason
+        assert "\n" not in platform.explain(1) + platform.explain(22) + platform.explain(16) + platform.explain(12)
