@@ -62,8 +62,9 @@ from sentry_abi.mman import (
 from sentry_abi.resource import RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK
 from sentry_mm import MemoryManager, SharedMemory, truncated
 from sentry_mm import _access as access_module
-from sentry_mm import _calls as calls_module
 from sentry_mm import _fault as fault_module
+from sentry_mm import _heap as heap_module
+from sentry_mm import _map as map_module
 from sentry_mm._limits import MMAP_MIN_ADDR, STACK_GUARD_GAP
 from sentry_mm.testing import FakeSpace, HostFile, MemoryFileFile, Signal, check
 from sentry_pgalloc import MemoryFile
@@ -263,7 +264,8 @@ def test_too_many_areas(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The map count limits mmap, splits by munmap, and brk."""
     w.anon(3)
     w.mm.brk_start = w.mm.brk_end = BASE + (1 << 30)
-    monkeypatch.setattr(calls_module, "MAX_MAP_COUNT", 1)
+    for module in (map_module, heap_module):
+        monkeypatch.setattr(module, "MAX_MAP_COUNT", 1)
     with pytest.raises(ENOMEM):
         w.anon(1)
     with pytest.raises(ENOMEM):
@@ -701,6 +703,25 @@ def test_small_writable_file_mappings_are_copied_at_once(w: World) -> None:
     assert w.memory.view[tmpfs.start] == ord("t")
     file.close()
     tmpfs.close()
+
+
+def test_files_on_a_noexec_mount_are_copied(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host would refuse to map them executable, at once or later; the guest's mount decides, not the host's."""
+
+    class Mount:
+        f_flag = os.ST_NOEXEC
+
+    monkeypatch.setattr("os.fstatvfs", lambda _: Mount)
+    file = HostFile(b"e" * 40 * PAGE)
+    w.mm.mmap(BASE, 40 * PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, file)
+    w.mm.mmap(BASE + 64 * PAGE, 40 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file)
+    w.mm.mmap(BASE + 128 * PAGE, 40 * PAGE, 0, MAP_PRIVATE | MAP_FIXED, file)
+    assert w.load(BASE + 39 * PAGE) == ord("e")
+    w.mm.mprotect(BASE + 66 * PAGE, 2 * PAGE, PROT_READ | PROT_EXEC)
+    w.mm.mprotect(BASE + 128 * PAGE, 40 * PAGE, PROT_READ | PROT_EXEC)
+    assert all(m.backing is w.memory for m in w.space.mappings if m.prot & PROT_EXEC)
+    assert w.load(BASE + 67 * PAGE) == ord("e")
+    file.close()
 
 
 def test_beyond_the_end_of_a_file(w: World) -> None:

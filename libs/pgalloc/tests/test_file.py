@@ -1,6 +1,7 @@
 """The memory file: allocation, references, reclaim, accounting, images, and its promises under threads."""
 
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -332,6 +333,23 @@ def test_the_window_shrinks_under_limits(limit: str, value: int, says: str) -> N
     code = LIMITED.format(limit, value)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert says in done.stdout
+
+
+def test_a_host_that_knows_no_executable_memfds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old kernels do not know the flag; strict ones refuse it, and the message says which setting that is."""
+    real = os.memfd_create
+    answers = [22]
+
+    def create(name: str, flags: int) -> int:
+        if flags & implementation._MFD_EXEC:
+            raise OSError(answers[0], "no")
+        return real(name, flags)
+
+    monkeypatch.setattr("os.memfd_create", create)
+    MemoryFile(1 << 36).close()
+    answers[0] = 13
+    with pytest.raises(OSError, match="memfd_noexec"):
+        MemoryFile(1 << 36)
 
 
 def test_close_is_idempotent() -> None:

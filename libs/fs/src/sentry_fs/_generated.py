@@ -1,7 +1,7 @@
 """Files whose content is made when they are read, and directories whose entries are found when they are asked for.
 
-What /proc and /sys are made of. A subclass says `generate` (and `accept` for writes), or `find` and `names`. Content is taken
-once when reading starts at 0, so that parts read one after the other fit together.
+What /proc and /sys are made of. A subclass says `generate` (and `accept` for writes), or `find` and `names`. Content
+is taken once when reading starts at 0, so that parts read one after the other fit together.
 """
 
 from collections.abc import Sequence

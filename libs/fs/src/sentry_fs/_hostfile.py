@@ -1,9 +1,9 @@
 """Inherited descriptors of the host: standard input, output and error of any kind.
 
-A description that others outside share keeps its flags: O_NONBLOCK is never set on it. Instead nothing is done that could
-block: reads and writes say RWF_NOWAIT; where the host's file does not know that, poll(2) is asked first, and writes go in pieces
-that a ready pipe or terminal takes whole. When nothing can be done the file asks its watcher to notify `queue` and
-raises EAGAIN.
+A description that others outside share keeps its flags: O_NONBLOCK is never set on it. Instead nothing is done that
+could block: reads and writes say RWF_NOWAIT; where the host's file does not know that, poll(2) is asked first, and
+writes go in pieces that a ready pipe or terminal takes whole. When nothing can be done the file asks its watcher to
+notify `queue` and raises EAGAIN.
 """
 
 import fcntl
@@ -278,7 +278,7 @@ class HostFile(FileDescription):
         if self.where is not None:
             return super().path()
         try:
-            return os.readlink(b"/proc/self/fd/%d" % self.fd)
+            return os.readlink(b"/proc/self/fd/%d" % self.fd)  # noqa: PTH115  (bytes, which Path does not give)
         except OSError:
             return b"host:[%d]" % self.fd
 

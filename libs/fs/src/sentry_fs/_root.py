@@ -1,21 +1,23 @@
 """The default root: the host's tree, read-only, under an overlay in memory; own /dev, /tmp and /sys, room for /proc.
 
-The working directory is always visible: when one of our own mounts hides it (it lies below the host's /tmp), the overlay's
-directory is bound to the same path.
+The working directory is always visible: when one of our own mounts hides it (it lies below the host's /tmp), the
+overlay's directory is bound to the same path.
 """
 
 import os
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from sentry_abi.errors import ENOENT, ENOTDIR
 from sentry_abi.stat import S_IFCHR, S_IFDIR, SYSFS_MAGIC
 from sentry_fs import _device
 from sentry_fs._data import Memory
 from sentry_fs._generated import build
-from sentry_fs._hostfile import HostFile
 from sentry_fs._overlay import Overlay
 from sentry_fs._tmpfs import Tmpfs
 from sentry_vfs import Dentry, Filesystem, Mount, Path, Tree
+
+if TYPE_CHECKING:
+    from sentry_fs._hostfile import HostFile
 
 _NOSUID_NODEV: Final = 2 | 4
 _NODES: Final = (

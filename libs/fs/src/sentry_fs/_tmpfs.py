@@ -3,8 +3,8 @@
 The dentry tree is the directory structure. Regular files keep their bytes in `FileData`; the inode is what mmap maps.
 The overlay derives from these classes: a tmpfs is an overlay over nothing.
 
-Source: Linux mm/shmem.c, fs/libfs.c (simple_*). Extended attributes as Linux's tmpfs has them since 6.6: user.*, trusted.*,
-security.*.
+Source: Linux mm/shmem.c, fs/libfs.c (simple_*). Extended attributes as Linux's tmpfs has them since 6.6: user.*,
+trusted.*, security.*.
 """
 
 from collections.abc import Sequence
@@ -395,7 +395,7 @@ class Regular(_Attributes):
 
     # mapping
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:  # noqa: ARG002  (protocol)
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """Return the memory behind a range, up to the last page of the file."""
         data = self.own(None)
         length = min(length, page_up(data.size) - offset)

@@ -8,7 +8,7 @@ import os
 from typing import Final
 
 from sentry_abi import mman as c
-from sentry_abi.errors import EBUSY, EINVAL, EIO, ENOMEM, EPERM, LinuxError
+from sentry_abi.errors import EBUSY, EINVAL, EIO, ENOMEM, EPERM
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_up
 from sentry_abi.mman import PROT_WRITE
 from sentry_abi.resource import RLIM_INFINITY, RLIMIT_MEMLOCK
@@ -24,7 +24,7 @@ from sentry_mm._areas import (
     Area,
     Run,
 )
-from sentry_mm._calls import Calls
+from sentry_mm._heap import Heap
 
 _PUNCH: Final = 2 << 20
 """Private memory up to here is punched in place (437 us if all of it is in use), above it gets a new range."""
@@ -43,8 +43,8 @@ _NOTHING: Final = frozenset({
 _LOCKS: Final = VM_LOCKED | VM_LOCKONFAULT
 
 
-class Advice(Calls):
-    """Calls with advice, synchronisation and locking."""
+class Advice(Heap):
+    """Heap with advice, synchronisation and locking."""
 
     __slots__ = ()
 
@@ -135,12 +135,7 @@ class Advice(Calls):
         else:
             runs = self._file_runs(area, low, high)
         ops = [self._map_op(run, area.prot, low, high) for run in runs] if area.prot else []
-        try:
-            self._apply(ops)
-        except LinuxError:
-            for run in runs:
-                self._drop(run)
-            raise
+        self._apply_for(ops, runs)
         for old in self.runs.take(low, high):
             self._drop(old)
         for run in runs:

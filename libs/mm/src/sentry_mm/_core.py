@@ -11,7 +11,7 @@ that are dropped meanwhile are kept until the host no longer maps what they coun
 import os
 from typing import TYPE_CHECKING, Final
 
-from sentry_abi.errors import BY_NUMBER, ENOMEM
+from sentry_abi.errors import BY_NUMBER, ENOMEM, LinuxError
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE
 from sentry_abi.mman import PROT_WRITE
 from sentry_abi.resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
@@ -22,7 +22,7 @@ from sentry_pgalloc import MemoryFile, MemoryKind
 from sentry_platform import MapError, Op
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sentry_mm._mappable import Limits
     from sentry_platform import AddressSpace
@@ -184,6 +184,15 @@ class Core:
         except MapError as error:
             self._put_back(ops[: error.index + 1])
             raise BY_NUMBER.get(error.errno, ENOMEM) from error
+
+    def _apply_for(self, ops: list[Op], runs: "Iterable[Run]") -> None:
+        """Let the platform do ops for new runs, which drop their references if it refuses. Raises: LinuxError."""
+        try:
+            self._apply(ops)
+        except LinuxError:
+            for run in runs:
+                self._drop(run)
+            raise
 
     def _put_back(self, ops: list[Op]) -> None:
         """Make the host agree with the lists again where ops went; a fault heals what cannot be put back now."""

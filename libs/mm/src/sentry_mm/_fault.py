@@ -12,6 +12,7 @@ what keeps a space below the host's limit of mappings (65,530): alternate pages 
 in one 2 MiB block on the block is copied whole.
 """
 
+import os
 from typing import Final, Literal
 
 from sentry_abi.errors import LinuxError
@@ -36,6 +37,11 @@ _REENABLE: Final = 16
 _LOOK_AT: Final = 256
 _GROW_STEP: Final = 128 << 10
 _SPURIOUS_LIMIT: Final = 64
+
+
+def noexec(runs: list[Run]) -> bool:
+    """Tell whether the host forbids execution of a run's file: one that lies on a mount with noexec."""
+    return any(run.backing.kind == "host" and os.fstatvfs(run.backing.fd).f_flag & os.ST_NOEXEC for run in runs)
 
 
 class Fault(Core):
@@ -114,11 +120,7 @@ class Fault(Core):
         start = max(min(start, area.start - _GROW_STEP), floor, area.end - (limit & -PAGE_SIZE))
         self._allowed(area.start - start, 0)
         run = self._fresh(start, area.start, top_down=True)
-        try:
-            self._apply([self._map_op(run, area.prot, run.start, run.end)])
-        except LinuxError:
-            self._drop(run)
-            raise
+        self._apply_for([self._map_op(run, area.prot, run.start, run.end)], [run])
         self.runs.add(run)
         self._add_area(Area(start, area.start, area.prot, area.max_prot, area.flags, None, 0, area.name))
         return self.areas.at(addr)
@@ -139,12 +141,7 @@ class Fault(Core):
             runs = self._file_runs(area, start, end)
         if not runs:
             return None
-        try:
-            self._apply([self._map_op(run, area.prot, run.start, run.end) for run in runs])
-        except LinuxError:
-            for run in runs:
-                self._drop(run)
-            raise
+        self._apply_for([self._map_op(run, area.prot, run.start, run.end) for run in runs], runs)
         for run in runs:
             self.runs.add(run)
         return self.runs.at(addr)
@@ -165,7 +162,27 @@ class Fault(Core):
             self._hold(run)
             runs.append(run)
             start = stop
+        if area.prot & PROT_EXEC and not shared and noexec(runs):
+            return self._copied(runs)
         return runs
+
+    def _copied(self, runs: list[Run]) -> list[Run]:
+        """Return private copies of runs of files, side by side in the memory file if that can be."""
+        copies: list[Run] = []
+        for run in runs:
+            if copies and copies[-1].end == run.start:
+                below = copies[-1]
+                offset = below.offset + below.end - below.start
+                length = run.end - run.start
+                if not self.memory.allocate_at(offset, length, MemoryKind.ANONYMOUS):
+                    offset = self.memory.allocate(length, MemoryKind.ANONYMOUS)
+                copy = Run(run.start, run.end, self.memory, offset, OWNED)
+            else:
+                copy = self._fresh(run.start, run.end, top_down=False)
+            self._copy(run.backing.fd, run.offset, copy.offset, run.end - run.start)
+            self._drop(run)
+            copies.append(copy)
+        return copies
 
     # -- copy-on-write ------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final, Protocol, Self
 
-from sentry_abi.errors import ENOMEM
+from sentry_abi.errors import EACCES, ENOMEM
 from sentry_abi.memory import PAGE_SHIFT, PAGE_SIZE
 from sentry_pgalloc import _host
 from sentry_pgalloc._free import FreeSpace
@@ -33,6 +33,7 @@ from sentry_pgalloc._image import Reader, Tables, Writer, copy_pages, holes, rea
 from sentry_pgalloc._ranges import Ranges
 
 WINDOW: Final = 1 << 45
+_MFD_EXEC: Final = 0x10
 _SMALLEST_WINDOW: Final = 1 << 36
 _ONE: Final = 8  # a value in the map is references * 8 + kind
 _KIND: Final = 7
@@ -59,9 +60,21 @@ class Evictable(Protocol):
         ...
 
 
+def _memfd() -> int:
+    """Make a memfd that guests may execute from: JITs do. Since Linux 6.3 a host can forbid it (vm.memfd_noexec)."""
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        return os.memfd_create("sentry-memory", flags | _MFD_EXEC)
+    except OSError as error:
+        if error.errno == EACCES.errno:
+            message = "the host allows no executable memory file (sysctl vm.memfd_noexec)"
+            raise OSError(error.errno, message) from error
+    return os.memfd_create("sentry-memory", flags)
+
+
 def _create(size: int) -> tuple[int, int]:
     """Make the memory file; return fd and size. A limit of the host (RLIMIT_FSIZE) halves the size."""
-    fd = os.memfd_create("sentry-memory", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = _memfd()
     while True:
         try:
             os.ftruncate(fd, size)

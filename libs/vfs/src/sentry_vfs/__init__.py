@@ -21,7 +21,6 @@ from sentry_vfs._tree import (
     NO_MAGIC,
     NO_MOUNTS,
     Tree,
-    special_file,
 )
 from sentry_vfs._watcher import FdWatcher
 
@@ -68,5 +67,4 @@ __all__ = [
     "owns",
     "path_of",
     "scatter",
-    "special_file",
 ]

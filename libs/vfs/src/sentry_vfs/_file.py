@@ -1,8 +1,9 @@
 """Open file descriptions: what a descriptor refers to.
 
-`FileDescription` is the base class; its defaults refuse with the errno that Linux gives for a file without the operation.
-Counting is explicit: `refs` is the number of descriptor table slots (and messages in flight, and other owners that called
-`incref`) that hold the description; the last `decref` calls `release`. Garbage collection plays no part in it.
+`FileDescription` is the base class; its defaults refuse with the errno that Linux gives for a file without the
+operation. Counting is explicit: `refs` is the number of descriptor table slots (and messages in flight, and other
+owners that called `incref`) that hold the description; the last `decref` calls `release`. Garbage collection plays no
+part in it.
 
 Nothing here waits. An operation that would raises EAGAIN; whoever called may register on `queue` and try again.
 """

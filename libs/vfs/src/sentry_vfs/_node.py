@@ -1,8 +1,8 @@
 """Inodes, dentries, mounts and file systems: the tree that the path walk moves through.
 
-The dentry tree of an in-memory file system is its directory structure: there is no second table behind it. A file system
-that finds names elsewhere (a host directory, /proc) answers `Inode.lookup`, and says through `Dentry.check` whether an
-entry that was found must be asked for again at each use.
+The dentry tree of an in-memory file system is its directory structure: there is no second table behind it. A file
+system that finds names elsewhere (a host directory, /proc) answers `Inode.lookup`, and says through `Dentry.check`
+whether an entry that was found must be asked for again at each use.
 
 States of a dentry::
 
@@ -92,7 +92,7 @@ class Filesystem:
         return STATFS.pack(self.magic, BLOCK_SIZE, free, free, free, free, free, fsid, 255, BLOCK_SIZE, 0x1020)
 
     def rename(self, old: "Dentry", new: "Dentry", *, exchange: bool = False) -> None:
-        """Move old to the place of new, which may be positive and is then replaced; rights and types are already checked.
+        """Move old to the place of new, which may be positive and is then replaced; rights are already checked.
 
         Raises: EPERM unless the file system can; ENOTEMPTY.
         """
@@ -168,7 +168,7 @@ class Inode:
         )
 
     def change(self, dentry: "Dentry | None") -> None:
-        """Be told that an attribute or the content is about to change; dentry is the name it is reached by, if known."""
+        """Be told that an attribute or the content is about to change; dentry is the name it is reached by."""
 
     def set_mode(self, dentry: "Dentry | None", mode: int) -> None:
         """Set the permission bits."""

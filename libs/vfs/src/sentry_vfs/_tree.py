@@ -1,11 +1,12 @@
 """The tree of mounts, the path walk, and the operations of names.
 
-The walk is one loop over a stack of components; a symbolic link puts its target's components on the stack. It answers a
-place whose dentry may be negative, so that one walk serves looking up and creating. Costs, Python 3.11 on the machine of
-`docs/performance.md`: 0.5 us a path that was found before, 0.6 us a component otherwise.
+The walk is one loop over a stack of components; a symbolic link puts its target's components on the stack. It answers
+a place whose dentry may be negative, so that one walk serves looking up and creating. Costs, Python 3.11 on the
+machine of `docs/performance.md`: 0.5 us a path that was found before, 0.6 us a component otherwise.
 
-Order of checks follows Linux fs/namei.c (6.1): link_path_walk, do_open, do_mkdirat, do_unlinkat, do_rmdir, do_renameat2,
-do_linkat. Differs: no lookup waits for a revalidation of intermediate directories; they are taken from the cache.
+Order of checks follows Linux fs/namei.c (6.1): link_path_walk, do_open, do_mkdirat, do_unlinkat, do_rmdir,
+do_renameat2, do_linkat. Differs: no lookup waits for a revalidation of intermediate directories; they are taken from
+the cache.
 """
 
 from typing import Final
@@ -19,7 +20,6 @@ from sentry_abi.errors import (
     ELOOP,
     EMLINK,
     ENAMETOOLONG,
-    ENODEV,
     ENOENT,
     ENOTDIR,
     ENOTEMPTY,
@@ -199,9 +199,7 @@ class Tree:
             raise ENOENT
         return found
 
-    def _walk(  # noqa: C901, PLR0912, PLR0915  (the one loop that everything goes through; split, it is slower)
-        self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int
-    ) -> Path:
+    def _walk(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int) -> Path:
         if not path:
             raise ENOENT
         if len(path) >= PATH_MAX:
@@ -299,7 +297,7 @@ class Tree:
 
     # opening and making
 
-    def open(  # noqa: C901, PLR0912, PLR0913, PLR0917  (open(2) is like that)
+    def open(
         self,
         start: Path | None,
         path: bytes,
@@ -323,7 +321,7 @@ class Tree:
             self.walk(start, path, ctx, creds, resolve & ~FOLLOW | NAME)
             raise EEXIST if flags & O_EXCL and path[-1] != 47 else EISDIR
         where = self.walk(start, path, ctx, creds, resolve)
-        mount, dentry = where
+        dentry = where.dentry
         inode = dentry.inode
         want = _ACCESS[flags & O_ACCMODE] | (WRITE if flags & O_TRUNC else 0)
         if inode is None:
@@ -371,7 +369,7 @@ class Tree:
         if flags & O_NOATIME and not owns(inode, creds):
             raise EPERM
 
-    def _open_tmpfile(  # noqa: PLR0913, PLR0917  (the arguments of open)
+    def _open_tmpfile(
         self, start: Path | None, path: bytes, flags: int, mode: int, ctx: FSContext, creds: Credentials
     ) -> FileDescription:
         if flags & O_ACCMODE == O_RDONLY:
@@ -414,10 +412,13 @@ class Tree:
         mode = mode & 0o1777 & ~ctx.umask | parent.mode & 0o2000
         parent.mkdir(where.dentry, S_IFDIR | mode, uid, gid)
 
-    def mknod(  # noqa: PLR0913, PLR0917  (mknodat)
+    def mknod(
         self, start: Path | None, path: bytes, mode: int, rdev: int, ctx: FSContext, creds: Credentials
     ) -> Dentry:
-        """Make a file of any kind but a directory or link; return its dentry. Raises: as walk; EEXIST, EINVAL, EPERM."""
+        """Make a file of any kind but a directory or link; return its dentry.
+
+        Raises: as walk; EEXIST, EINVAL, EPERM.
+        """
         kind = mode & S_IFMT or S_IFREG
         if kind == S_IFDIR:
             raise EPERM
@@ -519,7 +520,7 @@ class Tree:
         parent.rmdir(dentry)
         self.generation += 1
 
-    def rename(  # noqa: C901, PLR0912, PLR0913, PLR0917  (renameat2 and its order of checks)
+    def rename(
         self,
         old_start: Path | None,
         old_path: bytes,
@@ -655,8 +656,3 @@ class Tree:
     def path_of(self, where: Path, root: Path | None = None) -> bytes:
         """Return the path text of a place; see `path_of`."""
         return path_of(where, root)
-
-
-def special_file(inode: Inode, where: Path, flags: int) -> FileDescription:
-    """Open a special file that no driver stands behind. Raises: ENXIO, ENODEV."""
-    raise ENXIO if inode.mode & S_IFMT in {S_IFCHR, S_IFBLK} else ENODEV

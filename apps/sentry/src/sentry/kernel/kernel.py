@@ -15,6 +15,7 @@ from sentry.kernel.exits import Exits
 from sentry.kernel.group import PIDNamespace, ThreadGroup
 from sentry.kernel.image import open_program
 from sentry.kernel.jobs import Jobs
+from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.run import Loop
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.signals import Signals
@@ -85,6 +86,7 @@ class Kernel:
         self.clock = KernelClock()
         self.timers = TimerQueue(self.clock)
         self.ticker = Ticker(self)
+        self.reclaimer = Reclaimer(self)
         self.pids = PIDNamespace()
         self.signals = Signals(self)
         self.jobs = Jobs(self)

@@ -50,7 +50,7 @@ class Transfer(NamedTuple):
 
     file: FileDescription
     addr: int
-    count: int
+    length: int
     done: int
 
 
@@ -79,7 +79,7 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
 
 
 def _nothing(file: FileDescription) -> int:
-    """A read of no bytes."""
+    """Answer a read of no bytes. Raises: EBADF, EISDIR."""
     if not file.readable or isinstance(file, PathFile):
         raise EBADF
     inode = file.inode
@@ -370,7 +370,7 @@ class Copy(NamedTuple):
     source: FileDescription
     pointer: int
     pos: int
-    count: int
+    length: int
     done: int
 
 
@@ -473,7 +473,7 @@ class Splice(NamedTuple):
     source_pointer: int
     target: FileDescription
     target_pointer: int
-    count: int
+    length: int
     flags: int
     done: int
 
@@ -551,7 +551,7 @@ class Tee(NamedTuple):
 
     source: FileDescription
     target: FileDescription
-    count: int
+    length: int
     flags: int
     done: int
 
