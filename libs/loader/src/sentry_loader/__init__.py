@@ -4,6 +4,7 @@ from sentry_loader._elf import Elf, Segment, read_elf, read_interpreter
 from sentry_loader._file import ExecFile
 from sentry_loader._load import Hardware, Ids, Image, LoadedImage, host_hardware, prepare
 from sentry_loader._script import parse_script
+from sentry_loader import _vdso as vdso
 from sentry_loader._stack import MAX_ARG_STRLEN, StackImage, build_stack, check_arguments
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "prepare",
     "read_elf",
     "read_interpreter",
+    "vdso",
 ]
