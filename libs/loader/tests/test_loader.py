@@ -345,7 +345,7 @@ class TwoPages:
         self.offset = memory.allocate(8192, MemoryKind.SYSTEM)
         memory.view[self.offset + 4096 : self.offset + 4100] = b"vdso"
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:  # noqa: ARG002  (protocol)
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """Return the pages."""
         return [Extent(self.memory, self.offset + offset, min(length, 8192 - offset))]
 
@@ -369,6 +369,7 @@ def test_vdso_address_comes_first(world: World) -> None:
     assert world.mm.copy_in(address - 4096, 4) == bytes(4)
     with pytest.raises(EFAULT):
         world.mm.copy_out(address - 4096, b"x")
+    world.memory.decref(pages.offset, 8192)
 
 
 @given(
