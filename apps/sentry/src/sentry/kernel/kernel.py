@@ -20,6 +20,7 @@ from sentry.kernel.run import Loop
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.signals import Signals
 from sentry.kernel.task import Task
+from sentry.kernel.vdso import Vdso
 from sentry.kernel.watcher import Watcher
 from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
 from sentry_abi.signal import SI_KERNEL, SI_USER, SIGKILL
@@ -104,6 +105,7 @@ class Kernel:
         self.domainname = b"(none)"
         self.hardware = host_hardware()
         self.futexes = Manager()
+        self.vdso = Vdso(self)
         self._unique_id = 0
         self._cookie = 0
         self._syslog = b""
@@ -199,6 +201,7 @@ class Kernel:
             message = "there is no process to start"
             raise StateError(message)
         self.started = True
+        self.vdso.begin()
         for task in self.pids.tasks.values():
             task.context.resume()
 
