@@ -345,7 +345,7 @@ class TwoPages:
         self.offset = memory.allocate(8192, MemoryKind.SYSTEM)
         memory.view[self.offset + 4096 : self.offset + 4100] = b"vdso"
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:  # noqa: ARG002  (protocol)
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """Return the pages."""
         return [Extent(self.memory, self.offset + offset, min(length, 8192 - offset))]
 
@@ -369,6 +369,7 @@ def test_vdso_address_comes_first(world: World) -> None:
     assert world.mm.copy_in(address - 4096, 4) == bytes(4)
     with pytest.raises(EFAULT):
         world.mm.copy_out(address - 4096, b"x")
+    world.memory.decref(pages.offset, 8192)
 
 
 @given(
@@ -526,6 +527,20 @@ def test_interpreters_that_are_none() -> None:
     wide = elf(segment(1, 5, 0, 0x400000, 100), segment(1, 5, 0, 0x6000_0000_0000, 100))
     with pytest.raises(ENOMEM):
         prepare(wide, b"/p", [b"p"], [], nothing)
+
+
+def test_an_entry_outside_of_user_space() -> None:
+    """It never reaches the registers."""
+    world = World()
+    program = elf(segment(6, 4, 0, (1 << 64) - 8, 8), segment(1, 5, 0, 0x400000, 4096), entry=(1 << 64) - 8)
+    with pytest.raises(ENOEXEC):
+        prepare(program, b"/p", [b"p"], [], nothing, random=RANDOM).map_into(world.mm)
+    world.close()
+    world = World()
+    world.run(
+        prepare(elf(segment(6, 4, 0, (1 << 64) - 8, 8), segment(1, 5, 0, 0, 4096), kind=3), b"/p", [], [], nothing)
+    )
+    world.close()
 
 
 def test_no_room_after_the_point_of_no_return() -> None:

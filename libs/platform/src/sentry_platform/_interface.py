@@ -211,7 +211,7 @@ class Platform(Protocol):
         ...
 
     def clock_sample(self) -> tuple[int, int, int, int]:
-        """Return cycle counter, monotonic ns at that moment, real minus monotonic ns, and the sample's width in cycles."""
+        """Return cycle counter, monotonic ns at that moment, real minus monotonic ns, and the width in cycles."""
         ...
 
     def close(self) -> None:

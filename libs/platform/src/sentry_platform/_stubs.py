@@ -290,7 +290,7 @@ class StubPlatform:
         lib.ks_kick(self.core, bits)
 
     def clock_sample(self) -> tuple[int, int, int, int]:
-        """Return cycle counter, monotonic ns at that moment, real minus monotonic ns, and the sample's width in cycles."""
+        """Return cycle counter, monotonic ns at that moment, real minus monotonic ns, and the width in cycles."""
         lib.ks_clock_sample(self._sample)
         sample = self._sample
         return sample[0], sample[1], sample[2], sample[3]
