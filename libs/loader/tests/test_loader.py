@@ -529,6 +529,20 @@ def test_interpreters_that_are_none() -> None:
         prepare(wide, b"/p", [b"p"], [], nothing)
 
 
+def test_an_entry_outside_of_user_space() -> None:
+    """It never reaches the registers."""
+    world = World()
+    program = elf(segment(6, 4, 0, (1 << 64) - 8, 8), segment(1, 5, 0, 0x400000, 4096), entry=(1 << 64) - 8)
+    with pytest.raises(ENOEXEC):
+        prepare(program, b"/p", [b"p"], [], nothing, random=RANDOM).map_into(world.mm)
+    world.close()
+    world = World()
+    world.run(
+        prepare(elf(segment(6, 4, 0, (1 << 64) - 8, 8), segment(1, 5, 0, 0, 4096), kind=3), b"/p", [], [], nothing)
+    )
+    world.close()
+
+
 def test_no_room_after_the_point_of_no_return() -> None:
     """A host that maps nothing: the error comes out, references balance."""
     world = World()

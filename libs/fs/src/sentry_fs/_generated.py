@@ -70,6 +70,12 @@ class GeneratedFile(FileDescription):
             return count
         return max(0, min(count, len(self.content(self.pos)) - self.pos))
 
+    def clamp_at(self, count: int, pos: int) -> int:
+        """Return how much is left after pos."""
+        if self.flags & O_ACCMODE == O_WRONLY:
+            return count
+        return max(0, min(count, len(self.content(pos)) - pos))
+
     def read(self, bufs: list[memoryview]) -> int:
         """Read at the position. Raises: EBADF."""
         done = self.pread(bufs, self.pos)
@@ -80,7 +86,7 @@ class GeneratedFile(FileDescription):
         """Read at pos. Raises: EBADF."""
         if self.flags & O_ACCMODE == O_WRONLY:
             raise EBADF
-        content = self._content if self._content is not None and bufs else self.content(pos)
+        content = self._content if self._content is not None else self.content(pos)
         return scatter(bufs, content[pos:])
 
     def write(self, bufs: Sequence[Buffer]) -> int:

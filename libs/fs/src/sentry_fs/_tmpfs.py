@@ -350,8 +350,6 @@ class Regular(_Attributes):
         data = self.own(dentry)
         done = data.write(bufs, pos)
         self.mtime = self.ctime = self.fs.now()
-        if self.mode & 0o6000:
-            self.mode &= ~(0o4000 | (0o2000 if self.mode & 0o010 else 0))
         return done
 
     def _check_seals(self, end: int) -> None:
@@ -481,10 +479,14 @@ class RegularFile(FileDescription):
 
     def clamp(self, count: int) -> int:
         """Return how much is left before the end."""
-        left = self.inode.size() - self.pos
+        return self.clamp_at(count, self.pos)
+
+    def clamp_at(self, count: int, pos: int) -> int:
+        """Return how much is left after pos."""
+        left = self.inode.size() - pos
         if left >= count:
             return count
-        left = self.inode.current_size() - self.pos
+        left = self.inode.current_size() - pos
         return min(count, left) if left > 0 else 0
 
     def read(self, bufs: list[memoryview]) -> int:
@@ -510,6 +512,8 @@ class RegularFile(FileDescription):
         if flags & O_APPEND:
             self.pos = inode.size()
         done = inode.write(self.where.dentry, bufs, self.pos)
+        if self.drops_ids:
+            inode.drop_ids()
         self.pos += done
         return done
 
@@ -518,6 +522,8 @@ class RegularFile(FileDescription):
         if self.flags & O_ACCMODE == O_RDONLY:
             raise EBADF
         inode = self.inode
+        if self.drops_ids:
+            inode.drop_ids()
         return inode.write(self.where.dentry, bufs, inode.size() if self.flags & O_APPEND else pos)
 
     def size(self) -> int:

@@ -29,6 +29,7 @@ _ANONYMOUS: Final = 0x20
 _WRITE: Final = 2
 _COMM: Final = 15
 _RANDOM: Final = 56
+_MASK: Final = (1 << 64) - 1
 
 
 class Hardware(NamedTuple):
@@ -140,6 +141,8 @@ class Image:
             base = mm.find_free(self.interpreter.high - self.interpreter.low) - self.interpreter.low
             self._map_segments(mm, self.interpreter_file, self.interpreter, base)
             entry = self.interpreter.entry + base
+        if entry >= TASK_SIZE:
+            raise ENOEXEC  # no address of a guest: not for the registers
         self._set_brk(mm, bias)
         vdso = self._map_vdso(mm)
         pointer = self._write_stack(mm, stack_top, bias, base, vdso)
@@ -203,12 +206,12 @@ class Image:
             (s.AT_HWCAP, self.hardware.hwcap),
             (s.AT_PAGESZ, PAGE_SIZE),
             (s.AT_CLKTCK, 100),
-            (s.AT_PHDR, elf.table_addr + bias),
+            (s.AT_PHDR, (elf.table_addr + bias) & _MASK),
             (s.AT_PHENT, 56),
             (s.AT_PHNUM, elf.table_count),
             (s.AT_BASE, base),
             (s.AT_FLAGS, 0),
-            (s.AT_ENTRY, elf.entry + bias),
+            (s.AT_ENTRY, (elf.entry + bias) & _MASK),
             (s.AT_UID, ids.uid),
             (s.AT_EUID, ids.euid),
             (s.AT_GID, ids.gid),

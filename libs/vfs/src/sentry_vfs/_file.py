@@ -39,7 +39,7 @@ ALWAYS_READY = IN | OUT | RDNORM | WRNORM
 class FileDescription:
     """An open file."""
 
-    __slots__ = ("flags", "inode", "owner", "pos", "queue", "refs", "signal", "watches", "where")
+    __slots__ = ("drops_ids", "flags", "inode", "owner", "pos", "queue", "refs", "signal", "watches", "where")
 
     opening: ClassVar[bool] = False
     """True while an open(2) that has to wait (a FIFO's) is not through; such a class overrides it."""
@@ -57,6 +57,8 @@ class FileDescription:
         self.watches: list[Item] | None = None
         self.owner = 0
         self.signal = 0
+        self.drops_ids = False
+        """A write takes set-user-id and set-group-id from the file: who opened it lacks CAP_FSETID."""
 
     # life
 
@@ -94,6 +96,11 @@ class FileDescription:
 
     def clamp(self, count: int) -> int:
         """Return an upper bound, at most count, of what read could return now: how much room is worth preparing."""
+        return count
+
+    def clamp_at(self, count: int, pos: int) -> int:
+        """Return an upper bound of what pread at pos could return now."""
+        del pos
         return count
 
     def read(self, bufs: list[memoryview]) -> int:

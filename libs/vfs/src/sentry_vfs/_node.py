@@ -176,6 +176,11 @@ class Inode:
         self.mode = self.mode & S_IFMT | mode & 0o7777
         self.ctime = self.fs.now()
 
+    def drop_ids(self) -> None:
+        """Take set-user-id, and set-group-id of an executable, as a write by someone unprivileged does."""
+        if self.mode & 0o6000 and not self.is_dir:
+            self.mode &= ~(0o4000 | (0o2000 if self.mode & 0o010 else 0))
+
     def set_owner(self, dentry: "Dentry | None", uid: int, gid: int) -> None:
         """Set owner and group; -1 leaves one as it is."""
         self.change(dentry)

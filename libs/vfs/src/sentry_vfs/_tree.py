@@ -63,6 +63,7 @@ from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
 from sentry_vfs._permission import (
     CAP_DAC_OVERRIDE,
     CAP_DAC_READ_SEARCH,
+    CAP_FSETID,
     CAP_MKNOD,
     EXECUTE,
     READ,
@@ -350,6 +351,8 @@ class Tree:
             return PathFile(flags, where, inode)
         self._may_open(where, inode, flags, want, creds)
         file = inode.open(where, flags)
+        if want & WRITE and inode.mode & 0o6000 and not creds.capable(CAP_FSETID):
+            file.drops_ids = True
         if flags & O_TRUNC and inode.mode & S_IFMT == S_IFREG:
             inode.truncate(dentry, 0)
         return file
@@ -594,7 +597,7 @@ class Tree:
             from sentry_abi.errors import EOPNOTSUPP  # noqa: PLC0415  (rare)
 
             raise EOPNOTSUPP
-        if not in_group(creds, inode.gid) and not creds.capable(4):
+        if not in_group(creds, inode.gid) and not creds.capable(CAP_FSETID):
             mode &= ~0o2000
         inode.set_mode(where.dentry, mode)
         if inode.is_dir:
@@ -636,6 +639,8 @@ class Tree:
         self._changeable(where)
         may(inode, creds, WRITE)
         inode.truncate(where.dentry, length)
+        if not creds.capable(CAP_FSETID):
+            inode.drop_ids()
 
     @staticmethod
     def _changeable(where: Path) -> Inode:

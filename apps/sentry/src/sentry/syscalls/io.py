@@ -169,7 +169,8 @@ def pread64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
     """pread(2)."""
     pos = _position(pos)
     count = min(count, MAX_RW_COUNT)
-    return file.pread(t.mm.writable(buf, count) if count else [], pos)
+    room = file.clamp_at(count, pos)
+    return file.pread(t.mm.writable(buf, room) if room else [], pos)
 
 
 @calls.call
@@ -317,7 +318,7 @@ def preadv(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     """preadv(2)."""
     pos = _position(pos)
     pieces = vector(t, iov, count)
-    return file.pread(room_in(t, pieces, total(pieces)), pos)
+    return file.pread(room_in(t, pieces, file.clamp_at(total(pieces), pos)), pos)
 
 
 @calls.call
