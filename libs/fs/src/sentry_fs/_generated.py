@@ -7,7 +7,7 @@ is taken once when reading starts at 0, so that parts read one after the other f
 from collections.abc import Sequence
 from typing import Final
 
-from sentry_abi.errors import EBADF, EINVAL, EIO
+from sentry_abi.errors import EBADF, EINVAL, EIO, ENOENT
 from sentry_abi.fcntl import O_ACCMODE, O_WRONLY
 from sentry_abi.stat import S_IFDIR, S_IFLNK, S_IFREG
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, scatter
@@ -171,18 +171,18 @@ class GeneratedDirectory(Inode):
         return DirectoryFile(flags, where, self)
 
     def lookup(self, parent: Dentry, name: bytes) -> Dentry:
-        """Find an entry."""
+        """Find an entry. Raises: ENOENT: nothing can be made here."""
         inode = self.find(name)
+        if inode is None:
+            raise ENOENT
         dentry = Dentry(name, parent, inode)
-        if inode is not None:
-            children = parent.children
-            assert children is not None
-            if len(children) >= _PRUNE:
-                for child in tuple(children.values()):
-                    if not child.mounted:
-                        child.unhash()
-            dentry.check = True
-            dentry.hash()
+        children = parent.children
+        if children is not None and len(children) >= _PRUNE:
+            for child in tuple(children.values()):
+                if not child.mounted:
+                    child.unhash()
+        dentry.check = True
+        dentry.hash()
         return dentry
 
     def recheck(self, dentry: Dentry) -> Dentry:

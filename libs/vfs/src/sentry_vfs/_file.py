@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sentry_abi.errors import EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE
 from sentry_abi.fcntl import (
     O_ACCMODE,
+    O_CLOEXEC,
     O_CREAT,
     O_EXCL,
     O_NOCTTY,
@@ -48,7 +49,7 @@ class FileDescription:
 
     def __init__(self, flags: int, where: Path | None, inode: Inode | None, queue: Queue | None = None) -> None:
         """Make a description that nobody holds yet."""
-        self.flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+        self.flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)
         self.pos = 0
         self.refs = 0
         self.where = where

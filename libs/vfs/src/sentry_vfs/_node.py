@@ -59,6 +59,8 @@ class Filesystem:
 
     name: ClassVar[bytes] = b"none"
     magic: ClassVar[int] = 0
+    volatile: ClassVar[bool] = False
+    """A name may lead elsewhere the next time, or for another caller (/proc/self): no find through it is kept."""
     _next_minor: ClassVar[int] = 32
 
     def __init__(self, source: bytes = b"none", options: bytes = b"rw") -> None:

@@ -312,8 +312,10 @@ class ProcessDirectory(GeneratedDirectory):
         return pids.tasks.get(tid) is task or (group is not None and group.leader is task)
 
     def find(self, name: bytes) -> Inode | None:
-        """Return a file."""
+        """Return a file. Raises: ESRCH in the directory of a task that is gone."""
         fs, task = self.fs, self.task
+        if task.state > ZOMBIE:
+            raise ESRCH
         entry = FILES.get(name)
         if entry is not None:
             make, mode = entry
