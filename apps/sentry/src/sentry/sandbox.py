@@ -18,7 +18,7 @@ from sentry.procfs import mount_proc
 from sentry.syscalls.table import all_handlers, amd64
 from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
 from sentry_auth import user_credentials
-from sentry_fs import HostFile, HostFilesystem, build_default_root
+from sentry_fs import HostFile, HostFilesystem, build_default_root, set_terminal
 from sentry_limits import LimitSet, host_limits
 from sentry_pgalloc import MemoryFile
 from sentry_platform.notify import HostTrouble, NotifyPlatform, StubPlatform
@@ -164,7 +164,10 @@ def standard_files(kernel: Kernel, closed: int) -> FDTable:
     fs = HostFilesystem()
     for fd in range(3):
         if not closed >> fd & 1:
-            files.install_at(HostFile(fd, kernel.watcher, fs), fd)
+            file = HostFile(fd, kernel.watcher, fs)
+            files.install_at(file, fd)
+            if file.is_terminal:
+                set_terminal(kernel.vfs, file)
     return files
 
 

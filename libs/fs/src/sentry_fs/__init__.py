@@ -5,7 +5,7 @@ from sentry_fs._generated import Fixed, FixedDirectory, Generated, GeneratedDire
 from sentry_fs._host import HostDir, HostFd, HostTree
 from sentry_fs._hostfile import HostFile, HostFilesystem
 from sentry_fs._overlay import Overlay
-from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at
+from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, set_terminal
 from sentry_fs._tmpfs import Regular, RegularFile, Special, Tmpfs
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "build",
     "build_default_root",
     "mount_at",
+    "set_terminal",
 ]

@@ -111,6 +111,19 @@ def build_default_root(memory: Memory, *, cwd: bytes, host_root: bytes = b"/") -
     return tree
 
 
+def set_terminal(tree: Tree, terminal: "HostFile") -> None:
+    """Let /dev/tty open this terminal, and show it under the name it has on the host, where ttyname(3) looks for it."""
+    path = terminal.path()
+    for mount in tree.all_mounts():
+        fs = mount.fs
+        if isinstance(fs, Devfs):
+            fs.terminal = terminal
+            directory, _, name = path.removeprefix(b"/dev/").rpartition(b"/")
+            parent = directory_in(fs.root, directory)
+            if path.startswith(b"/dev/") and parent is not None and parent.children is not None:
+                Dentry(name, parent, None).instantiate(terminal.inode)
+
+
 def directory_in(start: Dentry, path: bytes) -> Dentry | None:
     """Return the directory at a path without links below start, mounts not counted; None if there is none."""
     here = start

@@ -48,10 +48,10 @@ from sentry_abi.stat import (
 )
 from sentry_fs._data import Extent, FileData, Memory
 from sentry_fs._device import open_device
+from sentry_pgalloc import MemoryKind
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode
 
-TMPFS_KIND: Final = 3
-"""pgalloc's MemoryKind.TMPFS."""
+TMPFS_KIND: Final = MemoryKind.TMPFS
 XATTR_CREATE: Final = 1
 XATTR_REPLACE: Final = 2
 

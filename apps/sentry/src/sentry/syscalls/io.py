@@ -441,8 +441,8 @@ def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr,
             raise EISDIR
         if mode != S_IFREG:
             raise EINVAL
-    if type(in_fd) is not type(out_fd) and not (in_fd.seekable and out_fd.seekable):
-        raise EXDEV
+    if not (in_fd.seekable and out_fd.seekable):
+        raise EXDEV  # an inherited file, whose position is the host's
     source, target = _offset(t, off_in), _offset(t, off_out)
     read_at = in_fd.pos if source < 0 else source
     write_at = out_fd.pos if target < 0 else target
