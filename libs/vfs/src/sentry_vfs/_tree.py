@@ -6,8 +6,8 @@ machine of `docs/performance.md`: 0.1 us a path that was found before (0.9 if th
 still there), 1.2 us a component otherwise.
 
 Order of checks follows Linux fs/namei.c (6.1): link_path_walk, do_open, do_mkdirat, do_unlinkat, do_rmdir,
-do_renameat2, do_linkat. Differs: no lookup waits for a revalidation of intermediate directories; they are taken from
-the cache.
+do_renameat2, do_linkat. Differs: when a kept find is used, the host is asked about its last name only, not about the
+directories above it.
 """
 
 from typing import Final
