@@ -137,7 +137,8 @@ def forget_vanished() -> None:
     """Take out what is installed from a folder that is gone: Poetry stumbles over it."""
     for record in VENV.glob("lib/python*/site-packages/*.dist-info/direct_url.json"):
         url = json.loads(record.read_text()).get("url", "")
-        if url.startswith("file://") and not Path(url.removeprefix("file://")).exists():
+        # A removed library may leave a folder with nothing but compiled files behind.
+        if url.startswith("file://") and not (Path(url.removeprefix("file://")) / "pyproject.toml").exists():
             name = record.parent.name.partition("-")[0]
             (record.parent.parent / f"{name}.pth").unlink(missing_ok=True)
             shutil.rmtree(record.parent)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path as HostPath
 
 import pytest
+
 from sentry_fs import Overlay
 from sentry_fs.testing import World
 from sentry_pgalloc import MemoryFile

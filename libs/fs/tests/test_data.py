@@ -2,6 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sentry_fs import FileData
 from sentry_pgalloc import MemoryFile
 
@@ -28,7 +29,7 @@ def test_behaves_as_a_bytearray(operations: list[tuple[str, int, int]]) -> None:
     for index, (name, pos, length) in enumerate(operations):
         if name == "write":
             content = bytes((index, 1, 2, 3)) * (length // 4 + 1)
-            parts = [content[: length // 2], memoryview(content)[length // 2 : length]]
+            parts: list[bytes | memoryview] = [content[: length // 2], memoryview(content)[length // 2 : length]]
             assert data.write(parts, pos) == length
             if length:
                 model.extend(bytes(max(0, pos + length - len(model))))

@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentry_abi.errors import E2BIG, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC, ENOMEM, LinuxError
+from sentry_abi.errors import E2BIG, EFAULT, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC, ENOMEM, LinuxError
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_down, page_up
 from sentry_loader import (
     Elf,
@@ -30,7 +30,7 @@ from sentry_loader import (
 from sentry_loader import _elf as elf_module
 from sentry_mm import Extent, MemoryManager
 from sentry_mm.testing import FakeSpace, check
-from sentry_pgalloc import MemoryFile
+from sentry_pgalloc import MemoryFile, MemoryKind
 
 RANDOM = bytes(range(56))
 PATHS = ("/bin/sh", "/bin/bash", "/usr/bin/python3", "/usr/bin/env", "/usr/bin/perl")
@@ -336,12 +336,40 @@ def test_stack_is_laid_out_as_linux_does(world: World) -> None:
     assert mm.copy_in(auxv[31] + 10, 8) == bytes(8)
 
 
+class TwoPages:
+    """A parameter page and a vDSO, as a file."""
+
+    def __init__(self, memory: MemoryFile) -> None:
+        """Allocate them."""
+        self.memory = memory
+        self.offset = memory.allocate(8192, MemoryKind.SYSTEM)
+        memory.view[self.offset + 4096 : self.offset + 4100] = b"vdso"
+
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
+        """Return the pages."""
+        return [Extent(self.memory, self.offset + offset, min(length, 8192 - offset))]
+
+    def mapped_size(self) -> int:
+        """Return the size."""
+        return 8192
+
+    def mapping_identity(self) -> object:
+        """Return what is equal for all mappings."""
+        return self
+
+
 def test_vdso_address_comes_first(world: World) -> None:
-    """AT_SYSINFO_EHDR when there is one."""
-    image = prepare(simple(), b"/p", [b"p"], [], nothing, random=RANDOM)
-    image.vdso = 0x7000_0000_0000
+    """AT_SYSINFO_EHDR when there is one, and the image is there."""
+    pages = TwoPages(world.mm.memory)
+    image = prepare(simple(), b"/p", [b"p"], [], nothing, random=RANDOM, vdso=pages)
     world.run(image)
-    assert struct.unpack_from("<QQ", world.mm.auxv) == (33, 0x7000_0000_0000)
+    tag, address = struct.unpack_from("<QQ", world.mm.auxv)
+    assert tag == 33
+    assert world.mm.copy_in(address, 4) == b"vdso"
+    assert world.mm.copy_in(address - 4096, 4) == bytes(4)
+    with pytest.raises(EFAULT):
+        world.mm.copy_out(address - 4096, b"x")
+    world.memory.decref(pages.offset, 8192)
 
 
 @given(
@@ -499,6 +527,20 @@ def test_interpreters_that_are_none() -> None:
     wide = elf(segment(1, 5, 0, 0x400000, 100), segment(1, 5, 0, 0x6000_0000_0000, 100))
     with pytest.raises(ENOMEM):
         prepare(wide, b"/p", [b"p"], [], nothing)
+
+
+def test_an_entry_outside_of_user_space() -> None:
+    """It never reaches the registers."""
+    world = World()
+    program = elf(segment(6, 4, 0, (1 << 64) - 8, 8), segment(1, 5, 0, 0x400000, 4096), entry=(1 << 64) - 8)
+    with pytest.raises(ENOEXEC):
+        prepare(program, b"/p", [b"p"], [], nothing, random=RANDOM).map_into(world.mm)
+    world.close()
+    world = World()
+    world.run(
+        prepare(elf(segment(6, 4, 0, (1 << 64) - 8, 8), segment(1, 5, 0, 0, 4096), kind=3), b"/p", [], [], nothing)
+    )
+    world.close()
 
 
 def test_no_room_after_the_point_of_no_return() -> None:

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sentry_abi.errors import EAGAIN, EEXIST, EINVAL, ELOOP, ENOENT, EPERM
-from sentry_abi.files import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_SH, LOCK_UN
+from sentry_abi.fcntl import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_SH, LOCK_UN
 from sentry_vfs import (
     EOF,
     AnonymousFilesystem,
@@ -119,9 +120,7 @@ def test_the_last_close_removes_the_item() -> None:
 
 
 RANGES = st.tuples(st.integers(0, 12), st.integers(1, 6))
-LOCKING = st.lists(
-    st.tuples(st.integers(0, 2), st.sampled_from([F_RDLCK, F_WRLCK, F_UNLCK]), RANGES), max_size=30
-)
+LOCKING = st.lists(st.tuples(st.integers(0, 2), st.sampled_from([F_RDLCK, F_WRLCK, F_UNLCK]), RANGES), max_size=30)
 
 
 @given(LOCKING)

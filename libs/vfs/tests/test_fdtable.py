@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sentry_abi.errors import EBADF, EINVAL, EMFILE
 from sentry_vfs import FDTable, FileDescription
 

@@ -10,9 +10,10 @@ from typing import Final
 
 # Files.
 
-STAT: Final = Struct("<QQQIII4xQqqqQQQQQQ24x")
+STAT: Final = Struct("<QQQIII4xQqqqqQqQqQ24x")
 """struct stat <asm/stat.h>: st_dev st_ino st_nlink st_mode st_uid st_gid st_rdev st_size st_blksize st_blocks st_atime
 st_atime_nsec st_mtime st_mtime_nsec st_ctime st_ctime_nsec"""
+# The kernel declares the seconds unsigned; every C library reads them signed, and times before 1970 exist.
 
 STATX: Final = Struct("<IIQIIIH2xQQQQqI4xqI4xqI4xqI4xIIIIQII96x")
 """struct statx <linux/stat.h>: stx_mask stx_blksize stx_attributes stx_nlink stx_uid stx_gid stx_mode stx_ino

@@ -1,13 +1,13 @@
 """Files whose content is made when they are read, and directories whose entries are found when they are asked for.
 
-What /proc and /sys are made of. A subclass says `generate` (and `accept` for writes), or `find` and `names`. Content is taken
-once when reading starts at 0, so that parts read one after the other fit together.
+What /proc and /sys are made of. A subclass says `generate` (and `accept` for writes), or `find` and `names`. Content
+is taken once when reading starts at 0, so that parts read one after the other fit together.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-from sentry_abi.errors import EBADF, EINVAL, EIO
+from sentry_abi.errors import EBADF, EINVAL, EIO, ENOENT
 from sentry_abi.fcntl import O_ACCMODE, O_WRONLY
 from sentry_abi.stat import S_IFDIR, S_IFLNK, S_IFREG
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, scatter
@@ -70,6 +70,12 @@ class GeneratedFile(FileDescription):
             return count
         return max(0, min(count, len(self.content(self.pos)) - self.pos))
 
+    def clamp_at(self, count: int, pos: int) -> int:
+        """Return how much is left after pos."""
+        if self.flags & O_ACCMODE == O_WRONLY:
+            return count
+        return max(0, min(count, len(self.content(pos)) - pos))
+
     def read(self, bufs: list[memoryview]) -> int:
         """Read at the position. Raises: EBADF."""
         done = self.pread(bufs, self.pos)
@@ -80,7 +86,7 @@ class GeneratedFile(FileDescription):
         """Read at pos. Raises: EBADF."""
         if self.flags & O_ACCMODE == O_WRONLY:
             raise EBADF
-        content = self._content if self._content is not None and bufs else self.content(pos)
+        content = self._content if self._content is not None else self.content(pos)
         return scatter(bufs, content[pos:])
 
     def write(self, bufs: Sequence[Buffer]) -> int:
@@ -165,18 +171,18 @@ class GeneratedDirectory(Inode):
         return DirectoryFile(flags, where, self)
 
     def lookup(self, parent: Dentry, name: bytes) -> Dentry:
-        """Find an entry."""
+        """Find an entry. Raises: ENOENT: nothing can be made here."""
         inode = self.find(name)
+        if inode is None:
+            raise ENOENT
         dentry = Dentry(name, parent, inode)
-        if inode is not None:
-            children = parent.children
-            assert children is not None
-            if len(children) >= _PRUNE:
-                for child in tuple(children.values()):
-                    if not child.mounted:
-                        child.unhash()
-            dentry.check = True
-            dentry.hash()
+        children = parent.children
+        if children is not None and len(children) >= _PRUNE:
+            for child in tuple(children.values()):
+                if not child.mounted:
+                    child.unhash()
+        dentry.check = True
+        dentry.hash()
         return dentry
 
     def recheck(self, dentry: Dentry) -> Dentry:

@@ -1,8 +1,9 @@
 """Directories and files of the host, by directory descriptor only.
 
-The one module that calls the native core. A `HostDir` remembers its parent and its name and holds a descriptor while there
-is room: at most `MAX_DIRS` are open, the longest unused are closed and opened again, checked to be the same directory.
-`HostFd` is an open regular file, shared by all who read or map it; it is closed when the last of them lets go.
+The one module that calls the native core. A `HostDir` remembers its parent and its name and holds a descriptor while
+there is room: at most `MAX_DIRS` are open, the longest unused are closed and opened again, checked to be the same
+directory. `HostFd` is an open regular file, shared by all who read or map it; it is closed when the last of them lets
+go.
 
 Costs (`docs/performance.md`): looking at a name 1.2 us, opening a file with all its checks 4 us.
 """
@@ -146,7 +147,8 @@ class HostTree:
     def stat(self, directory: HostDir, name: bytes, guest_dev: int) -> bytes | None:
         """Return struct stat of a name, None if there is none; a file on directory's device shows guest_dev.
 
-        A pseudo file system of the host shows as an empty directory. Raises: EACCES (the host's own rights), EIO and the like.
+        A pseudo file system of the host shows as an empty directory. Raises: EACCES (the host's own rights), EIO and
+        the like.
         """
         result = lib.ks_stat(directory.fd(), name, directory.dev, guest_dev, self.scratch)
         if result:

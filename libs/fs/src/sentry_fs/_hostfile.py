@@ -1,9 +1,9 @@
 """Inherited descriptors of the host: standard input, output and error of any kind.
 
-A description that others outside share keeps its flags: O_NONBLOCK is never set on it. Instead nothing is done that could
-block: reads and writes say RWF_NOWAIT; where the host's file does not know that, poll(2) is asked first, and writes go in pieces
-that a ready pipe or terminal takes whole. When nothing can be done the file asks its watcher to notify `queue` and
-raises EAGAIN.
+A description that others outside share keeps its flags: O_NONBLOCK is never set on it. Instead nothing is done that
+could block: reads and writes say RWF_NOWAIT; where the host's file does not know that, poll(2) is asked first, and
+writes go in pieces that a ready pipe or terminal takes whole. When nothing can be done the file asks its watcher to
+notify `queue` and raises EAGAIN.
 """
 
 import fcntl
@@ -28,8 +28,9 @@ from sentry_fs._data import Extent
 from sentry_fs._host import HostFd, poll_now
 from sentry_fs._native._lib import ffi, lib
 from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path
-from sentry_waiter import ALWAYS, IN, OUT, RDNORM, WRNORM, Queue
+from sentry_waiter import ALWAYS, IN, OUT, RDNORM, WRNORM, Entry, Queue
 
+_ANY: Final = IN | OUT | RDNORM | WRNORM | ALWAYS
 _PIECE: Final = 4096
 _TTY_PIECE: Final = 256
 _LENGTHS: Final = {TCGETS: 36, TIOCGWINSZ: 8, FIONREAD: 4}
@@ -43,10 +44,39 @@ class HostFilesystem(Filesystem):
     name = b"host"
 
 
+class Interest(Entry):
+    """What of an inherited descriptor the watcher was asked for and has not told yet.
+
+    The watcher knows one mask per descriptor and forgets it when it tells. Several may wait for different bits (one
+    reads a terminal, another writes to it), so the masks are gathered here, and what is left is asked for again.
+    """
+
+    __slots__ = ("inode", "mask")
+
+    def __init__(self, inode: "HostInode", queue: Queue) -> None:
+        """Stand in the descriptor's queue, for its whole life."""
+        self.inode = inode
+        self.mask = 0
+        queue.register(self, _ANY)
+
+    def add(self, mask: int, queue: Queue) -> None:
+        """Ask for more bits."""
+        self.mask |= mask
+        self.inode.watcher.watch(self.inode.host, self.mask, queue)
+
+    def notify(self, queue: Queue, mask: int) -> None:
+        """Forget what was told; ask again for the rest unless the descriptor is at its end."""
+        self.mask &= ~mask
+        if mask & ALWAYS:
+            self.mask = 0
+        if self.mask:
+            self.inode.watcher.watch(self.inode.host, self.mask, queue)
+
+
 class HostInode(Inode):
     """The inode of an inherited descriptor."""
 
-    __slots__ = ("host", "queue", "watcher")
+    __slots__ = ("host", "interest", "queue", "watcher")
 
     def __init__(self, fs: Filesystem, fd: int, watcher: FdWatcher) -> None:
         """Describe fd."""
@@ -55,6 +85,7 @@ class HostInode(Inode):
         self.host = fd
         self.watcher = watcher
         self.queue = None if host_stat.S_ISREG(self.mode) else Queue()
+        self.interest = None if self.queue is None else Interest(self, self.queue)
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Return another description of the same host file (opening /proc/self/fd/0)."""
@@ -72,6 +103,10 @@ class HostInode(Inode):
             except OSError as failure:
                 raise from_host(failure) from None
 
+    def alive(self) -> bool:
+        """Return True: it is open as long as the sandbox lives."""
+        return True
+
     def size(self) -> int:
         """Return the size of a regular file."""
         return os.fstat(self.host).st_size
@@ -86,7 +121,7 @@ class HostInode(Inode):
 class HostFile(FileDescription):
     """An inherited descriptor."""
 
-    __slots__ = ("_nowait", "fd", "kind", "seeks", "tty", "watcher")
+    __slots__ = ("_nowait", "fd", "kind", "seeks", "tty")
 
     inode: HostInode
 
@@ -98,7 +133,6 @@ class HostFile(FileDescription):
         self.seeks = self.kind == host_stat.S_IFREG
         super().__init__(flags, None, inode, inode.queue)
         self.fd = fd
-        self.watcher = watcher
         self.tty = self.kind == host_stat.S_IFCHR and os.isatty(fd)
         self._nowait = not self.seeks and not self.tty
 
@@ -208,8 +242,9 @@ class HostFile(FileDescription):
             raise from_host(failure) from None
 
     def _later(self, mask: int) -> Exception:
-        assert self.queue is not None
-        self.watcher.watch(self.fd, mask, self.queue)
+        interest, queue = self.inode.interest, self.queue
+        if interest is not None and queue is not None:
+            interest.add(mask, queue)
         return EAGAIN()
 
     # the rest
@@ -278,7 +313,7 @@ class HostFile(FileDescription):
         if self.where is not None:
             return super().path()
         try:
-            return os.readlink(b"/proc/self/fd/%d" % self.fd)
+            return os.readlink(b"/proc/self/fd/%d" % self.fd)  # noqa: PTH115  (bytes, which Path does not give)
         except OSError:
             return b"host:[%d]" % self.fd
 

@@ -1,16 +1,17 @@
 """The overlay: a writable tree in memory over a read-only directory of the host.
 
-An inode that nobody has changed shows its host file: `raw` is that file's struct stat, and each use of its name looks at
-the host again (one call). The first change makes the inode independent: attributes are its own, `raw` goes; the first change
-of content copies the bytes (or not, for truncation to 0). It stays the same inode, so that open descriptions, names and
-inode numbers stay right, which stacked overlays cannot do. A removed name becomes a whiteout, a negative dentry that is pinned;
-a directory that is made anew has nothing below it. A host directory may be renamed: it keeps its host directory.
+An inode that nobody has changed shows its host file: `raw` is that file's struct stat, and each use of its name looks
+at the host again (one call). The first change makes the inode independent: attributes are its own, `raw` goes; the
+first change of content copies the bytes (or not, for truncation to 0). It stays the same inode, so that open
+descriptions, names and inode numbers stay right, which stacked overlays cannot do. A removed name becomes a whiteout,
+a negative dentry that is pinned; a directory that is made anew has nothing below it. A host directory may be renamed:
+it keeps its host directory.
 
 Hard links of the host share one inode here, found by device and number.
 
 Differs from Linux's overlayfs: directories are renamed without EXDEV; inode numbers never change at copy-up; extended
-attributes of the host are not shown. A shared read-only mapping made before a file's first change goes on showing the host's
-bytes.
+attributes of the host are not shown. A shared read-only mapping made before a file's first change goes on showing the
+host's bytes.
 """
 
 import os

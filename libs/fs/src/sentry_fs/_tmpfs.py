@@ -3,8 +3,8 @@
 The dentry tree is the directory structure. Regular files keep their bytes in `FileData`; the inode is what mmap maps.
 The overlay derives from these classes: a tmpfs is an overlay over nothing.
 
-Source: Linux mm/shmem.c, fs/libfs.c (simple_*). Extended attributes as Linux's tmpfs has them since 6.6: user.*, trusted.*,
-security.*.
+Source: Linux mm/shmem.c, fs/libfs.c (simple_*). Extended attributes as Linux's tmpfs has them since 6.6: user.*,
+trusted.*, security.*.
 """
 
 from collections.abc import Sequence
@@ -48,10 +48,10 @@ from sentry_abi.stat import (
 )
 from sentry_fs._data import Extent, FileData, Memory
 from sentry_fs._device import open_device
+from sentry_pgalloc import MemoryKind
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode
 
-TMPFS_KIND: Final = 3
-"""pgalloc's MemoryKind.TMPFS."""
+TMPFS_KIND: Final = MemoryKind.TMPFS
 XATTR_CREATE: Final = 1
 XATTR_REPLACE: Final = 2
 
@@ -350,8 +350,6 @@ class Regular(_Attributes):
         data = self.own(dentry)
         done = data.write(bufs, pos)
         self.mtime = self.ctime = self.fs.now()
-        if self.mode & 0o6000:
-            self.mode &= ~(0o4000 | (0o2000 if self.mode & 0o010 else 0))
         return done
 
     def _check_seals(self, end: int) -> None:
@@ -395,7 +393,7 @@ class Regular(_Attributes):
 
     # mapping
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:  # noqa: ARG002  (protocol)
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """Return the memory behind a range, up to the last page of the file."""
         data = self.own(None)
         length = min(length, page_up(data.size) - offset)
@@ -481,10 +479,14 @@ class RegularFile(FileDescription):
 
     def clamp(self, count: int) -> int:
         """Return how much is left before the end."""
-        left = self.inode.size() - self.pos
+        return self.clamp_at(count, self.pos)
+
+    def clamp_at(self, count: int, pos: int) -> int:
+        """Return how much is left after pos."""
+        left = self.inode.size() - pos
         if left >= count:
             return count
-        left = self.inode.current_size() - self.pos
+        left = self.inode.current_size() - pos
         return min(count, left) if left > 0 else 0
 
     def read(self, bufs: list[memoryview]) -> int:
@@ -510,6 +512,8 @@ class RegularFile(FileDescription):
         if flags & O_APPEND:
             self.pos = inode.size()
         done = inode.write(self.where.dentry, bufs, self.pos)
+        if self.drops_ids:
+            inode.drop_ids()
         self.pos += done
         return done
 
@@ -518,6 +522,8 @@ class RegularFile(FileDescription):
         if self.flags & O_ACCMODE == O_RDONLY:
             raise EBADF
         inode = self.inode
+        if self.drops_ids:
+            inode.drop_ids()
         return inode.write(self.where.dentry, bufs, inode.size() if self.flags & O_APPEND else pos)
 
     def size(self) -> int:

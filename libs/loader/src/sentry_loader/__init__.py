@@ -1,5 +1,6 @@
 """From an executable file to a ready address space: ELF, scripts, auxiliary vector, initial stack. Floor 8."""
 
+from sentry_loader import _vdso as vdso
 from sentry_loader._elf import Elf, Segment, read_elf, read_interpreter
 from sentry_loader._file import ExecFile
 from sentry_loader._load import Hardware, Ids, Image, LoadedImage, host_hardware, prepare
@@ -23,4 +24,5 @@ __all__ = [
     "prepare",
     "read_elf",
     "read_interpreter",
+    "vdso",
 ]

@@ -19,15 +19,17 @@ from sentry_loader._script import LINE, parse_script
 
 if TYPE_CHECKING:
     from sentry_loader._file import ExecFile
-    from sentry_mm import MemoryManager
+    from sentry_mm import Mappable, MemoryManager
 
 _MAX_DEPTH: Final = 5
 _PIE_BASE: Final = page_down(TASK_SIZE // 3 * 2)
 _FIXED_PRIVATE: Final = 0x12
+_FIXED_SHARED: Final = 0x11
 _ANONYMOUS: Final = 0x20
 _WRITE: Final = 2
 _COMM: Final = 15
 _RANDOM: Final = 56
+_MASK: Final = (1 << 64) - 1
 
 
 class Hardware(NamedTuple):
@@ -102,7 +104,8 @@ class Image:
         self.ids = Ids()
         self.hardware = Hardware(0, 0, 2048)
         self.random = b""
-        self.vdso = 0
+        self.vdso: Mappable | None = None
+        """Two pages, parameters and image; mapped into the program if given."""
 
     @property
     def comm(self) -> bytes:
@@ -138,8 +141,11 @@ class Image:
             base = mm.find_free(self.interpreter.high - self.interpreter.low) - self.interpreter.low
             self._map_segments(mm, self.interpreter_file, self.interpreter, base)
             entry = self.interpreter.entry + base
+        if entry >= TASK_SIZE:
+            raise ENOEXEC  # no address of a guest: not for the registers
         self._set_brk(mm, bias)
-        pointer = self._write_stack(mm, stack_top, bias, base)
+        vdso = self._map_vdso(mm)
+        pointer = self._write_stack(mm, stack_top, bias, base, vdso)
         mm.exe = self.exe
         return LoadedImage(entry, pointer, self.comm, self.exe)
 
@@ -170,6 +176,15 @@ class Image:
             if end > middle:
                 mm.mmap(middle, end - middle, prot, _FIXED_PRIVATE | _ANONYMOUS)
 
+    def _map_vdso(self, mm: "MemoryManager") -> int:
+        """Map parameter page and vDSO; return the address of the vDSO, 0 without one."""
+        if self.vdso is None:
+            return 0
+        start = mm.find_free(2 * PAGE_SIZE)
+        mm.mmap(start, PAGE_SIZE, 1, _FIXED_SHARED, self.vdso, 0, max_prot=1, name=b"[vvar]")
+        mm.mmap(start + PAGE_SIZE, PAGE_SIZE, 5, _FIXED_PRIVATE, self.vdso, PAGE_SIZE, name=b"[vdso]")
+        return start + PAGE_SIZE
+
     def _set_brk(self, mm: "MemoryManager", bias: int) -> None:
         elf = self.elf
         code = [x for x in elf.segments if x.prot & 4] or elf.segments
@@ -183,20 +198,20 @@ class Image:
             start = _PIE_BASE  # the interpreter run by hand lies among mappings, where a heap could not grow
         mm.brk_start = mm.brk_end = start + (self._number(3, 13) << 12)
 
-    def _write_stack(self, mm: "MemoryManager", top: int, bias: int, base: int) -> int:
+    def _write_stack(self, mm: "MemoryManager", top: int, bias: int, base: int, vdso: int) -> int:
         elf, ids = self.elf, self.ids
-        auxv = [(s.AT_SYSINFO_EHDR, self.vdso)] if self.vdso else []
+        auxv = [(s.AT_SYSINFO_EHDR, vdso)] if vdso else []
         auxv += [
             (s.AT_MINSIGSTKSZ, self.hardware.minsigstksz),
             (s.AT_HWCAP, self.hardware.hwcap),
             (s.AT_PAGESZ, PAGE_SIZE),
             (s.AT_CLKTCK, 100),
-            (s.AT_PHDR, elf.table_addr + bias),
+            (s.AT_PHDR, (elf.table_addr + bias) & _MASK),
             (s.AT_PHENT, 56),
             (s.AT_PHNUM, elf.table_count),
             (s.AT_BASE, base),
             (s.AT_FLAGS, 0),
-            (s.AT_ENTRY, elf.entry + bias),
+            (s.AT_ENTRY, (elf.entry + bias) & _MASK),
             (s.AT_UID, ids.uid),
             (s.AT_EUID, ids.euid),
             (s.AT_GID, ids.gid),
@@ -225,6 +240,7 @@ def prepare(
     stack_limit: int = 8 << 20,
     random: bytes | None = None,
     path_inaccessible: bool = False,
+    vdso: "Mappable | None" = None,
 ) -> Image:
     """Check a program and its interpreters; return what can be mapped.
 
@@ -255,6 +271,7 @@ def prepare(
         image.interpreter_file = open_exec(image.elf.interpreter)
         image.interpreter = read_interpreter(image.interpreter_file)
     _check_fit(image)
+    image.vdso = vdso
     image.ids = ids or Ids()
     image.hardware = host_hardware() if hardware is None else hardware
     image.random = os.urandom(_RANDOM) if random is None else random

@@ -22,6 +22,7 @@ from sentry_mm._areas import COW, VM_SHARED, Area, Run
 from sentry_mm._fault import Fault
 from sentry_usermem import Buffer, add_u32, cas_u32, load_u32, store_u32, swap_u32
 
+_NEIGHBOURS: Final = 4
 _CACHE: Final = 4096
 _STRING: Final = 256
 _U64: Final = struct.Struct("<Q")
@@ -64,12 +65,30 @@ class Access(Fault):
             raise EFAULT
         return run
 
+    def _stretch(self, end: int, shift: int, *, write: bool) -> int:
+        """Return how far one piece goes on behind end: into what follows in the memory file too.
+
+        A program's initialised and zeroed data are neighbours like that, and buffers lie across the border.
+        """
+        for _ in range(_NEIGHBOURS):
+            area, run = self.areas.at(end), self.runs.at(end)
+            if area is None or run is None or run.backing is not self.memory or run.offset - run.start != shift:
+                break
+            if write and (not area.prot & PROT_WRITE or run.mode == COW):
+                break
+            if not area.prot:
+                break
+            end = min(area.end, run.end)
+        return end
+
     def _readable_piece(self, addr: int, size: int) -> Buffer:
         """Return at most size bytes from addr on, as far as one piece goes. Raises: EFAULT."""
         area, run = self._locate(addr, write=False)
         end = min(area.end, run.end)
         if run.backing is self.memory:
             shift = run.offset - run.start
+            if addr + size > end:
+                end = self._stretch(end, shift, write=False)
             if len(self._read_pages) >= _CACHE:
                 self._read_pages.clear()
             self._read_pages[addr >> 12] = (shift, end)
@@ -95,6 +114,8 @@ class Access(Fault):
         end = min(area.end, run.end)
         if run.backing is self.memory:
             shift = run.offset - run.start
+            if addr + size > end:
+                end = self._stretch(end, shift, write=True)
             if len(self._write_pages) >= _CACHE:
                 self._write_pages.clear()
             self._write_pages[addr >> 12] = (shift, end)
@@ -124,18 +145,24 @@ class Access(Fault):
 
         The pieces are for now: they must not be kept over anything that can change the space.
         """
-        hit = self._read_pages.get(addr >> 12)
+        pages = self._read_pages
+        hit = pages.get(addr >> 12)
         if hit is not None and addr + size <= hit[1]:
             addr += hit[0]
             return [self._view[addr : addr + size]]
         pieces: list[Buffer] = []
         while size > 0:
-            try:
-                piece = self._readable_piece(addr, size)
-            except EFAULT:
-                if not pieces:
-                    raise
-                break
+            hit = pages.get(addr >> 12)
+            if hit is not None:
+                shift, end = hit
+                piece: Buffer = self._view[addr + shift : min(addr + size, end) + shift]
+            else:
+                try:
+                    piece = self._readable_piece(addr, size)
+                except EFAULT:
+                    if not pieces:
+                        raise
+                    break
             pieces.append(piece)
             addr += len(piece)
             size -= len(piece)
@@ -143,18 +170,24 @@ class Access(Fault):
 
     def writable(self, addr: int, size: int) -> list[memoryview]:
         """Return pieces to write to, copies made, up to the first bad byte. Raises: EFAULT if that is the first."""
-        hit = self._write_pages.get(addr >> 12)
+        pages = self._write_pages
+        hit = pages.get(addr >> 12)
         if hit is not None and addr + size <= hit[1]:
             addr += hit[0]
             return [self._view[addr : addr + size]]
         pieces: list[memoryview] = []
         while size > 0:
-            try:
-                piece = self._writable_piece(addr, size)
-            except EFAULT:
-                if not pieces:
-                    raise
-                break
+            hit = pages.get(addr >> 12)
+            if hit is not None:
+                shift, end = hit
+                piece = self._view[addr + shift : min(addr + size, end) + shift]
+            else:
+                try:
+                    piece = self._writable_piece(addr, size)
+                except EFAULT:
+                    if not pieces:
+                        raise
+                    break
             pieces.append(piece)
             addr += len(piece)
             size -= len(piece)

@@ -79,6 +79,7 @@ class Fork(Life):
 
     def _small_runs(self) -> dict[int, _Extents]:
         """Return the start of each run that is worth copying, and what of it is in use, as offsets in the file."""
+        self._part_by_permission()
         found = {}
         left = _COPY_ALL
         for run in self.runs.items:
@@ -93,6 +94,15 @@ class Fork(Life):
                 left -= used
                 found[run.start] = extents
         return found
+
+    def _part_by_permission(self) -> None:
+        """Cut runs where what can be written ends: that is copied, what was made read-only (RELRO) stays shared."""
+        end = could = 0
+        for area in self.areas.items:
+            can = area.prot & PROT_WRITE
+            if area.start == end and can != could:
+                self.runs.cut(end, end)
+            end, could = area.end, can
 
     def _protect_for_fork(self, copied: dict[int, _Extents]) -> list[Op]:
         ops = []

@@ -210,6 +210,10 @@ class Platform(Protocol):
         """Make `next_event` return a WAKE event; from any thread."""
         ...
 
+    def clock_sample(self) -> tuple[int, int, int, int]:
+        """Return cycle counter, monotonic ns at that moment, real minus monotonic ns, and the width in cycles."""
+        ...
+
     def close(self) -> None:
         """Kill and reap everything, then return; idempotent."""
         ...

@@ -249,6 +249,7 @@ class StubPlatform:
         self.next_event = cast("Callable[[int, int, int], int]", partial(lib.ks_next, core))
         self.initial_fpu = b""
         self._closed = False
+        self._sample = ffi.new("int64_t[4]")
 
     def new_space(self) -> StubSpace:
         """Return an empty space. Raises: EAGAIN, ENOMEM."""
@@ -287,6 +288,12 @@ class StubPlatform:
     def wake(self, bits: int) -> None:
         """Make `next_event` return a WAKE event; any thread."""
         lib.ks_kick(self.core, bits)
+
+    def clock_sample(self) -> tuple[int, int, int, int]:
+        """Return cycle counter, monotonic ns at that moment, real minus monotonic ns, and the width in cycles."""
+        lib.ks_clock_sample(self._sample)
+        sample = self._sample
+        return sample[0], sample[1], sample[2], sample[3]
 
     def close(self) -> None:
         """Kill and reap every stub, then return; idempotent."""

@@ -21,8 +21,8 @@ from sentry_vfs._tree import (
     NO_MAGIC,
     NO_MOUNTS,
     Tree,
-    special_file,
 )
+from sentry_vfs._tty import JobControl, MasterFile, Output, Tty, TtyFile, tty_ioctl
 from sentry_vfs._watcher import FdWatcher
 
 __all__ = [
@@ -52,9 +52,12 @@ __all__ = [
     "Filesystem",
     "Inode",
     "Item",
+    "JobControl",
     "Lock",
     "LockTable",
+    "MasterFile",
     "Mount",
+    "Output",
     "Path",
     "PathFile",
     "Pipe",
@@ -62,11 +65,13 @@ __all__ = [
     "PipeFilesystem",
     "PipeInode",
     "Tree",
+    "Tty",
+    "TtyFile",
     "make_pipe",
     "may",
     "may_delete",
     "owns",
     "path_of",
     "scatter",
-    "special_file",
+    "tty_ioctl",
 ]

@@ -1,8 +1,8 @@
 """A task's file context: root, working directory, umask, and what it has found so far.
 
-The finds are a dictionary from path text to place. One is good as long as nothing was renamed, removed above it or mounted
-(the tree's `generation`), the one who asks is the same, and its last dentry still stands in the tree. Contexts made by fork
-share it until one of them changes its directory.
+The finds are a dictionary from path text to place. One is good as long as nothing was renamed, removed above it or
+mounted (the tree's `generation`), the one who asks is the same, and its last dentry still stands in the tree.
+Contexts made by fork share it until one of them changes its directory.
 """
 
 from typing import TYPE_CHECKING, Final

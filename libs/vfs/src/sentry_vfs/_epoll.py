@@ -1,9 +1,9 @@
 """epoll(7).
 
-An item is keyed by (description, descriptor number) and stands in the watched file's queue with its mask. A notification
-only marks the item ready; whether it is ready is asked of the file when events are taken (a hint is not a promise). Level
-items go to the end of the ready list after each report, so that others get their turn; one-shot items are disarmed until
-modified. The last close of a watched description removes its items.
+An item is keyed by (description, descriptor number) and stands in the watched file's queue with its mask. A
+notification only marks the item ready; whether it is ready is asked of the file when events are taken (a hint is not
+a promise). Level items go to the end of the ready list after each report, so that others get their turn; one-shot
+items are disarmed until modified. The last close of a watched description removes its items.
 
 Sources: Linux fs/eventpoll.c; gVisor pkg/sentry/kernel/epoll.
 """

@@ -1,7 +1,7 @@
 """Descriptor tables.
 
-A table owns one reference of each description in it. `hint` is a lower bound of the lowest free number, so that filling a
-table is linear. CLONE_FILES shares the object and counts `users`; the last one closes everything.
+A table owns one reference of each description in it. `hint` is a lower bound of the lowest free number, so that
+filling a table is linear. CLONE_FILES shares the object and counts `users`; the last one closes everything.
 
 Source: Linux fs/file.c.
 """

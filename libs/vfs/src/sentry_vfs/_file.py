@@ -1,8 +1,9 @@
 """Open file descriptions: what a descriptor refers to.
 
-`FileDescription` is the base class; its defaults refuse with the errno that Linux gives for a file without the operation.
-Counting is explicit: `refs` is the number of descriptor table slots (and messages in flight, and other owners that called
-`incref`) that hold the description; the last `decref` calls `release`. Garbage collection plays no part in it.
+`FileDescription` is the base class; its defaults refuse with the errno that Linux gives for a file without the
+operation. Counting is explicit: `refs` is the number of descriptor table slots (and messages in flight, and other
+owners that called `incref`) that hold the description; the last `decref` calls `release`. Garbage collection plays no
+part in it.
 
 Nothing here waits. An operation that would raises EAGAIN; whoever called may register on `queue` and try again.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sentry_abi.errors import EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE
 from sentry_abi.fcntl import (
     O_ACCMODE,
+    O_CLOEXEC,
     O_CREAT,
     O_EXCL,
     O_NOCTTY,
@@ -38,7 +40,7 @@ ALWAYS_READY = IN | OUT | RDNORM | WRNORM
 class FileDescription:
     """An open file."""
 
-    __slots__ = ("flags", "inode", "owner", "pos", "queue", "refs", "signal", "watches", "where")
+    __slots__ = ("drops_ids", "flags", "inode", "owner", "pos", "queue", "refs", "signal", "watches", "where")
 
     opening: ClassVar[bool] = False
     """True while an open(2) that has to wait (a FIFO's) is not through; such a class overrides it."""
@@ -47,7 +49,7 @@ class FileDescription:
 
     def __init__(self, flags: int, where: Path | None, inode: Inode | None, queue: Queue | None = None) -> None:
         """Make a description that nobody holds yet."""
-        self.flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+        self.flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)
         self.pos = 0
         self.refs = 0
         self.where = where
@@ -56,6 +58,8 @@ class FileDescription:
         self.watches: list[Item] | None = None
         self.owner = 0
         self.signal = 0
+        self.drops_ids = False
+        """A write takes set-user-id and set-group-id from the file: who opened it lacks CAP_FSETID."""
 
     # life
 
@@ -93,6 +97,11 @@ class FileDescription:
 
     def clamp(self, count: int) -> int:
         """Return an upper bound, at most count, of what read could return now: how much room is worth preparing."""
+        return count
+
+    def clamp_at(self, count: int, pos: int) -> int:
+        """Return an upper bound of what pread at pos could return now."""
+        del pos
         return count
 
     def read(self, bufs: list[memoryview]) -> int:

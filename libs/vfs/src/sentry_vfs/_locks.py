@@ -1,8 +1,8 @@
 """Record locks (fcntl) and whole-file locks (flock) of an inode.
 
-Record locks belong to a descriptor table (POSIX) or to a description (OFD); any close of the file in the table drops the
-table's. Whole-file locks belong to a description. Sources: Linux fs/locks.c, fcntl(2), flock(2).
-Differs: EDEADLK is not detected.
+Record locks belong to a descriptor table (POSIX) or to a description (OFD); any close of the file in the table drops
+the table's. Whole-file locks belong to a description. Sources: Linux fs/locks.c, fcntl(2), flock(2). Differs: EDEADLK
+is not detected.
 """
 
 from typing import Final, NamedTuple

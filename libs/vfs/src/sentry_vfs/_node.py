@@ -1,8 +1,8 @@
 """Inodes, dentries, mounts and file systems: the tree that the path walk moves through.
 
-The dentry tree of an in-memory file system is its directory structure: there is no second table behind it. A file system
-that finds names elsewhere (a host directory, /proc) answers `Inode.lookup`, and says through `Dentry.check` whether an
-entry that was found must be asked for again at each use.
+The dentry tree of an in-memory file system is its directory structure: there is no second table behind it. A file
+system that finds names elsewhere (a host directory, /proc) answers `Inode.lookup`, and says through `Dentry.check`
+whether an entry that was found must be asked for again at each use.
 
 States of a dentry::
 
@@ -59,6 +59,8 @@ class Filesystem:
 
     name: ClassVar[bytes] = b"none"
     magic: ClassVar[int] = 0
+    volatile: ClassVar[bool] = False
+    """A name may lead elsewhere the next time, or for another caller (/proc/self): no find through it is kept."""
     _next_minor: ClassVar[int] = 32
 
     def __init__(self, source: bytes = b"none", options: bytes = b"rw") -> None:
@@ -92,7 +94,7 @@ class Filesystem:
         return STATFS.pack(self.magic, BLOCK_SIZE, free, free, free, free, free, fsid, 255, BLOCK_SIZE, 0x1020)
 
     def rename(self, old: "Dentry", new: "Dentry", *, exchange: bool = False) -> None:
-        """Move old to the place of new, which may be positive and is then replaced; rights and types are already checked.
+        """Move old to the place of new, which may be positive and is then replaced; rights are already checked.
 
         Raises: EPERM unless the file system can; ENOTEMPTY.
         """
@@ -168,13 +170,18 @@ class Inode:
         )
 
     def change(self, dentry: "Dentry | None") -> None:
-        """Be told that an attribute or the content is about to change; dentry is the name it is reached by, if known."""
+        """Be told that an attribute or the content is about to change; dentry is the name it is reached by."""
 
     def set_mode(self, dentry: "Dentry | None", mode: int) -> None:
         """Set the permission bits."""
         self.change(dentry)
         self.mode = self.mode & S_IFMT | mode & 0o7777
         self.ctime = self.fs.now()
+
+    def drop_ids(self) -> None:
+        """Take set-user-id, and set-group-id of an executable, as a write by someone unprivileged does."""
+        if self.mode & 0o6000 and not self.is_dir:
+            self.mode &= ~(0o4000 | (0o2000 if self.mode & 0o010 else 0))
 
     def set_owner(self, dentry: "Dentry | None", uid: int, gid: int) -> None:
         """Set owner and group; -1 leaves one as it is."""

@@ -1,10 +1,11 @@
 """Pipes and FIFOs.
 
-Content is a queue of byte strings: one write is one copy in, one read one copy out, whatever the sizes; small writes are
-gathered in a page, so that a byte costs a byte. Nothing is moved when a part of a string is read, only `_head` advances.
+Content is a queue of byte strings: one write is one copy in, one read one copy out, whatever the sizes; small writes
+are gathered in a page, so that a byte costs a byte. Nothing is moved when a part of a string is read, only `_head`
+advances.
 
-Sources: Linux fs/pipe.c, pipe(7); gVisor pkg/sentry/kernel/pipe. Differs: capacity is counted in bytes, Linux counts pages,
-so that a pipe full of one-byte writes through O_DIRECT holds more here.
+Sources: Linux fs/pipe.c, pipe(7); gVisor pkg/sentry/kernel/pipe. Differs: capacity is counted in bytes, Linux counts
+pages, so that a pipe full of one-byte writes through O_DIRECT holds more here.
 """
 
 from collections import deque

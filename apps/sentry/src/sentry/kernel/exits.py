@@ -79,6 +79,7 @@ class Exits:
         if task.vfork_parent is not None:
             self.release_vfork_parent(task)
         task.mm.release()
+        kernel.reclaimer.wake()
         task.files.release()
         group.cpu_ns += task.cpu_before_ns
         group.tasks.remove(task)

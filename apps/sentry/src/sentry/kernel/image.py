@@ -162,6 +162,7 @@ def open_program(
             random=os.urandom(56),
             path_inaccessible=cloexec,
             hardware=kernel.hardware,
+            vdso=kernel.vdso,
         )
     except LinuxError:
         for executable in opened:

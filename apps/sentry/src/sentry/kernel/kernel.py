@@ -15,10 +15,13 @@ from sentry.kernel.exits import Exits
 from sentry.kernel.group import PIDNamespace, ThreadGroup
 from sentry.kernel.image import open_program
 from sentry.kernel.jobs import Jobs
+from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.run import Loop
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.signals import Signals
 from sentry.kernel.task import Task
+from sentry.kernel.terminals import Terminals
+from sentry.kernel.vdso import Vdso
 from sentry.kernel.watcher import Watcher
 from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
 from sentry_abi.signal import SI_KERNEL, SI_USER, SIGKILL
@@ -84,6 +87,7 @@ class Kernel:
         self.clock = KernelClock()
         self.timers = TimerQueue(self.clock)
         self.ticker = Ticker(self)
+        self.reclaimer = Reclaimer(self)
         self.pids = PIDNamespace()
         self.signals = Signals(self)
         self.jobs = Jobs(self)
@@ -91,6 +95,7 @@ class Kernel:
         self.loop = Loop(self)
         self.make_ready = self.loop.make_ready
         self.watcher = Watcher(platform)
+        self.terminals = Terminals(self)
         self.torture: Any = None
         self.table: Sequence[Bound] = ()
         self.global_init: ThreadGroup | None = None
@@ -102,6 +107,7 @@ class Kernel:
         self.domainname = b"(none)"
         self.hardware = host_hardware()
         self.futexes = Manager()
+        self.vdso = Vdso(self)
         self._unique_id = 0
         self._cookie = 0
         self._syslog = b""
@@ -197,6 +203,7 @@ class Kernel:
             message = "there is no process to start"
             raise StateError(message)
         self.started = True
+        self.vdso.begin()
         for task in self.pids.tasks.values():
             task.context.resume()
 

@@ -1,6 +1,7 @@
 """/proc: the kernel's tasks and figures as files.
 
-`mount_proc` puts one over a kernel's tree. Everything is generated when it is read; nothing of the host's /proc shows through.
+`mount_proc` puts one over a kernel's tree. Everything is generated when it is read; nothing of the host's /proc shows
+through.
 """
 
 from sentry.procfs._filesystem import Procfs, mount_proc

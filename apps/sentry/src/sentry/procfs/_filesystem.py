@@ -22,6 +22,7 @@ class Procfs(Filesystem):
 
     name: ClassVar[bytes] = b"proc"
     magic: ClassVar[int] = PROC_SUPER_MAGIC
+    volatile: ClassVar[bool] = True
 
     def __init__(self, kernel: "Kernel") -> None:
         """Make the root directory."""

@@ -1,7 +1,6 @@
 """The files of /proc that are about the whole system."""
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sentry_abi.errors import EINVAL, EPERM
@@ -9,6 +8,8 @@ from sentry_fs import FixedDirectory, Generated, build
 from sentry_vfs import Filesystem, Inode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sentry.kernel.kernel import Kernel
 
 TICK_NS: Final = 10_000_000

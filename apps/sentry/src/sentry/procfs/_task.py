@@ -1,6 +1,5 @@
 """/proc/PID and /proc/PID/task/TID. Source: Linux fs/proc/base.c, array.c, task_mmu.c, fd.c, namespace.c; proc(5)."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sentry_abi.errors import EACCES, EINVAL, ENOENT, ESRCH, LinuxError
@@ -11,6 +10,8 @@ from sentry_limits import KINDS, UNLIMITED
 from sentry_vfs import Dentry, EpollFile, EventFile, FileDescription, Filesystem, Inode, Mount, Path, path_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sentry.kernel.task import Task
     from sentry_mm import MemoryManager
 
@@ -21,6 +22,11 @@ _STATES: Final = b"RSDTZX"
 _STATE_NAMES: Final = {82: b"running", 83: b"sleeping", 68: b"disk sleep", 84: b"stopped", 90: b"zombie", 88: b"dead"}
 _SIG_IGN: Final = 1
 _MOST: Final = 1 << 20
+_MEMORY: Final = (
+    *("code_start", "code_end", "stack_start", "data_start", "data_end"),
+    *("brk_start", "arg_start", "arg_end", "env_start", "env_end"),
+)
+"""What /proc/PID/stat shows of an address space, in its order."""
 
 
 def gone(task: "Task") -> bool:
@@ -306,8 +312,10 @@ class ProcessDirectory(GeneratedDirectory):
         return pids.tasks.get(tid) is task or (group is not None and group.leader is task)
 
     def find(self, name: bytes) -> Inode | None:
-        """Return a file."""
+        """Return a file. Raises: ESRCH in the directory of a task that is gone."""
         fs, task = self.fs, self.task
+        if task.state > ZOMBIE:
+            raise ESRCH
         entry = FILES.get(name)
         if entry is not None:
             make, mode = entry
@@ -348,10 +356,10 @@ _NET_FILES: Final = {
     b"     0       0          0\n",
     b"tcp": b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n",
     b"udp": b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n",
-    b"tcp6": b"  sl  local_address                         remote_address                        st tx_queue rx_queue tr"
-    b" tm->when retrnsmt   uid  timeout inode\n",
-    b"udp6": b"  sl  local_address                         remote_address                        st tx_queue rx_queue tr"
-    b" tm->when retrnsmt   uid  timeout inode\n",
+    b"tcp6": b"  sl  local_address                         remote_address                        st tx_queue rx_queue"
+    b" tr tm->when retrnsmt   uid  timeout inode\n",
+    b"udp6": b"  sl  local_address                         remote_address                        st tx_queue rx_queue"
+    b" tr tm->when retrnsmt   uid  timeout inode\n",
     b"unix": b"Num       RefCount Protocol Flags    Type St Inode Path\n",
     b"route": b"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n",
     b"if_inet6": b"00000000000000000000000000000001 01 80 10 80       lo\n",
@@ -463,13 +471,7 @@ def stat(task: "Task") -> bytes:
     parent = group.parent.tgid if group.parent is not None else 0
     session = group.pgrp.session
     ignored, caught = _masks(task)
-    zeros = (0,) * 9
-    memory = (
-        zeros
-        if mm is None
-        else (mm.code_start, mm.code_end, mm.stack_start, mm.data_start, mm.data_end, mm.brk_start, mm.arg_start)
-        + (mm.arg_end, mm.env_start)
-    )
+    memory = [0 if mm is None else int(getattr(mm, name)) for name in _MEMORY]
     fields = [
         parent,
         group.pgrp.pgid,
@@ -508,7 +510,7 @@ def stat(task: "Task") -> bytes:
         memory[6],
         memory[7],
         memory[8],
-        0 if mm is None else mm.env_end,
+        memory[9],
         group.exit_status if task.state >= ZOMBIE else 0,
     ]
     figures = b" ".join(b"%d" % field for field in fields)

@@ -89,6 +89,7 @@ from sentry_vfs import (
     Mount,
     Path,
     PathFile,
+    Pipe,
     PipeFile,
 )
 from sentry_waiter import ERR, HUP, IN, OUT
@@ -311,7 +312,7 @@ def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> i
     raise EINVAL
 
 
-def _pipe(file: FileDescription):  # type: ignore[no-untyped-def]  # noqa: ANN202  (Pipe is private to vfs's users)
+def _pipe(file: FileDescription) -> Pipe:
     if not isinstance(file, PipeFile):
         raise EBADF
     return file.pipe

@@ -6,7 +6,7 @@ the file says it could give now (`clamp`): preparing breaks copy-on-write. Sourc
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel.pending import Result, attempt
+from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Fd, Flags, Int, Long, Ptr, Size
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import (
@@ -24,7 +24,7 @@ from sentry_abi.errors import (
 )
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
-from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile
+from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile, TtyFile
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -50,7 +50,7 @@ class Transfer(NamedTuple):
 
     file: FileDescription
     addr: int
-    count: int
+    length: int
     done: int
 
 
@@ -75,11 +75,41 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
             return file.read(t.mm.writable(buf, room))
         return file.read([]) if count else _nothing(file)
     except EAGAIN:
+        if isinstance(file, TtyFile):
+            return _wait_for_typing(t, file, buf, count)
         return wait_io(read_on, Transfer(file, buf, count, 0), file, FOR_READ)
 
 
+class Typing(NamedTuple):
+    """A read of a terminal under way; deadline is where VTIME ends it."""
+
+    file: TtyFile
+    addr: int
+    size: int
+    deadline: int
+
+
+def _wait_for_typing(t: "Task", file: TtyFile, addr: int, count: int) -> Result:
+    wait_ns = file.read_wait_ns()
+    if wait_ns is None or file.flags & O_NONBLOCK:
+        return wait_io(read_on, Transfer(file, addr, count, 0), file, FOR_READ)
+    return type_on(t, Typing(file, addr, count, t.kernel.clock.monotonic_ns() + wait_ns))
+
+
+@attempt
+def type_on(t: "Task", state: Typing) -> Result:
+    """Read what was typed, or nothing once VTIME is over."""
+    file, addr, count, deadline = state
+    try:
+        return file.read(t.mm.writable(addr, file.clamp(count)))
+    except EAGAIN:
+        if t.timed_out:
+            return 0
+    return Pending(type_on, state, ((file.tty.queue, FOR_READ),), deadline)
+
+
 def _nothing(file: FileDescription) -> int:
-    """A read of no bytes."""
+    """Answer a read of no bytes. Raises: EBADF, EISDIR."""
     if not file.readable or isinstance(file, PathFile):
         raise EBADF
     inode = file.inode
@@ -169,7 +199,8 @@ def pread64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
     """pread(2)."""
     pos = _position(pos)
     count = min(count, MAX_RW_COUNT)
-    return file.pread(t.mm.writable(buf, count) if count else [], pos)
+    room = file.clamp_at(count, pos)
+    return file.pread(t.mm.writable(buf, room) if room else [], pos)
 
 
 @calls.call
@@ -317,7 +348,7 @@ def preadv(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     """preadv(2)."""
     pos = _position(pos)
     pieces = vector(t, iov, count)
-    return file.pread(room_in(t, pieces, total(pieces)), pos)
+    return file.pread(room_in(t, pieces, file.clamp_at(total(pieces), pos)), pos)
 
 
 @calls.call
@@ -370,7 +401,7 @@ class Copy(NamedTuple):
     source: FileDescription
     pointer: int
     pos: int
-    count: int
+    length: int
     done: int
 
 
@@ -440,8 +471,8 @@ def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr,
             raise EISDIR
         if mode != S_IFREG:
             raise EINVAL
-    if type(in_fd) is not type(out_fd) and not (in_fd.seekable and out_fd.seekable):
-        raise EXDEV
+    if not (in_fd.seekable and out_fd.seekable):
+        raise EXDEV  # an inherited file, whose position is the host's
     source, target = _offset(t, off_in), _offset(t, off_out)
     read_at = in_fd.pos if source < 0 else source
     write_at = out_fd.pos if target < 0 else target
@@ -473,7 +504,7 @@ class Splice(NamedTuple):
     source_pointer: int
     target: FileDescription
     target_pointer: int
-    count: int
+    length: int
     flags: int
     done: int
 
@@ -551,7 +582,7 @@ class Tee(NamedTuple):
 
     source: FileDescription
     target: FileDescription
-    count: int
+    length: int
     flags: int
     done: int
 

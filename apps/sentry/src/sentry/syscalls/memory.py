@@ -48,6 +48,7 @@ def mmap(t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNu
 def munmap(t: "Task", addr: Ptr, length: Size) -> int:
     """munmap(2). Raises: EINVAL, ENOMEM."""
     t.mm.munmap(addr, length)
+    t.kernel.reclaimer.wake()
     return 0
 
 
@@ -74,6 +75,7 @@ def brk(t: "Task", addr: Ptr) -> int:
 def madvise(t: "Task", addr: Ptr, length: Size, advice: Int) -> int:
     """madvise(2). Raises: EINVAL, ENOMEM, EFAULT, EBUSY."""
     t.mm.madvise(addr, length, advice)
+    t.kernel.reclaimer.wake()
     return 0
 
 

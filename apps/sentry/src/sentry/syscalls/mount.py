@@ -10,7 +10,6 @@ from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
 from sentry_abi.fcntl import AT_FDCWD
 from sentry_abi.mount import MS_BIND, MS_MOVE, MS_REMOUNT
 from sentry_fs import Tmpfs
-from sentry_vfs import Path
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -69,7 +68,7 @@ def umount2(t: "Task", target: PathPtr, flags: Int) -> Result:
     """umount2(2)."""
     if flags & ~15:
         raise EINVAL
-    place: Path = find(t, AT_FDCWD, path_at(t, target), follow=not flags & UMOUNT_NOFOLLOW)
+    place = find(t, AT_FDCWD, path_at(t, target), follow=not flags & UMOUNT_NOFOLLOW)
     if not t.creds.capable(CAP_SYS_ADMIN):
         raise EPERM
     if place.mount is t.kernel.vfs.root_mount:

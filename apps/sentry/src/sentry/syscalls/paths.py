@@ -310,7 +310,7 @@ def fchown(t: "Task", file: Fd, uid: UInt, gid: UInt) -> Result:
 
 
 def _stamps(t: "Task", pointer: int, scale: int) -> tuple[int | None, int | None, bool]:
-    """Return access and change time, None to leave one, and whether both are now; scale 1 for timespec, 1000 for timeval."""
+    """Return access and change time, None to leave one, and whether both are now; scale is 1000 for timeval."""
     now = t.kernel.clock.realtime_ns()
     if not pointer:
         return now, now, True

@@ -1,7 +1,7 @@
 """Pipes, eventfds, and waiting for many files at once: poll, select, epoll.
 
-What a wait needs is resolved once: descriptors to files, a timeout to an absolute deadline (R1). Files are asked again after
-every wake. Source: Linux fs/select.c, fs/eventpoll.c, fs/pipe.c, fs/eventfd.c.
+What a wait needs is resolved once: descriptors to files, a timeout to an absolute deadline (R1). Files are asked
+again after every wake. Source: Linux fs/select.c, fs/eventpoll.c, fs/pipe.c, fs/eventfd.c.
 """
 
 import struct
@@ -146,9 +146,8 @@ def poll_on(t: "Task", state: Polled) -> Result:
     ready = 0
     replies = []
     for file, fd, events in found:
-        if file is None:
-            mask = NVAL if fd >= 0 else 0
-        else:
+        mask = NVAL if fd >= 0 else 0
+        if file is not None:
             mask = file.readiness() & (events | ERR | HUP | NVAL)
         if mask:
             ready += 1

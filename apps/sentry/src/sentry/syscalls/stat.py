@@ -9,7 +9,7 @@ from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW
-from sentry_abi.structs import STAT, STATFS
+from sentry_abi.structs import STAT, STATFS, STATX
 from sentry_vfs import FOLLOW, FileDescription
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 calls = Calls("attributes and directories")
 
-_STATX: Final = struct.Struct("<IIQIIIHxxQQQQ" + "qIi" * 4 + "IIIIQ104x")
 _BASIC: Final = 0x17FF  # STATX_BASIC_STATS | STATX_MNT_ID
 _DIRENT: Final = struct.Struct("<QqHB")
 _OLD_DIRENT: Final = struct.Struct("<QQH")
@@ -82,9 +81,9 @@ def statx(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int, mask: UInt, buf: P
         raise EINVAL
     fields = STAT.unpack(_stat_at(t, dirfd, path, flags))
     dev, ino, nlink, mode, uid, gid, rdev, size, blksize, blocks, asec, ansec, msec, mnsec, csec, cnsec = fields
-    times = (asec, ansec, 0, 0, 0, 0, csec, cnsec, 0, msec, mnsec, 0)
+    times = (asec, ansec, 0, 0, csec, cnsec, msec, mnsec)
     head = (_BASIC, blksize, 0, nlink, uid, gid, mode, ino, size, blocks, 0)
-    t.mm.copy_out(buf, _STATX.pack(*head, *times, *_split(rdev), *_split(dev), 0))
+    t.mm.copy_out(buf, STATX.pack(*head, *times, *_split(rdev), *_split(dev), 0, 0, 0))
     return 0
 
 

@@ -1,7 +1,7 @@
 """What handlers of file calls share: waiting for readiness, and paths from registers.
 
-`wait_io` is the one way in which a file call waits: the attempt that just raised EAGAIN is entered again when the file's queue
-says so. A file without a queue never waits.
+`wait_io` is the one way in which a file call waits: the attempt that just raised EAGAIN is entered again when the
+file's queue says so. A file without a queue never waits.
 """
 
 from typing import TYPE_CHECKING, Any, Final

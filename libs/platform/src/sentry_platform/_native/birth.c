@@ -163,8 +163,11 @@ struct ks_core *ks_open(int sysemu)
 	event._sigev_un._tid = core->owner;
 	if (core->batch_pages == MAP_FAILED || timer_create(CLOCK_MONOTONIC, &event, &core->timer))
 		return NULL;
+	event.sigev_signo = SIGRTMAX - 3;
+	if (timer_create(CLOCK_MONOTONIC, &event, &core->tick))
+		return NULL;
 	core->timer_made = 1;
-	const int own[] = {SIGCHLD, SIGRTMAX, SIGRTMAX - 1, SIGRTMAX - 2};
+	const int own[] = {SIGCHLD, SIGRTMAX, SIGRTMAX - 1, SIGRTMAX - 2, SIGRTMAX - 3};
 	for (size_t i = core->trap->child_signals ? 0 : 1; i < sizeof own / sizeof *own; i++)
 		if (ks_catch(core, own[i]) < 0)
 			return NULL;
@@ -187,8 +190,8 @@ void ks_close(struct ks_core *core)
 	ks_watch_close(core);
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, normal = {.sa_handler = SIG_DFL};
 	if (core->timer_made)
-		timer_delete(core->timer);
-	for (int signo = SIGRTMAX - 2; signo <= SIGRTMAX; signo++)
+		timer_delete(core->timer), timer_delete(core->tick);
+	for (int signo = SIGRTMAX - 3; signo <= SIGRTMAX; signo++)
 		sigaction(signo, &ignore, NULL);
 	sigaction(SIGCHLD, &normal, NULL);
 	ks_flags = 0;

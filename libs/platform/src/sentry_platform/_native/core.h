@@ -48,6 +48,7 @@ struct ks_trap {
 	int (*filter)(void);
 	unsigned long options; // of PTRACE_SEIZE, beside those for all
 	int child_signals;     // whether stops must interrupt the wait through SIGCHLD
+	int stays;             // whether the sentry keeps to one CPU
 };
 
 extern const struct ks_trap ks_notify_trap, ks_sysemu_trap;
@@ -72,11 +73,12 @@ struct ks_core {
 	volatile uint32_t ring_head, ring_tail;
 	pid_t owner;
 	cpu_set_t all; // where sentry and stubs may run
-	int self_pinned, home_cpu, running, tick_armed;
-	int64_t tick_ns;
+	int self_pinned;
+	int running, tick_armed; // sysemu: guests that run, and whether the tick is on its way
+	timer_t tick;
 };
 
-extern volatile uint32_t ks_flags;
+extern volatile uint32_t ks_flags, ks_tick;
 
 long ks_trace(long request, int tid, unsigned long address, void *data);
 int ks_host_wait(int tid, int *status, int options);

@@ -186,4 +186,4 @@ static int set_filter(void)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-const struct ks_trap ks_notify_trap = {pump, answer, resume, stop, walk, edit, set_filter, 0, 1};
+const struct ks_trap ks_notify_trap = {pump, answer, resume, stop, walk, edit, set_filter, 0, 1, 0};

@@ -62,17 +62,22 @@ static int64_t now_ns(void)
 	return t.tv_sec * 1000000000L + t.tv_nsec;
 }
 
-// Let guests that have not stopped for a while leave the sentry's CPU, if others want it.
+// Let guests that have not stopped for a while leave the sentry's CPU, if others want it too: a look every 4 ms.
 static void spread(struct ks_core *core)
 {
-	int64_t now = now_ns();
-	if (core->running < 2 || now - core->tick_ns < TICK_NS)
-		return;
-	core->tick_ns = now;
-	for (int i = 0; i < core->context_count; i++) {
-		struct context *c = &core->contexts[i];
-		if (c->state == KS_RUNNING && c->pinned && !c->helper && now - c->resumed_ns > SILENT_NS)
-			ks_unpin(core, c);
+	if (ks_tick) {
+		ks_tick = 0;
+		core->tick_armed = 0;
+		int64_t now = now_ns();
+		for (int i = 0; i < core->context_count; i++) {
+			struct context *c = &core->contexts[i];
+			if (c->state == KS_RUNNING && c->pinned && !c->helper && now - c->resumed_ns > SILENT_NS)
+				ks_unpin(core, c);
+		}
+	}
+	if (core->running >= 2 && !core->tick_armed) {
+		struct itimerspec when = {.it_value.tv_nsec = TICK_NS};
+		core->tick_armed = !timer_settime(core->tick, 0, &when, NULL);
 	}
 }
 
@@ -242,4 +247,4 @@ static int set_filter(void)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
 }
 
-const struct ks_trap ks_sysemu_trap = {pump, answer, run, stop, walk, edit, set_filter, PTRACE_O_TRACESYSGOOD, 0};
+const struct ks_trap ks_sysemu_trap = {pump, answer, run, stop, walk, edit, set_filter, PTRACE_O_TRACESYSGOOD, 0, 1};

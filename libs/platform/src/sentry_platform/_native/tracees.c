@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 // What the signal handler writes: one word of flags for all signals, and which ones and kicks came.
-volatile uint32_t ks_flags;
+volatile uint32_t ks_flags, ks_tick;
 static volatile uint32_t kicks;
 static volatile uint64_t signals;
 extern const char ks_wait_start[], ks_wait_end[], ks_wait_abort[], ks_child_start[], ks_child_end[], ks_child_abort[];
@@ -34,6 +34,8 @@ static void on_signal(int signo, siginfo_t *info, void *where)
 		__atomic_or_fetch(&ks_flags, KS_FLAG_FD, __ATOMIC_SEQ_CST);
 	} else if (signo == SIGRTMAX - 2) {
 		__atomic_or_fetch(&ks_flags, KS_FLAG_KICK, __ATOMIC_SEQ_CST);
+	} else if (signo == SIGRTMAX - 3) {
+		ks_tick = 1;
 	} else {
 		__atomic_or_fetch(&signals, 1UL << (signo - 1), __ATOMIC_SEQ_CST);
 		__atomic_or_fetch(&ks_flags, KS_FLAG_SIGNAL, __ATOMIC_SEQ_CST);
@@ -354,7 +356,7 @@ int ks_next(struct ks_core *core, int answer, int64_t value, int64_t deadline_ns
 	}
 	if (deadline_ns != core->armed_ns)
 		arm(core, deadline_ns);
-	if (core->self_pinned)
+	if (core->self_pinned && !core->trap->stays)
 		ks_unpin_self(core);
 	for (;;) {
 		int kind = flagged(core, &core->event);

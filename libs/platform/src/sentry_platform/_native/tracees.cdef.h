@@ -40,3 +40,4 @@ int ks_watch(struct ks_core *core, int fd, uint32_t mask);
 int ks_unwatch(struct ks_core *core, int fd);
 int ks_catch(struct ks_core *core, int signo);
 void ks_kick(struct ks_core *core, uint32_t bits);
+void ks_clock_sample(int64_t *out);

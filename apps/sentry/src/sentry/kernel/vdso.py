@@ -1,0 +1,106 @@
+"""The kernel's side of the vDSO: two pages that every program has, and the clock parameters in the first.
+
+A guest computes time from the CPU's cycle counter, base + cycles * mult. Once a second the parameters are taken anew:
+the new base is what guests see at that moment, so that time never jumps, and mult is bent so that they meet the host's
+clock a second later. A difference of 250 ms or more is a jump all the same. Where the host itself does not trust its
+counter (its clock source is another), the page stays not ready and guests make calls.
+
+Sources: Linux lib/vdso/gettimeofday.c (the reader), kernel/time/timekeeping.c; facts section 10.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from sentry_abi.memory import PAGE_SIZE
+from sentry_loader import vdso
+from sentry_mm import Extent
+from sentry_pgalloc import MemoryKind
+
+if TYPE_CHECKING:
+    from sentry.kernel.kernel import Kernel
+
+SECOND: Final = 1_000_000_000
+CALIBRATION_NS: Final = 2_000_000
+JUMP_NS: Final = 250_000_000
+TRUSTED: Final = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page")
+
+
+class Vdso:
+    """Parameter page and image, as something to be mapped, and their upkeep."""
+
+    __slots__ = ("_base_mono", "_base_tsc", "_first", "_mult", "_offset", "_sequence", "kernel", "timer_seq")
+
+    def __init__(self, kernel: "Kernel") -> None:
+        """Put the image into the memory file; not ready."""
+        self.kernel = kernel
+        self.timer_seq = 0
+        self._offset = kernel.memory.allocate(2 * PAGE_SIZE, MemoryKind.SYSTEM)
+        image = self._offset + PAGE_SIZE
+        kernel.memory.view[image : image + PAGE_SIZE] = vdso.image()
+        self._sequence = 0
+        self._base_tsc = self._base_mono = 0
+        self._mult = 0
+        self._first = kernel.platform.clock_sample()
+
+    # -- Mappable
+
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
+        """Return the pages."""
+        del shared, write
+        return [Extent(self.kernel.memory, self._offset + offset, min(length, 2 * PAGE_SIZE - offset))]
+
+    def mapped_size(self) -> int:
+        """Return the size of both pages."""
+        return 2 * PAGE_SIZE
+
+    def mapping_identity(self) -> object:
+        """Return what is equal for all mappings of it."""
+        return self
+
+    # -- clock
+
+    def begin(self) -> None:
+        """Keep the parameters from now on, if the host trusts its cycle counter."""
+        if clock_source() in TRUSTED:
+            self.kernel.timers.arm(self, self.kernel.clock.monotonic_ns() + CALIBRATION_NS)
+
+    def expired(self, now_ns: int) -> None:
+        """Take the parameters anew."""
+        tsc, host_mono, real_offset, _ = self.kernel.platform.clock_sample()
+        mono = host_mono + self.kernel.clock.offset_ns
+        first_tsc, first_mono, _, _ = self._first
+        if tsc <= self._base_tsc or tsc <= first_tsc or host_mono <= first_mono:
+            self._write(ready=False)
+        else:
+            rate = ((host_mono - first_mono) << 32) // (tsc - first_tsc)
+            shown = mono
+            if self._mult:
+                shown = self._base_mono + ((tsc - self._base_tsc) * self._mult >> 32)
+            if abs(mono - shown) >= JUMP_NS:
+                shown = mono
+            # Meet the host's clock one second from now.
+            cycles = (SECOND << 32) // rate
+            self._mult = ((mono + SECOND - shown) << 32) // cycles
+            self._base_tsc, self._base_mono = tsc, shown
+            self._write(real_offset - self.kernel.clock.offset_ns, ready=True)
+        interval = SECOND if self._mult and host_mono - first_mono > SECOND // 2 else SECOND // 20
+        self.kernel.timers.arm(self, now_ns + interval)
+
+    def _write(self, real_offset: int = 0, *, ready: bool) -> None:
+        view = self.kernel.memory.view
+        at = self._offset
+        view[at : at + 4] = (self._sequence + 1 & 0xFFFF_FFFF).to_bytes(4, "little")
+        fields = self._base_tsc, self._mult, self._base_mono + real_offset, self._base_mono
+        record = vdso.PARAMETERS.pack(0, int(ready), *fields)
+        view[at + 4 : at + len(record)] = record[4:]
+        self._sequence = self._sequence + 2 & 0xFFFF_FFFF
+        view[at : at + 4] = self._sequence.to_bytes(4, "little")
+
+
+def clock_source() -> str:
+    """Return the name of the host's clock source; empty where it does not say."""
+    path = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123  (start-up: no path object)
+            return file.read().strip()
+    except OSError:
+        return ""
