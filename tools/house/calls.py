@@ -8,9 +8,10 @@ from tools.house.workspace import BIN, ROOT
 PAGE = ROOT / "docs" / "calls.md"
 HEAD = """# System calls
 
-Every call of x86-64 Linux up to number 462: handled, handled in part, or absent with the reason. Written by `tools/dev calls` from the table
-(`apps/sentry/src/sentry/syscalls/table.py`); `tools/dev check` fails when this page is not what the table says. An absent call answers ENOSYS, is listed at
-the end under `--debug`, and goes to `--debug-log`.
+Every call of x86-64 Linux up to number 462: handled, handled in part, or absent with the reason. Written by
+`tools/dev calls` from the table (`apps/sentry/src/sentry/syscalls/table.py`); `tools/dev check` fails when this page
+is not what the table says. An absent call answers ENOSYS, is listed at the end under `--debug`, and goes to
+`--debug-log`.
 
 """
 LIST = """
