@@ -12,6 +12,8 @@ class Options(NamedTuple):
     """Tracebacks of the sentry's own failures, and at the end the calls that are not implemented."""
     debug_log: str | None = None
     """File to append diagnostics to."""
+    tty: bool = False
+    """A terminal of the sandbox's own on standard input and output, which are one."""
     strace: bool = False
     """Every system call on standard error."""
     torture: bool = False

@@ -18,13 +18,23 @@ from sentry.procfs import mount_proc
 from sentry.syscalls.table import all_handlers, amd64
 from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
 from sentry_auth import user_credentials
-from sentry_fs import HostFile, HostFilesystem, build_default_root, set_terminal
+from sentry_fs import (
+    Devpts,
+    HostFile,
+    HostFilesystem,
+    build_default_root,
+    mount_at,
+    set_terminal,
+    show_terminal,
+)
 from sentry_limits import LimitSet, host_limits
 from sentry_pgalloc import MemoryFile
 from sentry_platform.notify import HostTrouble, NotifyPlatform, StubPlatform
 from sentry_vfs import FDTable, FSContext
 
 if TYPE_CHECKING:
+    from sentry.console import Console
+    from sentry.kernel.group import ThreadGroup
     from sentry.kernel.task import Task
     from sentry.options import Options
     from sentry_auth import Credentials
@@ -64,6 +74,7 @@ def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet
     cores = len(os.sched_getaffinity(0))
     kernel.init(InitKernelArgs(amd64(), tree, creds, cores, os.uname().nodename.encode()))
     mount_proc(kernel)
+    mount_terminals(kernel)
     if options.torture:
         from sentry.kernel.torture import Torture  # noqa: PLC0415  (for tests alone)
 
@@ -75,7 +86,32 @@ def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet
     except LinuxError as error:
         message = f"the working directory {os.fsdecode(cwd)!r} cannot be used inside: {describe(error)}"
         raise UsageFailure(message) from error
-    files = standard_files(kernel, options.closed)
+    console = None
+    if options.tty:
+        from sentry.console import Console  # noqa: PLC0415  (only where asked for)
+
+        console = Console(kernel)
+        files = FDTable()
+        console.start(files, fs)
+    else:
+        files = standard_files(kernel, options.closed)
+    try:
+        return _serve(kernel, argv, creds, files, fs, limits, report, console)
+    finally:
+        if console is not None:
+            console.stop()
+
+
+def _serve(
+    kernel: Kernel,
+    argv: list[bytes],
+    creds: "Credentials",
+    files: FDTable,
+    fs: FSContext,
+    limits: LimitSet,
+    report: "_Report",
+    console: "Console | None",
+) -> int:
     environment = [key + b"=" + value for key, value in os.environb.items()]
     path = find_program(kernel, fs, creds, argv[0])
     args = CreateProcessArgs(argv, environment, creds, files, fs, limits, path)
@@ -85,7 +121,9 @@ def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet
         raise _unusable(argv[0], error) from error
     for signo in SIGNALS_PASSED_ON:
         if signal.getsignal(signo) is not signal.SIG_IGN:
-            platform.catch(signo)
+            kernel.platform.catch(signo)
+    if console is not None:
+        take_console(kernel, console, group)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
@@ -94,6 +132,28 @@ def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet
     report.finish()
     status = group.exit_status
     return SIGNALED + (status & 0x7F) if status & 0x7F else status >> 8
+
+
+def mount_terminals(kernel: Kernel) -> None:
+    """Put devpts at its place, and let /dev/tty open the caller's terminal."""
+    terminals = kernel.terminals
+    devpts = terminals.devpts = Devpts(terminals)
+    mount_at(kernel.vfs, b"/dev/pts", (devpts, devpts.root), 2 | 8)
+    set_terminal(kernel.vfs, terminals)
+
+
+def take_console(kernel: Kernel, console: "Console", group: "ThreadGroup") -> None:
+    """Make the console the controlling terminal of the command, and let the window's size follow."""
+    kernel.terminals.attach(console.tty, group)
+    kernel.platform.catch(signal.SIGWINCH)
+
+    def passed_on(signo: int) -> None:
+        if signo == signal.SIGWINCH:
+            console.resized()
+        else:
+            kernel.host_signal(signo, forward=True)
+
+    kernel.on_host_signal = passed_on
 
 
 def platform_class(name: str) -> type[StubPlatform]:
@@ -167,7 +227,8 @@ def standard_files(kernel: Kernel, closed: int) -> FDTable:
             file = HostFile(fd, kernel.watcher, fs)
             files.install_at(file, fd)
             if file.is_terminal:
-                set_terminal(kernel.vfs, file)
+                kernel.terminals.fallback = file
+                show_terminal(kernel.vfs, file)
     return files
 
 

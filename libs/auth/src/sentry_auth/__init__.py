@@ -1,5 +1,105 @@
 """Identities, capabilities and the rules that change them. Floor 4."""
 
-from sentry_auth._credentials import ALL_CAPS, Credentials, user_credentials
+from sentry_auth import _securebits as securebits
+from sentry_auth._caps import (
+    capset,
+    check_capability,
+    clear_ambient,
+    drop_bounding,
+    lower_ambient,
+    raise_ambient,
+    set_keep_caps,
+    set_securebits,
+)
+from sentry_auth._credentials import (
+    Credentials,
+    anonymous_credentials,
+    loses_dumpable,
+    root_credentials,
+    user_credentials,
+)
+from sentry_auth._exec import PLAIN, ExecCredentials, FilePrivileges, exec_credentials
+from sentry_auth._filecaps import ALL_CAPS, XATTR_NAME, FileCapabilities
+from sentry_auth._idmap import MAX_EXTENTS, Extent, IdMap
+from sentry_auth._ids import KGID, KUID, NO_ID, NO_KGID, NO_KUID, OVERFLOW_ID, ROOT_KGID, ROOT_KUID
+from sentry_auth._namespace import INITIAL, MAX_LEVEL, UserNamespace
+from sentry_auth._proc import (
+    enter_user,
+    read_gid_map,
+    read_setgroups,
+    read_uid_map,
+    unshare_user,
+    write_gid_map,
+    write_setgroups,
+    write_uid_map,
+)
+from sentry_auth._transitions import (
+    NGROUPS_MAX,
+    may_setgroups,
+    setfsgid,
+    setfsuid,
+    setgid,
+    setgroups,
+    setregid,
+    setresgid,
+    setresuid,
+    setreuid,
+    setuid,
+)
 
-__all__ = ["ALL_CAPS", "Credentials", "user_credentials"]
+__all__ = [
+    "ALL_CAPS",
+    "INITIAL",
+    "KGID",
+    "KUID",
+    "MAX_EXTENTS",
+    "MAX_LEVEL",
+    "NGROUPS_MAX",
+    "NO_ID",
+    "NO_KGID",
+    "NO_KUID",
+    "OVERFLOW_ID",
+    "PLAIN",
+    "ROOT_KGID",
+    "ROOT_KUID",
+    "XATTR_NAME",
+    "Credentials",
+    "ExecCredentials",
+    "Extent",
+    "FileCapabilities",
+    "FilePrivileges",
+    "IdMap",
+    "UserNamespace",
+    "anonymous_credentials",
+    "capset",
+    "check_capability",
+    "clear_ambient",
+    "drop_bounding",
+    "enter_user",
+    "exec_credentials",
+    "loses_dumpable",
+    "lower_ambient",
+    "may_setgroups",
+    "raise_ambient",
+    "read_gid_map",
+    "read_setgroups",
+    "read_uid_map",
+    "root_credentials",
+    "securebits",
+    "set_keep_caps",
+    "set_securebits",
+    "setfsgid",
+    "setfsuid",
+    "setgid",
+    "setgroups",
+    "setregid",
+    "setresgid",
+    "setresuid",
+    "setreuid",
+    "setuid",
+    "unshare_user",
+    "user_credentials",
+    "write_gid_map",
+    "write_setgroups",
+    "write_uid_map",
+]

@@ -5,11 +5,13 @@ from sentry_fs._generated import Fixed, FixedDirectory, Generated, GeneratedDire
 from sentry_fs._host import HostDir, HostFd, HostTree
 from sentry_fs._hostfile import HostFile, HostFilesystem
 from sentry_fs._overlay import Overlay
-from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, set_terminal
+from sentry_fs._pts import Devpts, SlaveInode
+from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, set_terminal, show_terminal
 from sentry_fs._tmpfs import Regular, RegularFile, Special, Tmpfs
 
 __all__ = [
     "Devfs",
+    "Devpts",
     "FileData",
     "Fixed",
     "FixedDirectory",
@@ -26,6 +28,7 @@ __all__ = [
     "Overlay",
     "Regular",
     "RegularFile",
+    "SlaveInode",
     "Special",
     "Sysfs",
     "Tmpfs",
@@ -33,4 +36,5 @@ __all__ = [
     "build_default_root",
     "mount_at",
     "set_terminal",
+    "show_terminal",
 ]

@@ -103,6 +103,10 @@ class HostInode(Inode):
             except OSError as failure:
                 raise from_host(failure) from None
 
+    def alive(self) -> bool:
+        """Return True: it is open as long as the sandbox lives."""
+        return True
+
     def size(self) -> int:
         """Return the size of a regular file."""
         return os.fstat(self.host).st_size

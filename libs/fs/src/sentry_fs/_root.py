@@ -5,7 +5,7 @@ overlay's directory is bound to the same path.
 """
 
 import os
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from sentry_abi.errors import ENOENT, ENOTDIR
 from sentry_abi.stat import S_IFCHR, S_IFDIR, SYSFS_MAGIC
@@ -13,8 +13,9 @@ from sentry_fs import _device
 from sentry_fs._data import Memory
 from sentry_fs._generated import build
 from sentry_fs._overlay import Overlay
+from sentry_fs._pts import Devpts
 from sentry_fs._tmpfs import Tmpfs
-from sentry_vfs import Dentry, Filesystem, Mount, Path, Tree
+from sentry_vfs import Dentry, FileDescription, Filesystem, Mount, Path, Tree
 
 if TYPE_CHECKING:
     from sentry_fs._hostfile import HostFile
@@ -48,7 +49,7 @@ class Devfs(Tmpfs):
     def __init__(self, memory: Memory) -> None:
         """Make all nodes."""
         super().__init__(memory, 0o755, source=b"devtmpfs")
-        self.terminal: HostFile | None = None
+        self.terminal: Terminal | None = None
         root = self.root
         directory = root.positive()
         for name, number in _NODES:
@@ -111,13 +112,29 @@ def build_default_root(memory: Memory, *, cwd: bytes, host_root: bytes = b"/") -
     return tree
 
 
-def set_terminal(tree: Tree, terminal: "HostFile") -> None:
-    """Let /dev/tty open this terminal, and show it under the name it has on the host, where ttyname(3) looks for it."""
+class Terminal(Protocol):
+    """What /dev/tty opens."""
+
+    def again(self, flags: int, where: Path) -> FileDescription:
+        """Open the caller's terminal. Raises: ENXIO if it has none."""
+
+
+def set_terminal(tree: Tree, terminal: Terminal) -> None:
+    """Let /dev/tty open what terminal says."""
+    for mount in tree.all_mounts():
+        if isinstance(mount.fs, Devfs):
+            mount.fs.terminal = terminal
+
+
+def show_terminal(tree: Tree, terminal: "HostFile") -> None:
+    """Show an inherited terminal under the name it has on the host, where ttyname(3) looks for it."""
     path = terminal.path()
+    number = path.removeprefix(b"/dev/pts/")
     for mount in tree.all_mounts():
         fs = mount.fs
-        if isinstance(fs, Devfs):
-            fs.terminal = terminal
+        if isinstance(fs, Devpts) and terminal.inode is not None and number.isdigit():
+            fs.inherited[int(number)] = terminal.inode
+        elif isinstance(fs, Devfs) and not number.isdigit():
             directory, _, name = path.removeprefix(b"/dev/").rpartition(b"/")
             parent = directory_in(fs.root, directory)
             if path.startswith(b"/dev/") and parent is not None and parent.children is not None:

@@ -22,6 +22,7 @@ from sentry_vfs._tree import (
     NO_MOUNTS,
     Tree,
 )
+from sentry_vfs._tty import JobControl, MasterFile, Output, Tty, TtyFile, tty_ioctl
 from sentry_vfs._watcher import FdWatcher
 
 __all__ = [
@@ -51,9 +52,12 @@ __all__ = [
     "Filesystem",
     "Inode",
     "Item",
+    "JobControl",
     "Lock",
     "LockTable",
+    "MasterFile",
     "Mount",
+    "Output",
     "Path",
     "PathFile",
     "Pipe",
@@ -61,10 +65,13 @@ __all__ = [
     "PipeFilesystem",
     "PipeInode",
     "Tree",
+    "Tty",
+    "TtyFile",
     "make_pipe",
     "may",
     "may_delete",
     "owns",
     "path_of",
     "scatter",
+    "tty_ioctl",
 ]

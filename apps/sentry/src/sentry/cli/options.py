@@ -28,6 +28,9 @@ OPTIONS: Final = (
         "debug", ("--debug",), "Show the sentry's own failures in full, and the calls that it does not know.", "flag"
     ),
     Option("debug_log", ("--debug-log",), "Append diagnostics to a file.", "text", "FILE"),
+    Option(
+        "tty", ("-t", "--tty"), "Give the command a terminal of its own; standard input and output must be one.", "flag"
+    ),
     Option("strace", ("--strace",), "Print every system call of the guest to standard error.", "flag"),
 )
 """Accepted before and after `do`; the latter wins."""

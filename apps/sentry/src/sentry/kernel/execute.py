@@ -4,17 +4,22 @@ Everything that can fail is done before the point of no return: finding, checkin
 arguments. After it only SIGKILL is left for an error. Facts section 8.8; execve(2); Linux fs/exec.c begin_new_exec.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sentry.kernel import alarms
 from sentry.kernel.run import KEEP, Control
 from sentry.kernel.task import NO_STACK, Task
 from sentry_abi.errors import LinuxError
+from sentry_abi.resource import RLIMIT_STACK
 from sentry_abi.signal import SIGCHLD, SIGKILL
 from sentry_arch import NO_FAULT, initial_regs
+from sentry_auth import loses_dumpable
 
 if TYPE_CHECKING:
     from sentry.kernel.image import ProgramImage
+
+SECURE_STACK: Final = 8 << 20
+"""No larger stack limit for a program that has gained privileges."""
 
 
 def exec_image(task: Task, image: "ProgramImage") -> Control:
@@ -80,17 +85,29 @@ def _new_identity(task: Task, image: "ProgramImage") -> None:
     group.handlers = group.handlers.after_exec()
     group.termination_signal = SIGCHLD
     group.did_exec = True
-    group.dumpable = 1
-    group.keep_caps = False
     task.comm = image.comm
     task.altstack = NO_STACK
     task.clear_tid = 0
     task.robust_list = 0
-    task.pdeath_signal = 0 if image.creds is not task.creds else task.pdeath_signal
     task.fault = NO_FAULT
-    task.creds = image.creds
+    _new_credentials(task, image)
     if task.files.users > 1:
         shared = task.files
         task.files = shared.fork()
         shared.release()
     task.files.close_on_exec()
+
+
+def _new_credentials(task: Task, image: "ProgramImage") -> None:
+    """Give a task its program's credentials; who has gained something forgets what its parent arranged."""
+    group = task.group
+    new = image.creds
+    gained = loses_dumpable(task.creds, new)
+    group.dumpable = int(not gained and new.euid == new.uid and new.egid == new.gid)
+    if gained or image.secure:
+        task.pdeath_signal = 0
+    if image.secure:
+        soft, hard = group.limits.get(RLIMIT_STACK)
+        if soft > SECURE_STACK:
+            group.limits.set(RLIMIT_STACK, SECURE_STACK, hard, privileged=False)
+    task.creds = new

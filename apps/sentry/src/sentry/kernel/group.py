@@ -63,7 +63,6 @@ class ThreadGroup:
         "handlers",
         "interval_timer",
         "is_subreaper",
-        "keep_caps",
         "kernel",
         "leader",
         "limits",
@@ -98,7 +97,6 @@ class ThreadGroup:
         self.wait_queue = Queue()
         self.did_exec = False
         self.dumpable = 1
-        self.keep_caps = False
         self.is_subreaper = False
 
         self.exiting = False

@@ -3,10 +3,12 @@
 import os
 from typing import TYPE_CHECKING, Final, cast
 
-from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENOENT, ENOTDIR, LinuxError
+from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, LinuxError
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_RDONLY
+from sentry_abi.mount import MS_NOSUID
 from sentry_abi.resource import RLIMIT_STACK
 from sentry_abi.structs import STAT
+from sentry_auth import KGID, KUID, PLAIN, XATTR_NAME, FilePrivileges, exec_credentials
 from sentry_loader import Ids, Image, LoadedImage, prepare
 from sentry_vfs import EXECUTE, FOLLOW, Path
 
@@ -50,6 +52,18 @@ class Executable:
         """Return device, inode, change time and size."""
         return self._identity
 
+    def privileges(self) -> FilePrivileges:
+        """Return what the file offers to whoever executes it: nothing on a mount with nosuid."""
+        mount, dentry = self.where
+        if mount.flags & MS_NOSUID:
+            return PLAIN
+        inode = dentry.positive()
+        try:
+            attribute = inode.getxattr(XATTR_NAME)
+        except (ENODATA, EOPNOTSUPP):
+            attribute = None
+        return FilePrivileges(inode.mode, KUID(inode.uid), KGID(inode.gid), attribute)
+
     def close(self) -> None:
         """Give the open file back; the place stays known."""
         self.file.decref()
@@ -58,14 +72,15 @@ class Executable:
 class ProgramImage:
     """A program that can replace another."""
 
-    __slots__ = ("_image", "_opened", "comm", "creds")
+    __slots__ = ("_image", "_opened", "comm", "creds", "secure")
 
-    def __init__(self, image: Image, opened: list[Executable], creds: "Credentials") -> None:
-        """Keep what was opened until it is mapped."""
+    def __init__(self, image: Image, opened: list[Executable], creds: "Credentials", *, secure: bool) -> None:
+        """Keep what was opened until it is mapped; the credentials are those that the program will have."""
         self._image = image
         self._opened = opened
         self.comm = image.comm
         self.creds = creds
+        self.secure = secure
 
     def map_into(self, mm: "MemoryManager") -> LoadedImage:
         """Map the program into an address space, and give the files back.
@@ -116,10 +131,15 @@ def open_program(
     dirfd: int = AT_FDCWD,
     files: "FDTable | None" = None,
     flags: int = 0,
+    no_new_privs: bool = False,
+    shared: bool = False,
 ) -> ProgramImage:
     """Find a program, check it and its interpreters, and count its arguments; nothing has changed afterwards.
 
-    Raises: ENOENT, EBADF, EACCES, ENOEXEC, ELIBBAD, ELOOP, E2BIG and the errors of a path walk.
+    `shared`: another process shares the filesystem context, so that privileges of the file do not count.
+
+    Raises: EPERM if not all of the file's capabilities can be had; ENOENT, EBADF, EACCES, ENOEXEC, ELIBBAD, ELOOP,
+    E2BIG and the errors of a path walk.
     """
     opened: list[Executable] = []
 
@@ -150,25 +170,26 @@ def open_program(
                 first = open_executable(kernel, fs, creds, start, path, flags)
         opened.append(first)
         cloexec = files is not None and dirfd != AT_FDCWD and files.cloexec(dirfd)
-        ids = Ids(creds.uid, creds.euid, creds.gid, creds.egid)
         image = prepare(
             first,
             shown,
             argv,
             envv,
             opener,
-            ids=ids,
             stack_limit=limits.soft(RLIMIT_STACK),
             random=os.urandom(56),
             path_inaccessible=cloexec,
             hardware=kernel.hardware,
             vdso=kernel.vdso,
         )
+        privileges = cast("Executable", image.exe).privileges()
+        new, secure = exec_credentials(creds, privileges, no_new_privs=no_new_privs, unsafe=shared)
+        image.ids = Ids(new.uid, new.euid, new.gid, new.egid, secure)
     except LinuxError:
         for executable in opened:
             executable.close()
         raise
-    return ProgramImage(image, opened, creds.after_exec())
+    return ProgramImage(image, opened, new, secure=secure)
 
 
 def _executable_at(kernel: "Kernel", creds: "Credentials", where: Path) -> Executable:

@@ -21,6 +21,7 @@ from sentry.kernel.run import Loop
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.signals import Signals
 from sentry.kernel.task import Task
+from sentry.kernel.terminals import Terminals
 from sentry.kernel.vdso import Vdso
 from sentry.kernel.watcher import Watcher
 from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
@@ -96,6 +97,7 @@ class Kernel:
         self.make_ready = self.loop.make_ready
         self.watcher = Watcher(platform)
         self.network = new_network(self)
+        self.terminals = Terminals(self)
         self.torture: Any = None
         self.table: Sequence[Bound] = ()
         self.global_init: ThreadGroup | None = None

@@ -130,6 +130,8 @@ class Loop:
                     result = table[nr](task, a0, a1, a2, a3, a4, a5)
                 except LinuxError as error:
                     result = -error.errno
+                except errors.RestartError as restart:
+                    result = type(restart)
                 except IndexError:
                     if 0 <= nr < len(table):
                         raise
@@ -152,7 +154,7 @@ class Loop:
             return
         if result is ENDED:
             return
-        if task.attention:
+        if task.attention or isinstance(result, type):
             self._to_user(task, result, None)
         else:
             task.state = RUNNING
@@ -192,6 +194,8 @@ class Loop:
                 mask, task.saved_mask = task.saved_mask, None
                 signals.set_blocked(task, mask)
             task.state = RUNNING
+            if result is not KEEP and result.__class__ is not int:
+                task.hold()
             regs = task.regs
             task.regs = None
             if regs is None:
@@ -201,8 +205,11 @@ class Loop:
                 else:
                     task.context.answer(result)
                 return
-            if result is not KEEP:
+            if result.__class__ is int:
                 regs.rax = result & MASK64
+            elif result is not KEEP:  # an interrupted call that no handler ended
+                regs.rip -= SYSCALL_LENGTH
+                regs.rax = task.nr
             task.context.set_regs(regs)
             signals.recalculate(task)
             task.context.resume()
@@ -301,6 +308,8 @@ class Loop:
             result = pending.attempt(task, pending.state)
         except LinuxError as error:
             result = -error.errno
+        except errors.RestartError as restart:
+            result = type(restart)
         task.timed_out = False
         if not isinstance(result, Pending):
             if self.trace is not None:

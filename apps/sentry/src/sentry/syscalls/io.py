@@ -6,7 +6,7 @@ the file says it could give now (`clamp`): preparing breaks copy-on-write. Sourc
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel.pending import Result, attempt
+from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Fd, Flags, Int, Long, Ptr, Size
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import (
@@ -24,7 +24,7 @@ from sentry_abi.errors import (
 )
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
-from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile
+from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile, TtyFile
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -75,7 +75,37 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
             return file.read(t.mm.writable(buf, room))
         return file.read([]) if count else _nothing(file)
     except EAGAIN:
+        if isinstance(file, TtyFile):
+            return _wait_for_typing(t, file, buf, count)
         return wait_io(t, read_on, Transfer(file, buf, count, 0), file, FOR_READ)
+
+
+class Typing(NamedTuple):
+    """A read of a terminal under way; deadline is where VTIME ends it."""
+
+    file: TtyFile
+    addr: int
+    size: int
+    deadline: int
+
+
+def _wait_for_typing(t: "Task", file: TtyFile, addr: int, count: int) -> Result:
+    wait_ns = file.read_wait_ns()
+    if wait_ns is None or file.flags & O_NONBLOCK:
+        return wait_io(t, read_on, Transfer(file, addr, count, 0), file, FOR_READ)
+    return type_on(t, Typing(file, addr, count, t.kernel.clock.monotonic_ns() + wait_ns))
+
+
+@attempt
+def type_on(t: "Task", state: Typing) -> Result:
+    """Read what was typed, or nothing once VTIME is over."""
+    file, addr, count, deadline = state
+    try:
+        return file.read(t.mm.writable(addr, file.clamp(count)))
+    except EAGAIN:
+        if t.timed_out:
+            return 0
+    return Pending(type_on, state, ((file.tty.queue, FOR_READ),), deadline)
 
 
 def _nothing(file: FileDescription) -> int:

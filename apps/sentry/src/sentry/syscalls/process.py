@@ -95,6 +95,8 @@ def _exec(t: "Task", dirfd: int, filename: int, argv: int, envp: int, flags: int
         dirfd=dirfd,
         files=t.files,
         flags=flags,
+        no_new_privs=t.no_new_privs,
+        shared=t.fs.users > 1 and t.fs.users > sum(task.fs is t.fs for task in t.group.tasks),
     )
     return exec_image(t, image)
 

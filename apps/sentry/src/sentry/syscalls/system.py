@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+import sentry_auth as auth
 from sentry.kernel.kernel import RELEASE, VERSION
 from sentry.syscalls.binder import Calls, Flags, Int, Ptr, Size, UInt, ULong
+from sentry.syscalls.ids import publish
 from sentry.syscalls.process import rusage_image
 from sentry_abi import prctl as pr
-from sentry_abi.capability import CAP_LAST_CAP, CAP_SETPCAP, CAP_SYS_ADMIN, CAP_SYS_RESOURCE
+from sentry_abi.capability import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from sentry_abi.errors import EFAULT, EINVAL, EPERM, ESRCH
 from sentry_abi.memory import TASK_SIZE
 from sentry_abi.signal import SIGRTMAX
@@ -403,25 +405,19 @@ def _get_pdeathsig(t: "Task", a: int, *_: int) -> int:
 
 
 def _set_keepcaps(t: "Task", a: int, *_: int) -> int:
-    if a not in (0, 1):
-        raise EINVAL
-    t.group.keep_caps = bool(a)
-    return 0
+    return publish(t, auth.set_keep_caps(t.creds, a))
 
 
 def _capbset_read(t: "Task", a: int, *_: int) -> int:
-    if a > CAP_LAST_CAP:
-        raise EINVAL
-    return t.creds.bounding >> a & 1
+    return int(t.creds.bounding & auth.check_capability(a) != 0)
 
 
 def _capbset_drop(t: "Task", a: int, *_: int) -> int:
-    if not t.creds.capable(CAP_SETPCAP):
-        raise EPERM
-    if a > CAP_LAST_CAP:
-        raise EINVAL
-    t.creds = t.creds._replace(bounding=t.creds.bounding & ~(1 << a))
-    return 0
+    return publish(t, auth.drop_bounding(t.creds, a))
+
+
+def _set_securebits(t: "Task", a: int, *_: int) -> int:
+    return publish(t, auth.set_securebits(t.creds, a))
 
 
 def _set_no_new_privs(t: "Task", a: int, b: int, c: int, d: int) -> int:
@@ -441,23 +437,21 @@ def _get_subreaper(t: "Task", a: int, *_: int) -> int:
     return 0
 
 
-def _cap_ambient(t: "Task", a: int, b: int, *_: int) -> int:
+def _cap_ambient(t: "Task", a: int, b: int, c: int, d: int) -> int:
     creds = t.creds
-    if a == 4:
-        t.creds = creds._replace(ambient=0)
-        return 0
-    if b > CAP_LAST_CAP:
+    if a == pr.PR_CAP_AMBIENT_CLEAR_ALL:
+        if b or c or d:
+            raise EINVAL
+        return publish(t, auth.clear_ambient(creds))
+    bit = auth.check_capability(b)
+    if c or d:
         raise EINVAL
-    if a == 1:
-        return creds.ambient >> b & 1
-    if a == 2:
-        if not creds.permitted & creds.inheritable & 1 << b:
-            raise EPERM
-        t.creds = creds._replace(ambient=creds.ambient | 1 << b)
-        return 0
-    if a == 3:
-        t.creds = creds._replace(ambient=creds.ambient & ~(1 << b))
-        return 0
+    if a == pr.PR_CAP_AMBIENT_IS_SET:
+        return int(creds.ambient & bit != 0)
+    if a == pr.PR_CAP_AMBIENT_RAISE:
+        return publish(t, auth.raise_ambient(creds, b))
+    if a == pr.PR_CAP_AMBIENT_LOWER:
+        return publish(t, auth.lower_ambient(creds, b))
     raise EINVAL
 
 
@@ -468,11 +462,12 @@ _PRCTL: Final[dict[int, Callable[..., int]]] = {
     pr.PR_SET_DUMPABLE: _set_dumpable,
     pr.PR_SET_PDEATHSIG: _set_pdeathsig,
     pr.PR_GET_PDEATHSIG: _get_pdeathsig,
-    pr.PR_GET_KEEPCAPS: lambda t, *_: int(t.group.keep_caps),
+    pr.PR_GET_KEEPCAPS: lambda t, *_: int(t.creds.securebits & auth.securebits.KEEP_CAPS != 0),
     pr.PR_SET_KEEPCAPS: _set_keepcaps,
     pr.PR_CAPBSET_READ: _capbset_read,
     pr.PR_CAPBSET_DROP: _capbset_drop,
     pr.PR_GET_SECUREBITS: lambda t, *_: t.creds.securebits,
+    pr.PR_SET_SECUREBITS: _set_securebits,
     pr.PR_SET_NO_NEW_PRIVS: _set_no_new_privs,
     pr.PR_GET_NO_NEW_PRIVS: lambda t, *_: int(t.no_new_privs),
     pr.PR_SET_CHILD_SUBREAPER: _set_subreaper,
