@@ -17,6 +17,7 @@ from sentry.syscalls import (
     poll,
     process,
     signals,
+    sockets,
     stat,
     system,
     time,
@@ -42,6 +43,7 @@ GROUPS: Final = (
     poll.calls,
     process.calls,
     signals.calls,
+    sockets.calls,
     stat.calls,
     system.calls,
     time.calls,
@@ -64,13 +66,6 @@ ABSENT: Final[dict[str, str]] = (
         """
         shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
         mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
-        """,
-    )
-    | _because(
-        "sockets: " + _LATER,
-        """
-        socket connect accept accept4 sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown bind listen
-        getsockname getpeername socketpair setsockopt getsockopt
         """,
     )
     | _because(
