@@ -197,7 +197,7 @@ def run(count: int, seed: int) -> dict[str, int]:
     """Read count mutations; return how often each error came. Raises whatever is no LoadError, with its seed."""
     ends: dict[str, int] = {}
     for number in range(count):
-        rng = random.Random(f"{seed} {number}")  # noqa: S311  (no secret)
+        rng = random.Random(f"{seed} {number}")
         if number % 500 == 0:
             good = image(rng)
         try:
