@@ -11,87 +11,34 @@ from typing import TYPE_CHECKING, Any
 from sentry.kernel.pending import Pending, attempts
 from sentry.kernel.run import KernelBug
 from sentry_abi import errors
+from sentry_state import Registry, SaveError, decode_record, encode_record
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
 
-class Encoder:
-    """Records to bytes and back, with a table of the live objects that they name."""
-
-    __slots__ = ("objects", "records")
-
-    def __init__(self) -> None:
-        """Begin with an empty table."""
-        self.objects: list[Any] = []
-        self.records: list[type] = []
-
-    def encode(self, value: Any) -> bytes:  # noqa: ANN401  (any record)
-        """Return value as bytes.
-
-        Raises: KernelBug for what has no place in a record: functions, generators, buffers.
-        """
-        if value is None:
-            return b"n"
-        if value.__class__ in (int, bool):
-            return b"i" + repr(value).encode() + b";"
-        if isinstance(value, bytes):
-            return b"b" + str(len(value)).encode() + b":" + value
-        if isinstance(value, type) and issubclass(value, errors.LinuxError | errors.RestartError):
-            return b"e" + value.__name__.encode() + b";"
-        if isinstance(value, tuple | list):
-            self.records.append(type(value))
-            kind = len(self.records) - 1
-            body = b"".join(self.encode(item) for item in value)
-            return b"t" + f"{kind},{len(value)}:".encode() + body
-        if callable(value) or isinstance(value, memoryview) or hasattr(value, "send"):
-            message = f"a wait holds {value!r}, which cannot be saved"
-            raise KernelBug(message)
-        self.objects.append(value)
-        return b"o" + str(len(self.objects) - 1).encode() + b";"
-
-    def decode(self, data: bytes) -> Any:  # noqa: ANN401  (any record)
-        """Return the value that `encode` made data of."""
-        value, rest = self._decode(data)
-        if rest:
-            message = "a wait's record has a tail"
-            raise KernelBug(message)
-        return value
-
-    def _decode(self, data: bytes) -> tuple[Any, bytes]:
-        kind, rest = data[:1], data[1:]
-        if kind == b"n":
-            return None, rest
-        if kind == b"i":
-            text, _, rest = rest.partition(b";")
-            return {b"True": True, b"False": False}.get(text) if text[:1] in b"TF" else int(text), rest
-        if kind == b"b":
-            length, _, rest = rest.partition(b":")
-            return rest[: int(length)], rest[int(length) :]
-        if kind == b"e":
-            name, _, rest = rest.partition(b";")
-            return getattr(errors, name.decode()), rest
-        if kind == b"o":
-            number, _, rest = rest.partition(b";")
-            return self.objects[int(number)], rest
-        head, _, rest = rest.partition(b":")
-        record, count = (int(part) for part in head.split(b","))
-        items = []
-        for _ in range(count):
-            item, rest = self._decode(rest)
-            items.append(item)
-        cls = self.records[record]
-        return (cls(*items) if hasattr(cls, "_fields") else cls(items)), rest
+def records() -> Registry:
+    """Return a registry of what a wait's record may hold: records as they come, and the classes of errors by name."""
+    registry = Registry(auto_records=True)
+    for name, value in vars(errors).items():
+        if (
+            isinstance(value, type)
+            and issubclass(value, errors.LinuxError | errors.RestartError)
+            and name == value.__name__
+        ):
+            registry.named(name)(value)
+    return registry
 
 
 class Torture:
     """The mode, and how often it has struck."""
 
-    __slots__ = ("count",)
+    __slots__ = ("count", "registry")
 
     def __init__(self) -> None:
         """Begin at zero."""
         self.count = 0
+        self.registry = records()
 
     def pass_through(self, task: "Task", pending: Pending) -> Pending:
         """Return a wait equal to pending that shares nothing with it but kernel objects.
@@ -100,9 +47,13 @@ class Torture:
         """
         del task
         self.count += 1
-        encoder = Encoder()
-        image = encoder.encode(pending.state)
-        fresh = encoder.decode(image)
+        live: list[Any] = []
+        try:
+            image = encode_record(pending.state, live, self.registry)
+        except SaveError as error:
+            message = f"a wait cannot be saved: {error}"
+            raise KernelBug(message) from error
+        fresh = decode_record(image, live, self.registry)
         names = [
             None if f is None else f"{f.__module__}.{f.__qualname__}" for f in (pending.attempt, pending.on_signal)
         ]
