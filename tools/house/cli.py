@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.house import floors, isolated, layout, links, newlib, soak
+from tools.house import calls, floors, isolated, layout, links, newlib, soak
 from tools.house.workspace import BIN, ROOT, call, packages
 
 if TYPE_CHECKING:
@@ -87,9 +87,15 @@ def links_() -> None:
     finish(links.check())
 
 
+@app.command("calls")
+def calls_() -> None:
+    """Write docs/calls.md, the page of system calls, from the table."""
+    finish(calls.write())
+
+
 @app.command()
 def check() -> None:
-    """Run every gate that needs no test: format, lint, types, floors, layout, links."""
+    """Run every gate that needs no test: format, lint, types, floors, layout, links, calls."""
     gates: list[tuple[str, Callable[[], int]]] = [
         ("format", lambda: call("ruff", "format", "--check", "--quiet")),
         ("lint", lambda: call("ruff", "check", "--quiet") or c_warnings()),
@@ -97,6 +103,7 @@ def check() -> None:
         ("floors", floors.check),
         ("layout", layout.check),
         ("links", links.check),
+        ("calls", calls.check),
     ]
     failed = []
     for name, gate in gates:

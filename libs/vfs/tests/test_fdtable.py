@@ -110,3 +110,15 @@ def test_many_descriptors_up_to_the_limit() -> None:
     assert table.install(file, limit=2048) == 100
     table.close_all()
     assert file.released
+
+
+def test_full_table() -> None:
+    """A table is full when no number below the limit is free."""
+    table = FDTable()
+    assert not table.is_full(1)
+    for _ in range(3):
+        table.install(FileDescription(0, None, None))
+    assert table.is_full(3)
+    assert not table.is_full(4)
+    table.close(1)
+    assert not table.is_full(3)

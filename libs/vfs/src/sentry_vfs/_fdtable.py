@@ -65,6 +65,11 @@ class FDTable:
             self._cloexec.add(fd)
         return fd
 
+    def is_full(self, limit: int) -> bool:
+        """Return whether no number below limit is free."""
+        files = self._files
+        return len(files) >= limit and None not in files[self._hint : limit]
+
     def install_at(self, file: FileDescription, fd: int, cloexec: bool = False, limit: int = NR_OPEN) -> None:  # noqa: FBT001, FBT002  (a flag of the call)
         """Put file at a given number; what was there is closed.
 

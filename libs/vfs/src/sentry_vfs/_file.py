@@ -46,6 +46,10 @@ class FileDescription:
     """True while an open(2) that has to wait (a FIFO's) is not through; such a class overrides it."""
     seekable: ClassVar[bool] = False
     is_tty: ClassVar[bool] = False
+    breaks_with_signal: ClassVar[bool] = True
+    """Whether a write that fails with EPIPE sends SIGPIPE: not so for sockets that keep message borders."""
+    timed: bool = False
+    """Whether a wait may have an end of its own (a socket's SO_RCVTIMEO), see `wait_limit`."""
 
     def __init__(self, flags: int, where: Path | None, inode: Inode | None, queue: Queue | None = None) -> None:
         """Make a description that nobody holds yet."""
@@ -157,6 +161,11 @@ class FileDescription:
         raise EINVAL
 
     # the rest
+
+    def wait_limit(self, mask: int) -> int:
+        """Return how many nanoseconds a wait for the bits of mask may last, 0 for ever; asked if `timed`."""
+        del mask
+        return 0
 
     def readiness(self) -> int:
         """Return the poll(2) bits that are true now."""

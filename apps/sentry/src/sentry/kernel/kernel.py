@@ -15,6 +15,7 @@ from sentry.kernel.exits import Exits
 from sentry.kernel.group import PIDNamespace, ThreadGroup
 from sentry.kernel.image import open_program
 from sentry.kernel.jobs import Jobs
+from sentry.kernel.network import new_network
 from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.run import Loop
 from sentry.kernel.siginfo import SigInfo
@@ -96,6 +97,7 @@ class Kernel:
         self.loop = Loop(self)
         self.make_ready = self.loop.make_ready
         self.watcher = Watcher(platform)
+        self.network = new_network(self)
         self.terminals = Terminals(self)
         self.torture: Any = None
         self.table: Sequence[Bound] = ()

@@ -77,7 +77,7 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     except EAGAIN:
         if isinstance(file, TtyFile):
             return _wait_for_typing(t, file, buf, count)
-        return wait_io(read_on, Transfer(file, buf, count, 0), file, FOR_READ)
+        return wait_io(t, read_on, Transfer(file, buf, count, 0), file, FOR_READ)
 
 
 class Typing(NamedTuple):
@@ -92,7 +92,7 @@ class Typing(NamedTuple):
 def _wait_for_typing(t: "Task", file: TtyFile, addr: int, count: int) -> Result:
     wait_ns = file.read_wait_ns()
     if wait_ns is None or file.flags & O_NONBLOCK:
-        return wait_io(read_on, Transfer(file, addr, count, 0), file, FOR_READ)
+        return wait_io(t, read_on, Transfer(file, addr, count, 0), file, FOR_READ)
     return type_on(t, Typing(file, addr, count, t.kernel.clock.monotonic_ns() + wait_ns))
 
 
@@ -126,7 +126,7 @@ def read_on(t: "Task", state: Transfer) -> Result:
         room = file.clamp(count)
         return file.read(t.mm.writable(buf, room) if room else [])
     except EAGAIN:
-        return wait_io(read_on, state, file, FOR_READ)
+        return wait_io(t, read_on, state, file, FOR_READ)
 
 
 @calls.call
@@ -143,9 +143,9 @@ def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     try:
         done = file.write(t.mm.readable(buf, count) if count else [])
     except EAGAIN:
-        return wait_io(write_on, Transfer(file, buf, count, 0), file, FOR_WRITE)
+        return wait_io(t, write_on, Transfer(file, buf, count, 0), file, FOR_WRITE)
     except EPIPE:
-        t.send_signal(SIGPIPE)
+        broken_pipe(t, file)
         raise
     if done == count or file.queue is None or file.flags & O_NONBLOCK:
         return done
@@ -162,9 +162,9 @@ def write_on(t: "Task", state: Transfer) -> Result:
         except EAGAIN:
             if done and file.flags & O_NONBLOCK:
                 return done
-            return wait_io(write_on, Transfer(file, buf, count, done), file, FOR_WRITE)
+            return wait_io(t, write_on, Transfer(file, buf, count, done), file, FOR_WRITE)
         except EPIPE:
-            t.send_signal(SIGPIPE)
+            broken_pipe(t, file)
             if done:
                 return done
             raise
@@ -173,6 +173,12 @@ def write_on(t: "Task", state: Transfer) -> Result:
                 return done
             raise
     return done
+
+
+def broken_pipe(t: "Task", file: FileDescription) -> None:
+    """Send SIGPIPE for a write that nobody will read, unless the file's kind only answers EPIPE."""
+    if file.breaks_with_signal:
+        t.send_signal(SIGPIPE)
 
 
 def allowed(t: "Task", file: FileDescription, pos: int, count: int) -> int:
@@ -304,7 +310,7 @@ def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
     try:
         return file.read(room_in(t, pieces, file.clamp(wanted)))
     except EAGAIN:
-        return wait_io(read_vector_on, state, file, FOR_READ)
+        return wait_io(t, read_vector_on, state, file, FOR_READ)
 
 
 @calls.call
@@ -328,9 +334,9 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
         except EAGAIN:
             if done and file.flags & O_NONBLOCK:
                 return done
-            return wait_io(write_vector_on, VectorTransfer(file, pieces, done), file, FOR_WRITE)
+            return wait_io(t, write_vector_on, VectorTransfer(file, pieces, done), file, FOR_WRITE)
         except EPIPE:
-            t.send_signal(SIGPIPE)
+            broken_pipe(t, file)
             if done:
                 return done
             raise
@@ -438,9 +444,9 @@ def sendfile_on(t: "Task", state: Copy) -> Result:
                 pos += got
     except EAGAIN:
         if not done or not target.flags & O_NONBLOCK:
-            return wait_io(sendfile_on, Copy(target, source, pointer, pos, count, done), target, FOR_WRITE)
+            return wait_io(t, sendfile_on, Copy(target, source, pointer, pos, count, done), target, FOR_WRITE)
     except EPIPE:
-        t.send_signal(SIGPIPE)
+        broken_pipe(t, target)
         if not done:
             raise
     if pointer:
@@ -571,9 +577,9 @@ def splice_on(t: "Task", state: Splice) -> Result:
     except EAGAIN:
         if flags & SPLICE_F_NONBLOCK:
             raise
-        return wait_io(splice_on, state, blocker, mask)
+        return wait_io(t, splice_on, state, blocker, mask)
     except EPIPE:
-        t.send_signal(SIGPIPE)
+        broken_pipe(t, target)
         raise
 
 
@@ -619,9 +625,9 @@ def tee_on(t: "Task", state: Tee) -> Result:
     except EAGAIN:
         if flags & SPLICE_F_NONBLOCK:
             raise
-        return wait_io(tee_on, state, blocker, mask)
+        return wait_io(t, tee_on, state, blocker, mask)
     except EPIPE:
-        t.send_signal(SIGPIPE)
+        broken_pipe(t, target)
         raise
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, ULong
-from sentry_abi.errors import EACCES, EINVAL, EPERM
+from sentry_abi.errors import EACCES, EINVAL, ENOSPC, EPERM
 from sentry_abi.memory import PAGE_SIZE
 from sentry_abi.mman import MAP_ANONYMOUS, MAP_HUGETLB, MAP_TYPE, PROT_EXEC, PROT_WRITE
 
@@ -42,6 +42,30 @@ def mmap(t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNu
     if shared and not file.writable:
         max_prot &= ~PROT_WRITE
     return t.mm.mmap(addr, length, prot, flags, file.mappable(), offset, max_prot=max_prot, name=place or b"")
+
+
+@calls.call
+def pkey_alloc(t: "Task", flags: ULong, rights: ULong) -> int:
+    """pkey_alloc(2): there are no protection keys to be had. Raises: EINVAL, ENOSPC."""
+    del t
+    if flags or rights & ~3:
+        raise EINVAL
+    raise ENOSPC
+
+
+@calls.call
+def pkey_free(t: "Task", key: Int) -> int:
+    """pkey_free(2): no key was ever given out. Raises: EINVAL."""
+    del t, key
+    raise EINVAL
+
+
+@calls.call
+def pkey_mprotect(t: "Task", addr: Ptr, length: Size, prot: Flags, key: Int) -> int:
+    """pkey_mprotect(2): with key -1 it is mprotect. Raises: EINVAL; as mprotect."""
+    if key != -1:
+        raise EINVAL
+    return mprotect(t, addr, length, prot)
 
 
 @calls.call

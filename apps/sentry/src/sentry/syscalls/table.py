@@ -17,12 +17,14 @@ from sentry.syscalls import (
     poll,
     process,
     signals,
+    sockets,
     stat,
     system,
     time,
     xattrs,
 )
 from sentry.syscalls.binder import Bound, Calls, bind
+from sentry_abi.errors import ENOSYS
 from sentry_abi.numbers import AMD64
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ GROUPS: Final = (
     poll.calls,
     process.calls,
     signals.calls,
+    sockets.calls,
     stat.calls,
     system.calls,
     time.calls,
@@ -63,13 +66,6 @@ ABSENT: Final[dict[str, str]] = (
         """
         shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
         mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
-        """,
-    )
-    | _because(
-        "sockets: " + _LATER,
-        """
-        socket connect accept accept4 sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg shutdown bind listen
-        getsockname getpeername socketpair setsockopt getsockopt
         """,
     )
     | _because(
@@ -112,7 +108,7 @@ ABSENT: Final[dict[str, str]] = (
         _RARE,
         """
         add_key request_key keyctl mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node
-        sched_setattr sched_getattr remap_file_pages pkey_mprotect pkey_alloc pkey_free
+        sched_setattr sched_getattr remap_file_pages
         landlock_create_ruleset landlock_add_rule landlock_restrict_self cachestat
         fsopen fsconfig fsmount fspick move_mount open_tree mount_setattr statmount listmount
         lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal
@@ -121,6 +117,16 @@ ABSENT: Final[dict[str, str]] = (
     )
     | _because("cannot be honoured where the host preempts unseen; C libraries do without", "rseq")
 )
+
+
+REFUSED: Final = frozenset(("rseq", "get_mempolicy"))
+"""Absent calls that every C library or its tools try, and expect to fail: not worth a report."""
+
+
+def refused(t: "Task", *_registers: int) -> int:
+    """Answer ENOSYS, without a report."""
+    del t
+    return -ENOSYS.errno
 
 
 def unimplemented(nr: int) -> Bound:
@@ -161,6 +167,8 @@ def build(numbers: "Mapping[int, str]", groups: "tuple[Calls, ...]", absent: "Ma
         raise ValueError(message)
     table = [unimplemented(nr) for nr in range(max(numbers) + 1)]
     for nr, name in numbers.items():
+        if name in REFUSED and name in absent:
+            table[nr] = refused
         if name in handlers:
             table[nr] = _on_first_call(table, nr, handlers[name])
     return table

@@ -1,0 +1,29 @@
+"""The sandbox's sockets: one network namespace, which asks the kernel who makes the call that is under way."""
+
+from typing import TYPE_CHECKING
+
+from sentry_sockets import Network, Ucred
+
+if TYPE_CHECKING:
+    from sentry.kernel.kernel import Kernel
+
+
+class CallingTask:
+    """Whose credentials a message carries when its receiver wants some and the sender named none."""
+
+    __slots__ = ("kernel",)
+
+    def __init__(self, kernel: "Kernel") -> None:
+        """Speak for the tasks of one kernel."""
+        self.kernel = kernel
+
+    def ucred(self) -> Ucred:
+        """Return process, real user and real group of the task whose call is under way."""
+        task = self.kernel.loop.current
+        assert task is not None
+        return Ucred(task.group.tgid, task.creds.uid, task.creds.gid)
+
+
+def new_network(kernel: "Kernel") -> Network:
+    """Return the network namespace of a kernel."""
+    return Network(CallingTask(kernel))
