@@ -14,6 +14,7 @@ from sentry.kernel.siginfo import SigInfo
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.signal import SI_KERNEL, SI_TIMER, SIGALRM
 from sentry_abi.time import CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID
+from sentry_ktime import due
 
 if TYPE_CHECKING:
     from sentry.kernel.group import ThreadGroup
@@ -37,14 +38,6 @@ class TimerSpec(NamedTuple):
 
 
 DISARMED: Final = TimerSpec(0, 0)
-
-
-def due(next_ns: int, interval_ns: int, now_ns: int) -> tuple[int, int]:
-    """Return how many expirations there were by now, and when the next one is (0: none), for a timer that is due."""
-    if not interval_ns:
-        return 1, 0
-    count = 1 + (now_ns - next_ns) // interval_ns
-    return count, next_ns + count * interval_ns
 
 
 class IntervalTimer:

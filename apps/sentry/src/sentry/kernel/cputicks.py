@@ -13,6 +13,7 @@ from sentry.kernel.siginfo import SigInfo
 from sentry_abi.resource import RLIM_INFINITY, RLIMIT_CPU
 from sentry_abi.signal import SI_KERNEL, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU
 from sentry_abi.time import ITIMER_PROF, ITIMER_VIRTUAL
+from sentry_ktime import due
 
 if TYPE_CHECKING:
     from sentry.kernel.group import ThreadGroup
@@ -37,11 +38,7 @@ class CpuMark:
         """Return how many times it was due by now, and move on."""
         if not self.next_ns or used_ns < self.next_ns:
             return 0
-        if not self.interval_ns:
-            self.next_ns = 0
-            return 1
-        count = 1 + (used_ns - self.next_ns) // self.interval_ns
-        self.next_ns += count * self.interval_ns
+        count, self.next_ns = due(self.next_ns, self.interval_ns, used_ns)
         return count
 
 

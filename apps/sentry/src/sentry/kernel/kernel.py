@@ -9,7 +9,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sentry.kernel.clocks import KernelClock, TimerQueue
+from sentry.kernel.clocks import KernelClock
 from sentry.kernel.cputicks import Ticker
 from sentry.kernel.exits import Exits
 from sentry.kernel.group import PIDNamespace, ThreadGroup
@@ -28,6 +28,7 @@ from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
 from sentry_abi.signal import SI_KERNEL, SI_USER, SIGKILL
 from sentry_arch import initial_regs
 from sentry_futex import Manager
+from sentry_ktime import TimerQueue
 from sentry_loader import host_hardware
 from sentry_mm import MemoryManager
 

@@ -1,0 +1,144 @@
+"""Clocks: the host's, one that is set by hand, and the protocol that timers need.
+
+A clock that can jump, or begin to run faster, tells its listeners: whoever sleeps until a time of that clock has to
+look again. Nothing is told by clocks that only ever run as the wall does.
+
+Thread-safe: reading needs no lock; changes of one clock are serialised by its own lock, and listeners are told without
+it, in the thread that made the change.
+"""
+
+import time
+from threading import Lock
+from typing import Final, Protocol
+
+from sentry_ktime._time import MAX_NS, add, saturate
+from sentry_waiter import Queue
+
+DISCONTINUITY: Final = 1
+"""Event: the clock has been set."""
+
+RATE_INCREASE: Final = 2
+"""Event: the clock runs faster, so that earlier estimates of a wait may be too long."""
+
+EVENTS: Final = DISCONTINUITY | RATE_INCREASE
+
+
+class Clock(Protocol):
+    """What a timer samples."""
+
+    def now(self) -> int:
+        """Return the time, in nanoseconds."""
+        ...
+
+    def wall_time_until(self, time_ns: int, now_ns: int) -> int:
+        """Return an estimate of how long, in nanoseconds of the driver, it takes from now_ns to time_ns.
+
+        Too small costs a look in vain, too large makes expirations late: err low. Not positive means now.
+        """
+        ...
+
+    @property
+    def events(self) -> Queue | None:
+        """Return where `DISCONTINUITY` and `RATE_INCREASE` are told; None if there are never any."""
+        ...
+
+
+class MonotonicClock:
+    """The host's CLOCK_MONOTONIC and a constant: the offset is what a restore changes."""
+
+    __slots__ = ("offset_ns",)
+
+    def __init__(self, offset_ns: int = 0) -> None:
+        """Make a clock that is ahead of the host's."""
+        self.offset_ns = offset_ns
+
+    def now(self) -> int:
+        """Return the time."""
+        return time.monotonic_ns() + self.offset_ns
+
+    def wall_time_until(self, time_ns: int, now_ns: int) -> int:
+        """Return the difference: this clock runs as the wall does."""
+        return time_ns - now_ns
+
+    @property
+    def events(self) -> None:
+        """Return None: it never jumps."""
+        return
+
+    def host_deadline(self, deadline_ns: int) -> int:
+        """Return a time of this clock on the host's monotonic clock; what is past for the host is 0."""
+        return max(deadline_ns - self.offset_ns, 0)
+
+
+class RealClock:
+    """The host's CLOCK_REALTIME and an offset that may be changed."""
+
+    __slots__ = ("_events", "_mu", "_offset_ns")
+
+    def __init__(self, offset_ns: int = 0) -> None:
+        """Make a clock that is ahead of the host's."""
+        self._mu = Lock()
+        self._offset_ns = offset_ns  # guarded by _mu
+        self._events = Queue()
+
+    def now(self) -> int:
+        """Return the time since 1970."""
+        return time.time_ns() + self._offset_ns
+
+    def wall_time_until(self, time_ns: int, now_ns: int) -> int:
+        """Return the difference."""
+        return time_ns - now_ns
+
+    @property
+    def events(self) -> Queue:
+        """Return where `step` is told. Differs: a step of the host's own clock is not noticed."""
+        return self._events
+
+    def step(self, delta_ns: int) -> None:
+        """Set the clock forward, or back; tell everyone."""
+        with self._mu:
+            self._offset_ns += delta_ns
+        self._events.notify(DISCONTINUITY)
+
+
+class ManualClock:
+    """A clock that stands still until somebody moves it; every listener looks at every change.
+
+    For few timers. `SyntheticClock` finds those that are due by itself.
+    """
+
+    __slots__ = ("_events", "_mu", "_now_ns")
+
+    def __init__(self, now_ns: int = 0) -> None:
+        """Make a clock that shows now_ns."""
+        self._mu = Lock()
+        self._now_ns = now_ns  # guarded by _mu
+        self._events = Queue()
+
+    def now(self) -> int:
+        """Return the time."""
+        return self._now_ns
+
+    def wall_time_until(self, time_ns: int, now_ns: int) -> int:
+        """Return now for what has come, and else never: a change is told."""
+        return 0 if time_ns <= now_ns else MAX_NS
+
+    @property
+    def events(self) -> Queue:
+        """Return where changes are told."""
+        return self._events
+
+    def set(self, now_ns: int) -> None:
+        """Show another time, later or earlier; tell everyone."""
+        with self._mu:
+            self._now_ns = saturate(now_ns)
+        self._events.notify(DISCONTINUITY)
+
+    def advance(self, duration_ns: int) -> None:
+        """Move the clock on; tell everyone. Raises: ValueError for a negative duration."""
+        if duration_ns < 0:
+            message = f"a clock cannot advance by {duration_ns} ns; set() sets it back"
+            raise ValueError(message)
+        with self._mu:
+            self._now_ns = add(self._now_ns, duration_ns)
+        self._events.notify(DISCONTINUITY)
