@@ -35,6 +35,7 @@ from sentry_mm import MemoryManager
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sentry.kernel.events import Events
     from sentry.kernel.group import Session
     from sentry.syscalls.binder import Bound
     from sentry_auth import Credentials
@@ -106,6 +107,7 @@ class Kernel:
         self.initialized = False
         self.on_host_signal: Callable[[int], None] | None = None
         self.on_unimplemented: Callable[[Task, int], None] | None = None
+        self.events: Events | None = None
         self.hostname = b"sentry"
         self.domainname = b"(none)"
         self.hardware = host_hardware()
@@ -272,6 +274,8 @@ class Kernel:
 
     def unimplemented(self, task: Task, nr: int) -> int:
         """Answer a call that does not exist here: ENOSYS, and it is reported."""
+        if self.events is not None:
+            self.events.unimplemented(task)
         if self.on_unimplemented is not None:
             self.on_unimplemented(task, nr)
         return -ENOSYS.errno

@@ -166,6 +166,8 @@ class Signals:
         # A stopped group takes nothing but SIGKILL until it is continued (wants_signal).
         takes = not (receiver.blocked | receiver.sigwait) & mask and not group.stopped
         if signo == SIGKILL or (fatal and takes and not DUMPING & mask):
+            if self.kernel.events is not None:
+                self.kernel.events.uncaught(receiver, info, held=False)
             self.kernel.exits.begin_group_exit(group, signo)
             return
         if mask & ~receiver.blocked or receiver.sigwait & mask:
@@ -243,6 +245,8 @@ class Signals:
                     continue
                 self.kernel.jobs.begin_stop(group, signo)
                 continue
+            if self.kernel.events is not None:
+                self.kernel.events.uncaught(task, info, held=True)
             self.kernel.exits.begin_group_exit(group, signo)
             return None
 
