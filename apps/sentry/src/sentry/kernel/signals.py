@@ -44,10 +44,12 @@ from sentry_arch import (
     read_frame,
     thread_fpu,
 )
+from sentry_waiter import IN
 
 if TYPE_CHECKING:
     from sentry.kernel.group import ThreadGroup
     from sentry.kernel.kernel import Kernel
+    from sentry.kernel.signalfd import SignalFile
     from sentry.kernel.task import Task
 
 SS_ONSTACK: Final = 1
@@ -64,11 +66,13 @@ class Delivery(NamedTuple):
 class Signals:
     """The signal part of one kernel."""
 
-    __slots__ = ("kernel",)
+    __slots__ = ("fds", "kernel")
 
     def __init__(self, kernel: "Kernel") -> None:
         """Serve one kernel."""
         self.kernel = kernel
+        self.fds: list[SignalFile] = []
+        """The open signalfds: told of each signal that is queued."""
 
     # -- masks and attention
 
@@ -154,6 +158,9 @@ class Signals:
             return
         if not queue.push(info) and info.code < 0:
             raise EAGAIN
+        for file in self.fds:
+            if file.mask & mask:
+                file.queue.notify(IN)
         action = handlers.get(signo)
         fatal = action.handler == SIG_DFL and not (IGNORED | STOPPING) & mask
         # A stopped group takes nothing but SIGKILL until it is continued (wants_signal).
