@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
@@ -19,6 +20,7 @@ from sentry_platform.ptrace import PtracePlatform
 CODE: Final = 0x400000
 DATA: Final = 0x10000000
 LIMIT_NS: Final = 10_000_000_000
+IGNORED: Final = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("SigIgn"))
 
 SYSCALLS: Final = bytes.fromhex("0f05 ebfc")  # 1: syscall; jmp 1b
 COUNTING: Final = bytes.fromhex("4889df 0f05 48ffc3 ebf6")  # 1: mov rdi, rbx; syscall; inc rbx; jmp 1b
@@ -91,6 +93,8 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     os.close(made.memory.fd)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+    assert IGNORED in Path("/proc/self/status").read_text(), "signal dispositions are as before"
 
 
 def test_calls_carry_number_and_arguments(rig: Rig) -> None:

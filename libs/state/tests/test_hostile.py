@@ -151,6 +151,13 @@ def test_nothing_named_is_run() -> None:
             decode(described(name + b"\x001"))
 
 
+def test_long_names_make_short_messages() -> None:
+    """However long the name is."""
+    with pytest.raises(UnknownTypeError) as caught:
+        decode(described(b"x" * 60_000 + b"\x001"))
+    assert len(str(caught.value)) < 200
+
+
 def test_deep_nesting() -> None:
     """A million tuples inside each other are no problem of the reader; as a key they are refused."""
     assert decode(b"\x28\x01" * 1_000_000 + b"\x80")

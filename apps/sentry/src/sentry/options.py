@@ -10,6 +10,8 @@ class Options(NamedTuple):
     """What runs guest code: a name of `PLATFORMS`."""
     debug: bool = False
     """Tracebacks of the sentry's own failures, and at the end the calls that are not implemented."""
+    events: str | None = None
+    """Unix socket or file that events go to, as a stream of `sentry_eventchannel`."""
     debug_log: str | None = None
     """File to append diagnostics to."""
     tty: bool = False

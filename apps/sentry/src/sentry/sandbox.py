@@ -34,6 +34,7 @@ from sentry_vfs import FDTable, FSContext
 
 if TYPE_CHECKING:
     from sentry.console import Console
+    from sentry.kernel.events import Events
     from sentry.kernel.group import ThreadGroup
     from sentry.kernel.task import Task
     from sentry.options import Options
@@ -274,10 +275,31 @@ def describe(error: LinuxError) -> str:
     return os.strerror(error.errno)
 
 
+def open_events(path: str) -> "Events":
+    """Return the events of a kernel that go to a Unix socket or a file. Raises: UsageFailure."""
+    import socket  # noqa: PLC0415  (only where asked for)
+    import stat  # noqa: PLC0415
+
+    from sentry.kernel.events import Events  # noqa: PLC0415
+    from sentry_eventchannel import SocketEmitter  # noqa: PLC0415
+
+    try:
+        if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH110, PTH116  (start-up: no pathlib)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as made:
+                made.connect(path)
+                fd = made.detach()
+        else:
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        message = f"--events {path}: {os.strerror(error.errno or 0)}"
+        raise UsageFailure(message) from error
+    return Events(SocketEmitter(fd))
+
+
 class _Report:
     """What goes to the debug log, and what is printed at the end."""
 
-    __slots__ = ("_log", "_missing", "_show")
+    __slots__ = ("_kernel", "_log", "_missing", "_show")
 
     def __init__(self, kernel: Kernel, options: "Options") -> None:
         """Listen to what the kernel has to say."""
@@ -291,6 +313,9 @@ class _Report:
                 message = f"--debug-log {options.debug_log}: {os.strerror(error.errno or 0)}"
                 raise UsageFailure(message) from error
         kernel.on_unimplemented = self.unimplemented
+        if options.events is not None:
+            kernel.events = open_events(options.events)
+        self._kernel = kernel
         if options.strace:
             from sentry.strace import Strace  # noqa: PLC0415  (only where asked for)
 
@@ -307,7 +332,9 @@ class _Report:
         self._missing[nr] += 1
 
     def finish(self) -> None:
-        """Print what was missing."""
+        """Print what was missing, and end the events."""
+        if self._kernel.events is not None:
+            self._kernel.events.close()
         if self._show and self._missing:
             names = ", ".join(f"{call_name(nr)} ({count})" for nr, count in sorted(self._missing.items()))
             sys.stderr.write(f"sentry: calls that are not implemented: {names}\n")

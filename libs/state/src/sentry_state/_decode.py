@@ -50,7 +50,7 @@ from sentry_state._format import (
     TUPLE8,
     TUPLE32,
 )
-from sentry_state._registry import LoadPlan, Part, Registry
+from sentry_state._registry import LoadPlan, Part, Registry, shown
 
 _U32: Final = struct.Struct("<I").unpack_from
 _U64: Final = struct.Struct("<Q").unpack_from
@@ -178,7 +178,7 @@ class Decoder:
                     if pos > len(data):
                         _no_more()
                     data, pos = next_block(), 0
-                    if len(memo) > self.limits.objects:
+                    if len(memo) + len(stack) > self.limits.objects:
                         message = f"the graph holds more than {self.limits.objects} objects"
                         raise LimitError(message) from None
                     continue
@@ -269,13 +269,16 @@ class Decoder:
                         pos += 4
                     if tag == LIST8 or tag == LIST32:
                         value = []
-                        queue.append((_LIST, value, size))
+                        if size:
+                            queue.append((_LIST, value, size))
                     elif tag == DICT8 or tag == DICT32:
                         value = {}
-                        queue.append((_DICT, value, size * 2))
+                        if size:
+                            queue.append((_DICT, value, size * 2))
                     else:
                         value = set()
-                        queue.append((_SET, value, size))
+                        if size:
+                            queue.append((_SET, value, size))
                     push(value)
                     number(value)
                 elif tag == EMPTY:
@@ -389,7 +392,7 @@ class Decoder:
         try:
             return self.externals[key]
         except KeyError:
-            message = f"the image needs the external {key!r}, which was not supplied"
+            message = f"the image needs the external {shown(key)}, which was not supplied"
             raise MissingExternalError(message) from None
 
     def _blob(self, size: int) -> bytes:

@@ -24,6 +24,11 @@ Upgrade = Callable[[int, dict[str, Any]], Mapping[str, Any]]
 _HEAP_TYPE: Final = 1 << 9
 
 
+def shown(name: str) -> str:
+    """Return a name of an image for a message, which must not be as long as the image likes."""
+    return repr(name if len(name) <= 80 else f"{name[:80]}...")
+
+
 def _check_name(what: str, name: str) -> None:
     if not name or not name.isprintable() or len(name) > 255:
         message = f"{what} {name!r}: a name is 1 to 255 printable characters"
@@ -219,7 +224,7 @@ class Registry:
         try:
             return self.values[name]
         except KeyError:
-            message = f"the image names the value {name!r}, which is not registered"
+            message = f"the image names the value {shown(name)}, which is not registered"
             raise UnknownTypeError(message) from None
 
     def load_plan(self, description: bytes) -> LoadPlan:
@@ -233,7 +238,7 @@ class Registry:
         found = [part.split("\0") for part in description.decode().split("\1")]
         plan = self.by_name.get(found[-1][0])
         if plan is None:
-            message = f"the image names the class {found[-1][0]!r}, which is not registered"
+            message = f"the image names the class {shown(found[-1][0])}, which is not registered"
             raise UnknownTypeError(message)
         if [part[0] for part in found] != [part.name for part in plan.parts]:
             message = f"class {plan.name!r} has other registered bases than in the image"

@@ -27,6 +27,7 @@ OPTIONS: Final = (
     Option(
         "debug", ("--debug",), "Show the sentry's own failures in full, and the calls that it does not know.", "flag"
     ),
+    Option("events", ("--events",), "Send events to a Unix socket, or append them to a file.", "text", "PATH"),
     Option("debug_log", ("--debug-log",), "Append diagnostics to a file.", "text", "FILE"),
     Option(
         "tty", ("-t", "--tty"), "Give the command a terminal of its own; standard input and output must be one.", "flag"

@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.group import ThreadGroup
+from sentry.kernel.pidfd import PidFile
 from sentry.kernel.run import ENDED, Control
 from sentry.kernel.task import NO_STACK, RUNNING, VFORK, Task
-from sentry_abi.errors import EAGAIN, EINVAL, EPERM, LinuxError
+from sentry_abi.errors import EAGAIN, EINVAL, EMFILE, EPERM, LinuxError
 from sentry_abi.sched import (
     CLONE_CHILD_CLEARTID,
     CLONE_CHILD_SETTID,
@@ -49,6 +50,7 @@ NAMESPACES: Final = (
     | CLONE_NEWTIME
 )
 
+RLIMIT_NOFILE: Final = 7
 TASK_LIMIT: Final = 32000
 
 
@@ -62,6 +64,8 @@ class CloneArgs(NamedTuple):
     child_tid: int = 0
     tls: int = 0
     exit_signal: int = SIGCHLD
+    pidfd: int = 0
+    """Where CLONE_PIDFD puts the descriptor's number."""
 
 
 def check(args: CloneArgs) -> None:
@@ -82,7 +86,7 @@ def check(args: CloneArgs) -> None:
         raise EINVAL
     if flags & NAMESPACES:
         raise EPERM
-    if flags & CLONE_PIDFD:
+    if flags & CLONE_PIDFD and flags & CLONE_THREAD:
         raise EINVAL
     if not 0 <= args.exit_signal <= SIGRTMAX:
         raise EINVAL
@@ -98,6 +102,8 @@ def clone(task: Task, args: CloneArgs) -> int | Control:
     flags = args.flags
     if len(kernel.pids.tasks) >= TASK_LIMIT:
         raise EAGAIN
+    if flags & CLONE_PIDFD and task.files.is_full(task.limits.soft(RLIMIT_NOFILE)):
+        raise EMFILE
     regs = task.hold()
     fpu = task.context.fpu()
     tid = kernel.pids.allocate()
@@ -137,6 +143,9 @@ def clone(task: Task, args: CloneArgs) -> int | Control:
     if flags & CLONE_CHILD_CLEARTID:
         child.clear_tid = args.child_tid
     _adopt(kernel, child)
+    if flags & CLONE_PIDFD:
+        number = task.files.install(PidFile(group, 0), 0, True, task.limits.soft(RLIMIT_NOFILE))  # noqa: FBT003  (cloexec)
+        _store(task, args.pidfd, number)
     if flags & CLONE_PARENT_SETTID:
         _store(task, args.parent_tid, tid)
     if flags & CLONE_CHILD_SETTID:

@@ -22,7 +22,7 @@ from sentry_abi.signal import (
     SIGKILL,
 )
 from sentry_futex import walk_robust_list
-from sentry_waiter import IN
+from sentry_waiter import HUP, IN
 
 if TYPE_CHECKING:
     from sentry.kernel.group import ThreadGroup
@@ -132,6 +132,8 @@ class Exits:
                 kernel.signals.send_group(other, SigInfo(SIGCONT))
         if group is kernel.global_init:
             kernel.init_exited(group)
+        if group.exit_queue is not None:
+            group.exit_queue.notify(IN)
         self.tell_parent(group)
 
     def _reparent_children(self, group: "ThreadGroup") -> None:
@@ -194,3 +196,5 @@ class Exits:
         group.leave()
         self.kernel.pids.groups.pop(group.tgid, None)
         group.leader.state = DEAD
+        if group.exit_queue is not None:
+            group.exit_queue.notify(IN | HUP)

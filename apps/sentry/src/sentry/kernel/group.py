@@ -58,6 +58,7 @@ class ThreadGroup:
         "cpu_warned",
         "did_exec",
         "dumpable",
+        "exit_queue",
         "exit_status",
         "exiting",
         "handlers",
@@ -95,6 +96,8 @@ class ThreadGroup:
         self.termination_signal = SIGCHLD
         self.container_id = ""
         self.wait_queue = Queue()
+        self.exit_queue: Queue | None = None
+        """Who watches for the end through a pidfd, once there is one."""
         self.did_exec = False
         self.dumpable = 1
         self.is_subreaper = False

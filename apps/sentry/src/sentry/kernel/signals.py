@@ -44,10 +44,12 @@ from sentry_arch import (
     read_frame,
     thread_fpu,
 )
+from sentry_waiter import IN
 
 if TYPE_CHECKING:
     from sentry.kernel.group import ThreadGroup
     from sentry.kernel.kernel import Kernel
+    from sentry.kernel.signalfd import SignalFile
     from sentry.kernel.task import Task
 
 SS_ONSTACK: Final = 1
@@ -64,11 +66,13 @@ class Delivery(NamedTuple):
 class Signals:
     """The signal part of one kernel."""
 
-    __slots__ = ("kernel",)
+    __slots__ = ("fds", "kernel")
 
     def __init__(self, kernel: "Kernel") -> None:
         """Serve one kernel."""
         self.kernel = kernel
+        self.fds: list[SignalFile] = []
+        """The open signalfds: told of each signal that is queued."""
 
     # -- masks and attention
 
@@ -154,11 +158,16 @@ class Signals:
             return
         if not queue.push(info) and info.code < 0:
             raise EAGAIN
+        for file in self.fds:
+            if file.mask & mask:
+                file.queue.notify(IN)
         action = handlers.get(signo)
         fatal = action.handler == SIG_DFL and not (IGNORED | STOPPING) & mask
         # A stopped group takes nothing but SIGKILL until it is continued (wants_signal).
         takes = not (receiver.blocked | receiver.sigwait) & mask and not group.stopped
         if signo == SIGKILL or (fatal and takes and not DUMPING & mask):
+            if self.kernel.events is not None:
+                self.kernel.events.uncaught(receiver, info, held=False)
             self.kernel.exits.begin_group_exit(group, signo)
             return
         if mask & ~receiver.blocked or receiver.sigwait & mask:
@@ -236,6 +245,8 @@ class Signals:
                     continue
                 self.kernel.jobs.begin_stop(group, signo)
                 continue
+            if self.kernel.events is not None:
+                self.kernel.events.uncaught(task, info, held=True)
             self.kernel.exits.begin_group_exit(group, signo)
             return None
 
@@ -302,7 +313,7 @@ class Signals:
                 legacy = task.mm.copy_in(restored.fpu_address, 512)
                 size = fpu_read_size(legacy)
                 image = legacy if size == 512 else task.mm.copy_in(restored.fpu_address, size)
-                image = thread_fpu(image, len(task.context.fpu()))
+                image = thread_fpu(image, task.context.fpu_size())
             task.context.set_fpu(image)
         except LinuxError:
             self.force(task, SigInfo(SIGSEGV, SI_KERNEL))

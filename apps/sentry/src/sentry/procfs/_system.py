@@ -47,7 +47,7 @@ class Hostname(Generated):
 
     def generate(self) -> bytes:
         """Return the name."""
-        return bytes(getattr(self._kernel, self._attribute)) + b"\n"
+        return bytes(getattr(self._kernel.root_uts_namespace, self._attribute)) + b"\n"
 
     def accept(self, data: bytes) -> None:
         """Set the name. Raises: EINVAL (longer than 64), EPERM (not the superuser)."""
@@ -57,7 +57,7 @@ class Hostname(Generated):
         name = data.split(b"\n")[0]
         if len(name) > 64:
             raise EINVAL
-        setattr(self._kernel, self._attribute, name)
+        setattr(self._kernel.root_uts_namespace, self._attribute, name)
 
 
 class Setting(Generated):

@@ -7,15 +7,24 @@ from sentry.kernel.execute import exec_image
 from sentry.kernel.group import ProcessGroup, Session, ThreadGroup
 from sentry.kernel.image import open_program
 from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.pidfd import PidFile
 from sentry.kernel.run import ENDED, Control
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, PathPtr, Ptr, Size, ULong
 from sentry_abi import errors
-from sentry_abi.errors import EACCES, ECHILD, EINVAL, EPERM, ESRCH
-from sentry_abi.fcntl import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
-from sentry_abi.sched import CLONE_PARENT, CLONE_THREAD, CLONE_VFORK, CLONE_VM, CSIGNAL
+from sentry_abi.errors import EACCES, EAGAIN, EBADF, ECHILD, EINVAL, EPERM, ESRCH
+from sentry_abi.fcntl import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O_NONBLOCK
+from sentry_abi.sched import (
+    CLONE_PARENT,
+    CLONE_PARENT_SETTID,
+    CLONE_PIDFD,
+    CLONE_THREAD,
+    CLONE_VFORK,
+    CLONE_VM,
+    CSIGNAL,
+)
 from sentry_abi.signal import SIGCHLD
 from sentry_abi.structs import CLONE_ARGS, RUSAGE
-from sentry_abi.wait import P_ALL, P_PGID, P_PID, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WSTOPPED, WUNTRACED
+from sentry_abi.wait import P_ALL, P_PGID, P_PID, P_PIDFD, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WSTOPPED, WUNTRACED
 from sentry_usermem import read_strings
 from sentry_waiter import IN
 
@@ -51,7 +60,9 @@ def vfork(t: "Task") -> int | Control:
 def clone_(t: "Task", flags: ULong, stack: Ptr, parent_tid: Ptr, child_tid: Ptr, tls: ULong) -> int | Control:
     """clone(2) with the argument order of x86-64."""
     low = flags & 0xFFFF_FFFF
-    return clone(t, CloneArgs(low & ~CSIGNAL, stack, parent_tid, child_tid, tls, low & CSIGNAL))
+    if low & CLONE_PIDFD and low & CLONE_PARENT_SETTID:
+        raise EINVAL  # both want the same pointer
+    return clone(t, CloneArgs(low & ~CSIGNAL, stack, parent_tid, child_tid, tls, low & CSIGNAL, parent_tid))
 
 
 @calls.call
@@ -68,14 +79,15 @@ def clone3(t: "Task", args: Ptr, size: Size) -> int | Control:
     if any(raw[CLONE_ARGS.size :]):
         raise errors.E2BIG
     fields = CLONE_ARGS.unpack(raw[: CLONE_ARGS.size].ljust(CLONE_ARGS.size, b"\0"))
-    flags, _pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, _set_tid, set_tid_size, _cgroup = fields
+    flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, _set_tid, set_tid_size, _cgroup = fields
     if flags & CSIGNAL or set_tid_size or flags & 0x2_0000_0000:
         raise EINVAL
     if flags & (CLONE_THREAD | CLONE_PARENT) and exit_signal:
         raise EINVAL
     if bool(stack) != bool(stack_size):
         raise EINVAL
-    return clone(t, CloneArgs(flags, stack + stack_size if stack else 0, parent_tid, child_tid, tls, exit_signal))
+    stack_top = stack + stack_size if stack else 0
+    return clone(t, CloneArgs(flags, stack_top, parent_tid, child_tid, tls, exit_signal, pidfd))
 
 
 def _exec(t: "Task", dirfd: int, filename: int, argv: int, envp: int, flags: int) -> Control:
@@ -232,10 +244,22 @@ def waitid(t: "Task", kind: Int, number: Int, info: Ptr, options: Flags, rusage:
     known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | WALL | WCLONE | WNOTHREAD
     if options & ~known or not options & (WEXITED | WSTOPPED | WCONTINUED):
         raise EINVAL
-    if kind not in (P_ALL, P_PID, P_PGID) or (kind == P_PID and number <= 0) or (kind == P_PGID and number < 0):
+    least = 1 if kind == P_PID else -0x8000_0000 if kind == P_ALL else 0
+    if kind not in (P_ALL, P_PID, P_PGID, P_PIDFD) or number < least:
         raise EINVAL
     if kind == P_PGID and number == 0:
         number = t.group.pgrp.pgid
+    if kind == P_PIDFD:
+        file = t.files.get(number)
+        if not isinstance(file, PidFile):
+            raise EBADF
+        kind, number = P_PID, file.group.tgid
+        if file.group.parent is not t.group or t.kernel.pids.groups.get(number) is not file.group:
+            raise ECHILD
+        result = wait_again(t, WaitState(kind, number, options, 0, info, rusage, is_waitid=True))
+        if isinstance(result, Pending) and file.flags & O_NONBLOCK:
+            raise EAGAIN
+        return result
     return wait_again(t, WaitState(kind, number, options, 0, info, rusage, is_waitid=True))
 
 

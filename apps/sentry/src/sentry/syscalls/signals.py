@@ -64,7 +64,8 @@ def _send_all(t: "Task", groups: "list[ThreadGroup]", info: SigInfo) -> int:
     raise error
 
 
-def _check(signo: int) -> None:
+def check_signo(signo: int) -> None:
+    """Check a signal's number; 0 only asks. Raises: EINVAL."""
     if not 0 <= signo <= SIGRTMAX:
         raise EINVAL
 
@@ -81,9 +82,9 @@ def kill(t: "Task", pid: Int, signo: Signo) -> int:
             if task is None:
                 raise ESRCH
             group = task.group
-        _check(signo)
+        check_signo(signo)
         return _send_all(t, [group], info)
-    _check(signo)
+    check_signo(signo)
     if pid == -1:
         others = [g for g in pids if g is not t.group and g is not t.kernel.global_init]
         return _send_all(t, others, info)
@@ -97,7 +98,7 @@ def _send_thread(t: "Task", tgid: int, tid: int, info: SigInfo) -> int:
     task = t.kernel.pids.tasks.get(tid)
     if task is None or (tgid > 0 and task.group.tgid != tgid):
         raise ESRCH
-    _check(info.signo)
+    check_signo(info.signo)
     if not may_kill(t, task.group, info.signo):
         raise EPERM
     if info.signo:
@@ -121,7 +122,8 @@ def tkill(t: "Task", tid: Int, signo: Signo) -> int:
     return _send_thread(t, 0, tid, SigInfo(signo, SI_TKILL, t.group.tgid, t.creds.uid))
 
 
-def _queued_info(t: "Task", signo: int, address: int) -> SigInfo:
+def queued_info(t: "Task", signo: int, address: int) -> SigInfo:
+    """Return a siginfo that a guest made, with signo in its place. Raises: EFAULT."""
     raw = signo.to_bytes(4, "little", signed=True) + t.mm.copy_in(address, 128)[4:]
     code = int.from_bytes(raw[8:12], "little", signed=True)
     pid, uid = (int.from_bytes(raw[i : i + 4], "little") for i in (16, 20))
@@ -131,20 +133,20 @@ def _queued_info(t: "Task", signo: int, address: int) -> SigInfo:
 @calls.call
 def rt_sigqueueinfo(t: "Task", pid: Int, signo: Signo, info: Ptr) -> int:
     """rt_sigqueueinfo(2). Raises: EFAULT, EPERM for codes that only the kernel uses, ESRCH, EINVAL, EAGAIN."""
-    queued = _queued_info(t, signo, info)
+    queued = queued_info(t, signo, info)
     if (queued.code >= 0 or queued.code == SI_TKILL) and pid != t.group.tgid:
         raise EPERM
     group = t.kernel.pids.groups.get(pid)
     if group is None:
         raise ESRCH
-    _check(signo)
+    check_signo(signo)
     return _send_all(t, [group], queued)
 
 
 @calls.call
 def rt_tgsigqueueinfo(t: "Task", tgid: Int, tid: Int, signo: Signo, info: Ptr) -> int:
     """rt_tgsigqueueinfo(2). Raises: EFAULT, EINVAL, EPERM, ESRCH, EAGAIN."""
-    queued = _queued_info(t, signo, info)
+    queued = queued_info(t, signo, info)
     if tgid <= 0 or tid <= 0:
         raise EINVAL
     if (queued.code >= 0 or queued.code == SI_TKILL) and tgid != t.group.tgid:

@@ -7,6 +7,7 @@ its number on that number's first call (see `binder`).
 from typing import TYPE_CHECKING, Any, Final
 
 from sentry.syscalls import (
+    descriptors,
     files,
     futex,
     ids,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sentry.kernel.task import Task
 
 GROUPS: Final = (
+    descriptors.calls,
     files.calls,
     futex.calls,
     ids.calls,
@@ -71,13 +73,6 @@ ABSENT: Final[dict[str, str]] = (
     | _because(
         "file notification: " + _LATER,
         "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch fanotify_init fanotify_mark",
-    )
-    | _because(
-        "descriptors for signals, timers and processes: " + _LATER,
-        """
-        signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime
-        pidfd_open pidfd_getfd pidfd_send_signal
-        """,
     )
     | _because("debuggers: " + _LATER, "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease")
     | _because("namespaces: " + _LATER, "unshare setns pivot_root acct quotactl quotactl_fd")

@@ -191,8 +191,10 @@ void ks_close(struct ks_core *core)
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, normal = {.sa_handler = SIG_DFL};
 	if (core->timer_made)
 		timer_delete(core->timer), timer_delete(core->tick);
-	for (int signo = SIGRTMAX - 3; signo <= SIGRTMAX; signo++)
-		sigaction(signo, &ignore, NULL);
+	for (int signo = SIGRTMAX - 3; signo <= SIGRTMAX; signo++) {
+		sigaction(signo, &ignore, NULL); // drops what is still pending
+		sigaction(signo, &normal, NULL);
+	}
 	sigaction(SIGCHLD, &normal, NULL);
 	ks_flags = 0;
 	if (core->listener >= 0)

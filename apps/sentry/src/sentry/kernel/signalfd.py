@@ -1,0 +1,113 @@
+"""signalfd: pending signals as a file.
+
+What is read and whether anything can be is a matter of who asks: the pending signals of the task whose call is under
+way. `Signals.fds` holds the open ones; each is told when a signal of its set is queued anywhere.
+
+Source: Linux fs/signalfd.c; signalfd(2).
+"""
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from sentry_abi.errors import EAGAIN, EINVAL
+from sentry_abi.fcntl import O_RDWR
+from sentry_abi.signal import SI_TIMER, SIGCHLD
+from sentry_vfs import FileDescription, scatter
+from sentry_waiter import IN, RDNORM, Queue
+
+if TYPE_CHECKING:
+    from sentry.kernel.kernel import Kernel
+    from sentry.kernel.siginfo import SigInfo
+    from sentry.kernel.task import Task
+
+SIZE: Final = 128
+_RECORD: Final = Struct("<IiiIIiIIIIiiQQQQ48x")
+"""struct signalfd_siginfo: signo errno code pid uid fd tid band overrun trapno status int ptr utime stime addr."""
+SI_KERNEL: Final = 0x80
+
+
+def record_of(info: "SigInfo") -> bytes:
+    """Return struct signalfd_siginfo of a signal."""
+    pid, uid, value = info.pid, info.uid, info.value & 0xFFFF_FFFF_FFFF_FFFF
+    if info.raw:
+        value = int.from_bytes(info.raw[24:32], "little")
+    tid = overrun = status = number = utime = stime = addr = 0
+    pointer = 0
+    if 0 < info.code < SI_KERNEL:
+        if info.signo == SIGCHLD:
+            status, utime, stime = info.value, info.utime, info.stime
+        else:
+            addr, pid, uid = info.addr, 0, 0
+    elif info.code == SI_TIMER:
+        pid = uid = 0
+        tid, overrun, pointer = info.timer, info.overrun, value
+    elif info.code < 0:
+        pointer = value
+    number = (pointer & 0xFFFF_FFFF ^ 0x8000_0000) - 0x8000_0000
+    return _RECORD.pack(
+        info.signo, info.errno, info.code, pid, uid, 0, tid, 0, overrun, 0, status, number, pointer, utime, stime, addr
+    )
+
+
+class SignalFile(FileDescription):
+    """A set of signals; a read takes those of them that are pending for the reader."""
+
+    __slots__ = ("kernel", "mask")
+
+    queue: Queue
+
+    def __init__(self, kernel: "Kernel", mask: int, flags: int) -> None:
+        """Make one; it listens until it is released."""
+        super().__init__(flags | O_RDWR, None, kernel.vfs.anonymous.inode, Queue())
+        self.kernel = kernel
+        self.mask = mask
+        kernel.signals.fds.append(self)
+
+    def _reader(self) -> "Task":
+        task = self.kernel.loop.current
+        assert task is not None
+        return task
+
+    def clamp(self, count: int) -> int:
+        """Return room for what is pending."""
+        task = self._reader()
+        waiting = (task.pending.mask | task.group.pending.mask) & self.mask
+        return min(count, SIZE * 64 if waiting else SIZE)
+
+    def read(self, bufs: list[memoryview]) -> int:
+        """Take pending signals. Raises: EINVAL (less room than one record), EAGAIN (none)."""
+        room = sum(map(len, bufs)) // SIZE
+        if not room:
+            raise EINVAL
+        task = self._reader()
+        signals = self.kernel.signals
+        records: list[bytes] = []
+        while len(records) < room:
+            info = task.pending.pop(self.mask) or task.group.pending.pop(self.mask)
+            if info is None:
+                break
+            if info.timer >= 0:
+                info = signals.timer_taken(task.group, info)
+            records.append(record_of(info))
+        if not records:
+            raise EAGAIN
+        signals.recalculate(task)
+        return scatter(bufs, b"".join(records))
+
+    def readiness(self) -> int:
+        """Readable when a signal of the set is pending for who asks."""
+        task = self._reader()
+        return IN | RDNORM if (task.pending.mask | task.group.pending.mask) & self.mask else 0
+
+    def release(self) -> None:
+        """Listen no more."""
+        self.kernel.signals.fds.remove(self)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Do nothing, as lseek(2) does here."""
+        del offset, whence
+        return 0
+
+    def path(self) -> bytes:
+        """Return the link text."""
+        return b"anon_inode:[signalfd]"

@@ -1,0 +1,121 @@
+"""timerfd: a timer as a file.
+
+As in Linux an interval timer is not armed again until somebody looks: what has passed meanwhile is computed then.
+Source: Linux fs/timerfd.c; timerfd_create(2). Differs: nobody sets the clock, so TFD_TIMER_CANCEL_ON_SET never does.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from sentry.kernel.alarms import TimerSpec
+from sentry_abi.errors import EAGAIN, EINVAL
+from sentry_abi.fcntl import O_RDWR
+from sentry_abi.time import CLOCK_REALTIME
+from sentry_vfs import FileDescription, scatter
+from sentry_waiter import IN, RDNORM, Queue
+
+if TYPE_CHECKING:
+    from sentry.kernel.kernel import Kernel
+
+CLOCK_REALTIME_ALARM: Final = 8
+WALL: Final = frozenset({CLOCK_REALTIME, CLOCK_REALTIME_ALARM})
+
+
+class TimerFile(FileDescription):
+    """A timer; a read takes the number of expirations."""
+
+    __slots__ = ("clock", "due", "interval_ns", "kernel", "next_ns", "ticks", "timer_seq")
+
+    queue: Queue
+
+    def __init__(self, kernel: "Kernel", clock: int, flags: int) -> None:
+        """Make a disarmed timer on a clock."""
+        super().__init__(flags | O_RDWR, None, kernel.vfs.anonymous.inode, Queue())
+        self.kernel = kernel
+        self.clock = clock
+        self.next_ns = 0
+        """The next expiration in nanoseconds of the kernel's monotonic clock, 0 when disarmed."""
+        self.interval_ns = 0
+        self.ticks = 0
+        self.due = False
+        """The timer went off and was not armed again."""
+        self.timer_seq = 0
+
+    def set(self, spec: TimerSpec, *, absolute: bool) -> TimerSpec:
+        """Arm or disarm, and forget what was not read; return what was left."""
+        before = self.get()
+        kernel = self.kernel
+        self.ticks = 0
+        self.due = False
+        self.interval_ns = spec.interval_ns
+        kernel.timers.disarm(self)
+        self.next_ns = 0
+        if spec.value_ns:
+            now = kernel.clock.monotonic_ns()
+            if not absolute:
+                self.next_ns = now + spec.value_ns
+            elif self.clock in WALL:
+                self.next_ns = max(kernel.clock.to_monotonic(spec.value_ns), 1)
+            else:
+                self.next_ns = spec.value_ns
+            if self.next_ns <= now:
+                self.expired(now)
+            else:
+                kernel.timers.arm(self, self.next_ns)
+        return before
+
+    def get(self) -> TimerSpec:
+        """Return what is left until the next expiration, and the interval."""
+        self._catch_up()
+        left = max(self.next_ns - self.kernel.clock.monotonic_ns(), 0) if self.next_ns and not self.due else 0
+        return TimerSpec(left, self.interval_ns)
+
+    def expired(self, now_ns: int) -> None:
+        """Count one expiration; the others are found when somebody looks."""
+        del now_ns
+        self.ticks += 1
+        self.due = True
+        self.queue.notify(IN | RDNORM)
+
+    def _catch_up(self) -> None:
+        """Count what has passed since the timer went off, and arm it for the next time."""
+        if not self.due:
+            return
+        self.due = False
+        if not self.interval_ns:
+            self.next_ns = 0
+            return
+        periods = (self.kernel.clock.monotonic_ns() - self.next_ns) // self.interval_ns + 1
+        self.ticks += periods - 1
+        self.next_ns += periods * self.interval_ns
+        self.kernel.timers.arm(self, self.next_ns)
+
+    def clamp(self, count: int) -> int:
+        """Return the size of the record."""
+        return min(count, 8)
+
+    def read(self, bufs: list[memoryview]) -> int:
+        """Take the number of expirations. Raises: EINVAL (less room than 8 bytes), EAGAIN (none)."""
+        if sum(map(len, bufs)) < 8:
+            raise EINVAL
+        if not self.ticks:
+            raise EAGAIN
+        self._catch_up()
+        count, self.ticks = self.ticks, 0
+        return scatter(bufs, count.to_bytes(8, "little"))
+
+    def readiness(self) -> int:
+        """Readable when the timer has expired."""
+        return IN | RDNORM if self.ticks else 0
+
+    def release(self) -> None:
+        """Disarm."""
+        self.kernel.timers.disarm(self)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Do nothing, as lseek(2) does here."""
+        del offset, whence
+        return 0
+
+    def path(self) -> bytes:
+        """Return the link text."""
+        return b"anon_inode:[timerfd]"
