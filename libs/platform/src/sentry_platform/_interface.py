@@ -109,6 +109,10 @@ class Context(Protocol):
         """Return the standard-format XSAVE image."""
         ...
 
+    def fpu_size(self) -> int:
+        """Return the size of an XSAVE image in bytes."""
+        ...
+
     def set_fpu(self, image: bytes) -> None:
         """Set the whole extended state; an empty image means the initial state."""
         ...

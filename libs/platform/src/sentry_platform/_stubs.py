@@ -140,27 +140,34 @@ class StubContext:
 
     def regs(self) -> Regs:
         """Return the settled registers; stops the context if its event was a call. Raises: ESRCH."""
-        self.stop()
         platform = self._platform
         if lib.ks_get_regs(self._core, self.index, platform.c_regs) < 0:
-            raise errors.ESRCH
+            self.stop()
+            if lib.ks_get_regs(self._core, self.index, platform.c_regs) < 0:
+                raise errors.ESRCH
         return Regs(platform.regs_image)
 
     def set_regs(self, regs: Regs) -> None:
         """Set all registers of a held context. Raises: ESRCH."""
-        self.stop()
         platform = self._platform
         platform.regs_image[:] = regs.image()
         if lib.ks_set_regs(self._core, self.index, platform.c_regs) < 0:
-            raise errors.ESRCH
+            self.stop()
+            if lib.ks_set_regs(self._core, self.index, platform.c_regs) < 0:
+                raise errors.ESRCH
 
     def fpu(self) -> bytes:
         """Return the standard-format XSAVE image of a held context. Raises: ESRCH."""
-        self.stop()
         platform = self._platform
         if lib.ks_get_xstate(self._core, self.index, platform.c_xstate, XSTATE_MAX, platform.c_size) < 0:
-            raise errors.ESRCH
-        return bytes(platform.xstate[: platform.c_size[0]])
+            self.stop()
+            if lib.ks_get_xstate(self._core, self.index, platform.c_xstate, XSTATE_MAX, platform.c_size) < 0:
+                raise errors.ESRCH
+        return bytes(memoryview(platform.xstate)[: platform.c_size[0]])
+
+    def fpu_size(self) -> int:
+        """Return the size of an XSAVE image in bytes."""
+        return len(self._platform.initial_fpu)
 
     def set_fpu(self, image: bytes) -> None:
         """Set the whole extended state of a held context; an empty image is the initial state.

@@ -99,6 +99,7 @@ class Socket(FileDescription):
     """A socket of any family; the defaults are those of a family that can do nothing."""
 
     __slots__ = (
+        "__weakref__",
         "error",
         "options",
         "protocol",

@@ -1,6 +1,7 @@
 """Events of the kernel for whoever watches: calls that do not exist here, signals that nobody caught.
 
-Best effort: a watcher that is slow or gone costs events, never time. Unimplemented calls are limited to 100 a second, 1000 at once.
+Best effort: a watcher that is slow or gone costs events, never time. Unimplemented calls are limited to 100 a second,
+1000 at once.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -8,13 +8,17 @@ Everything happens on one kernel thread, the one that made the platform. Calls f
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
+import sentry_netlink_port as netlink_port
 from sentry.kernel.clocks import KernelClock
 from sentry.kernel.cputicks import Ticker
 from sentry.kernel.exits import Exits
+from sentry.kernel.freeze import Freezer
 from sentry.kernel.group import PIDNamespace, ThreadGroup
 from sentry.kernel.image import open_program
 from sentry.kernel.jobs import Jobs
+from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
 from sentry.kernel.network import new_network
 from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.run import Loop
@@ -27,8 +31,10 @@ from sentry.kernel.watcher import Watcher
 from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
 from sentry_abi.signal import SI_KERNEL, SI_USER, SIGKILL
 from sentry_arch import initial_regs
+from sentry_auth import INITIAL
 from sentry_futex import Manager
 from sentry_ktime import TimerQueue
+from sentry_limits import LimitSet
 from sentry_loader import host_hardware
 from sentry_mm import MemoryManager
 
@@ -39,9 +45,9 @@ if TYPE_CHECKING:
     from sentry.kernel.group import Session
     from sentry.syscalls.binder import Bound
     from sentry_auth import Credentials
-    from sentry_limits import LimitSet
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Platform
+    from sentry_sockets import Network, Socket
     from sentry_vfs import FDTable, FileDescription, FSContext, Tree
 
 CLOCK_TICK_NS: Final = 10_000_000
@@ -73,6 +79,14 @@ class CreateProcessArgs(NamedTuple):
     """File to run; else `file`; else argv[0], which must then be an absolute path."""
     file: "FileDescription | None" = None
     container_id: str = ""
+
+
+class KernelContext(NamedTuple):
+    """For whom the kernel does something: gVisor's context values, as one typed record."""
+
+    kernel: "Kernel"
+    creds: "Credentials"
+    limits: LimitSet
 
 
 class StateError(Exception):
@@ -108,8 +122,10 @@ class Kernel:
         self.on_host_signal: Callable[[int], None] | None = None
         self.on_unimplemented: Callable[[Task, int], None] | None = None
         self.events: Events | None = None
-        self.hostname = b"sentry"
-        self.domainname = b"(none)"
+        self.freezer = Freezer(self)
+        self.netlink_ports = netlink_port.Manager()
+        self.sockets: WeakValueDictionary[int, Socket] = WeakValueDictionary()
+        self._socket_id = 0
         self.hardware = host_hardware()
         self.futexes = Manager()
         self.vdso = Vdso(self)
@@ -136,7 +152,9 @@ class Kernel:
         self.vfs.cookies = self
         self.root_creds = args.creds
         self.application_cores = args.application_cores
-        self.hostname = args.hostname
+        self.root_user_namespace = INITIAL
+        self.root_uts_namespace = UTSNamespace(args.hostname, b"(none)", INITIAL)
+        self.root_ipc_namespace = IPCNamespace(INITIAL)
         self.initialized = True
 
     # -- create
@@ -271,12 +289,27 @@ class Kernel:
         pgrp = self.pids.pgrps.get(getattr(tty, "foreground", 0))
         return list(pgrp.members.values()) if pgrp is not None else []
 
+    # -- pausing
+
+    def pause(self) -> None:
+        """Stop all guest code and serve no call until `unpause`; from any other thread, or before `wait_exited`. Nests.
+
+        Nobody inside notices: no call is interrupted. Time goes on.
+        """
+        with self.ext_mu:
+            count = self.freezer.pause
+        count()
+
+    def unpause(self) -> None:
+        """End one pause. Raises: RuntimeError without one."""
+        with self.ext_mu:
+            self.freezer.unpause()
+
     # -- what calls ask for
 
     def unimplemented(self, task: Task, nr: int) -> int:
         """Answer a call that does not exist here: ENOSYS, and it is reported."""
-        if self.events is not None:
-            self.events.unimplemented(task)
+        self.emit_unimplemented_event(task)
         if self.on_unimplemented is not None:
             self.on_unimplemented(task, nr)
         return -ENOSYS.errno
@@ -287,6 +320,20 @@ class Kernel:
             lines = (b"Linux version %s (%s)" % (RELEASE, VERSION), b"Command line: sentry", b"Ready!")
             self._syslog = b"".join(b"<6>[    %d.000000] %s\n" % (i, line) for i, line in enumerate(lines))
         return self._syslog
+
+    def record_socket(self, socket: "Socket") -> int:
+        """Remember a socket, weakly, under the next id; return the id."""
+        self._socket_id += 1
+        self.sockets[self._socket_id] = socket
+        return self._socket_id
+
+    def list_sockets(self) -> "list[tuple[int, Socket]]":
+        """Return the sockets that are still there, by rising id."""
+        return sorted(self.sockets.items())
+
+    def supervisor_context(self) -> "KernelContext":
+        """Return the context of work that no task asked for: root, without limits."""
+        return KernelContext(self, self.root_creds, LimitSet())
 
     def unique_id(self) -> int:
         """Return the next of a sequence of ids, from 1 on."""
@@ -314,6 +361,53 @@ class Kernel:
     def now_monotonic(self) -> int:
         """Return the monotonic time."""
         return self.clock.monotonic_ns()
+
+    def cpu_clock_now(self) -> int:
+        """Return the CPU clock: ticks of 10 ms since the host's boot."""
+        return self.clock.monotonic_ns() // CLOCK_TICK_NS
+
+    @property
+    def memory_file(self) -> "MemoryFile":
+        """The memory file."""
+        return self.memory
+
+    def set_memory_file(self, memory: "MemoryFile") -> None:
+        """Take a memory file instead of the first one. Raises: StateError once there are processes."""
+        if self.pids.tasks:
+            message = "the memory file cannot be changed under running processes"
+            raise StateError(message)
+        self.memory = memory
+        self.vdso = Vdso(self)
+
+    @property
+    def task_set(self) -> PIDNamespace:
+        """All tasks and groups: the root PID namespace."""
+        return self.pids
+
+    @property
+    def timekeeper(self) -> KernelClock:
+        """The clocks."""
+        return self.clock
+
+    @property
+    def realtime_clock(self) -> "Callable[[], int]":
+        """The real-time clock: call it for nanoseconds."""
+        return self.clock.realtime_ns
+
+    @property
+    def monotonic_clock(self) -> "Callable[[], int]":
+        """The monotonic clock: call it for nanoseconds."""
+        return self.clock.monotonic_ns
+
+    @property
+    def network_stack(self) -> "Network":
+        """The network namespace."""
+        return self.network
+
+    def emit_unimplemented_event(self, task: Task) -> None:
+        """Tell of a call that does not exist here, at most 100 a second and 1000 at once."""
+        if self.events is not None:
+            self.events.unimplemented(task)
 
     def close(self) -> None:
         """Kill every stub and give the memory back; idempotent."""

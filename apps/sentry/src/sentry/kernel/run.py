@@ -6,6 +6,7 @@ thread whose registers change, leaves this fast path through `finish`.
 """
 
 from collections import deque
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from sentry.kernel.pending import Pending
@@ -19,7 +20,7 @@ from sentry_platform import FAULT_EXEC, FAULT_READ, FAULT_WRITE, EventKind
 from sentry_platform.notify import EVENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sentry.kernel.kernel import Kernel
     from sentry.kernel.signals import Delivery
@@ -73,7 +74,7 @@ class KernelBug(Exception):  # noqa: N818  (named for what it is)
 class Loop:
     """The kernel thread's work."""
 
-    __slots__ = ("_calls", "_ready", "current", "kernel", "tasks", "trace")
+    __slots__ = ("_calls", "_ready", "current", "kernel", "running", "tasks", "thread", "trace")
 
     def __init__(self, kernel: "Kernel") -> None:
         """Make the loop of one kernel."""
@@ -82,6 +83,9 @@ class Loop:
         """Tasks by the index of their context."""
         self.current: Task | None = None
         self.trace: Any = None
+        self.running = False
+        """Whether `run` is serving: calls from other threads go through it then."""
+        self.thread = 0
         self._ready: deque[Task] = deque()
         self._calls: deque[Callable[[], None]] = deque()
 
@@ -96,11 +100,56 @@ class Loop:
         self._calls.append(function)
         self.kernel.platform.wake(1)
 
+    def run_calls(self) -> None:
+        """Run what other threads have handed over."""
+        while self._calls:
+            self._calls.popleft()()
+
     def run(self) -> None:
         """Serve all tasks until none is left.
 
         Raises: KernelBug when the platform breaks down.
         """
+        self.thread = get_ident()
+        self.running = True
+        try:
+            self.run_calls()
+            if self.kernel.freezer.paused:
+                self._stand()
+            self._serve()
+        finally:
+            self.running = False
+
+    def _stand(self) -> None:
+        """Stand still until unpaused, then serve what came meanwhile."""
+        for kind, fields in self.kernel.freezer.stand():
+            if kind == SYSCALL:
+                index, nr, *args = fields[:8]
+                task = self.tasks.get(index)
+                if task is not None:
+                    self._call(task, nr, args)
+            elif kind == FAULT:
+                index = self._fault(fields)
+                if index >= 0:
+                    self.tasks[index].context.resume()
+            else:
+                self._other(kind, fields)
+
+    def _call(self, task: "Task", nr: int, args: "Sequence[int]") -> None:
+        """Serve one call off the fast path."""
+        self.current = task
+        task.nr = nr
+        table = self.kernel.table
+        result: Any
+        try:
+            result = table[nr](task, *args) if 0 <= nr < len(table) else self.kernel.unimplemented(task, nr)
+        except LinuxError as error:
+            result = -error.errno
+        except errors.RestartError as restart:
+            result = type(restart)
+        self.finish(task, result)
+
+    def _serve(self) -> None:
         kernel = self.kernel
         next_event = kernel.platform.next_event
         event = kernel.platform.event
@@ -379,8 +428,9 @@ class Loop:
         elif kind == FD:
             kernel.watcher.ready(nr, fields[2])
         elif kind == WAKE:
-            while self._calls:
-                self._calls.popleft()()
+            self.run_calls()
+            if kernel.freezer.paused:
+                self._stand()
             signals = fields[2]
             while signals:
                 signo = (signals & -signals).bit_length()
@@ -402,17 +452,14 @@ class Loop:
         task = self.tasks[index]
         self.current = task
         task.nr = nr
-        result: Any = -errors.ENOSYS.errno
         try:
             task.hold()  # a stopped thread takes its result in a register
         except errors.ESRCH:
             return
-        if fields[8] >= VSYSCALL_PAGE and 0 <= nr < len(self.kernel.table):
-            try:
-                result = self.kernel.table[nr](task, *args)
-            except LinuxError as error:
-                result = -error.errno
-        self.finish(task, result)
+        if fields[8] >= VSYSCALL_PAGE:
+            self._call(task, nr, args)
+        else:
+            self.finish(task, -errors.ENOSYS.errno)
 
     def _gone(self, index: int) -> None:
         """Treat the death of a stub from outside as a SIGKILL of its group."""

@@ -313,7 +313,7 @@ class Signals:
                 legacy = task.mm.copy_in(restored.fpu_address, 512)
                 size = fpu_read_size(legacy)
                 image = legacy if size == 512 else task.mm.copy_in(restored.fpu_address, size)
-                image = thread_fpu(image, len(task.context.fpu()))
+                image = thread_fpu(image, task.context.fpu_size())
             task.context.set_fpu(image)
         except LinuxError:
             self.force(task, SigInfo(SIGSEGV, SI_KERNEL))

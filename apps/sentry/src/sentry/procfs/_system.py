@@ -47,7 +47,7 @@ class Hostname(Generated):
 
     def generate(self) -> bytes:
         """Return the name."""
-        return bytes(getattr(self._kernel, self._attribute)) + b"\n"
+        return bytes(getattr(self._kernel.root_uts_namespace, self._attribute)) + b"\n"
 
     def accept(self, data: bytes) -> None:
         """Set the name. Raises: EINVAL (longer than 64), EPERM (not the superuser)."""
@@ -57,7 +57,7 @@ class Hostname(Generated):
         name = data.split(b"\n")[0]
         if len(name) > 64:
             raise EINVAL
-        setattr(self._kernel, self._attribute, name)
+        setattr(self._kernel.root_uts_namespace, self._attribute, name)
 
 
 class Setting(Generated):
@@ -159,12 +159,17 @@ def _cmdline(_kernel: "Kernel") -> bytes:
 
 
 def _cpuinfo(kernel: "Kernel") -> bytes:
-    """Show the host's processors: guests run on them natively, so flags must be true."""
+    """Show the host's processors: guests run on them natively, so flags must be true.
+
+    Where the sentry has no /proc to look into, the processor is asked itself.
+    """
     try:
         with open("/proc/cpuinfo", "rb") as file:  # noqa: PTH123  (no pathlib at start)
             blocks = [block for block in file.read().split(b"\n\n") if block.strip()]
     except OSError:
-        blocks = []
+        from sentry_cpuid import host_features  # noqa: PLC0415  (a start does not pay for it)
+
+        blocks = [host_features().cpuinfo(number).encode().rstrip() for number in range(kernel.application_cores)]
     return b"".join(block + b"\n\n" for block in blocks[: kernel.application_cores])
 
 

@@ -40,8 +40,8 @@ PRIO_PROCESS: Final = 0
 @calls.call
 def uname(t: "Task", address: Ptr) -> int:
     """uname(2). Raises: EFAULT."""
-    kernel = t.kernel
-    t.mm.copy_out(address, UTSNAME.pack(b"Linux", kernel.hostname, RELEASE, VERSION, b"x86_64", kernel.domainname))
+    uts = t.kernel.root_uts_namespace
+    t.mm.copy_out(address, UTSNAME.pack(b"Linux", uts.hostname, RELEASE, VERSION, b"x86_64", uts.domainname))
     return 0
 
 
@@ -56,14 +56,14 @@ def _set_name(t: "Task", address: int, length: int) -> bytes:
 @calls.call
 def sethostname(t: "Task", address: Ptr, length: Int) -> int:
     """sethostname(2). Raises: EPERM, EINVAL, EFAULT."""
-    t.kernel.hostname = _set_name(t, address, length)
+    t.kernel.root_uts_namespace.hostname = _set_name(t, address, length)
     return 0
 
 
 @calls.call
 def setdomainname(t: "Task", address: Ptr, length: Int) -> int:
     """setdomainname(2). Raises: EPERM, EINVAL, EFAULT."""
-    t.kernel.domainname = _set_name(t, address, length)
+    t.kernel.root_uts_namespace.domainname = _set_name(t, address, length)
     return 0
 
 

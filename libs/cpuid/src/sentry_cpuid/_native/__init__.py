@@ -1,0 +1,1 @@
+"""The native part; `_cpu` alone imports it."""
