@@ -307,6 +307,10 @@ class Regular(_Attributes):
 
     # life: contents go when the last name, the last description and the last mapping are gone
 
+    def in_use(self) -> bool:
+        """Return whether it is open or mapped."""
+        return bool(self.users or self.mappers)
+
     def let_go(self) -> None:
         """Give the contents back if nobody can reach them any more."""
         if self.nlink <= 0 and not self.users and not self.mappers and self.data is not None:

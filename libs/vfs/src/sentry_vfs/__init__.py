@@ -8,6 +8,7 @@ from sentry_vfs._epoll import EpollFile, Item
 from sentry_vfs._eventfd import AnonymousFilesystem, EventFile, scatter
 from sentry_vfs._fdtable import NR_OPEN, FDTable
 from sentry_vfs._file import Buffer, DirectoryFile, FileDescription, PathFile, path_of
+from sentry_vfs._inotify import InotifyFile, Watch, accessed, happened, modified
 from sentry_vfs._locks import EOF, Lock, LockTable
 from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
 from sentry_vfs._permission import EXECUTE, READ, WRITE, may, may_delete, owns
@@ -51,6 +52,7 @@ __all__ = [
     "FileDescription",
     "Filesystem",
     "Inode",
+    "InotifyFile",
     "Item",
     "JobControl",
     "Lock",
@@ -67,9 +69,13 @@ __all__ = [
     "Tree",
     "Tty",
     "TtyFile",
+    "Watch",
+    "accessed",
+    "happened",
     "make_pipe",
     "may",
     "may_delete",
+    "modified",
     "owns",
     "path_of",
     "scatter",

@@ -18,6 +18,7 @@ from sentry_abi.fcntl import (
     O_CREAT,
     O_EXCL,
     O_NOCTTY,
+    O_PATH,
     O_RDONLY,
     O_TRUNC,
     O_WRONLY,
@@ -79,10 +80,25 @@ class FileDescription:
             if watches:
                 for item in tuple(watches):
                     item.forget()
-            locks = self.inode.locks if self.inode is not None else None
-            if locks is not None:
-                locks.drop(self)
-            self.release()
+            inode = self.inode
+            if inode is None:
+                self.release()
+                return
+            if inode.locks is not None:
+                inode.locks.drop(self)
+            if inode.fs.watched:
+                self._release_watched(inode)
+            else:
+                self.release()
+
+    def _release_watched(self, inode: Inode) -> None:
+        from sentry_vfs import _inotify  # noqa: PLC0415  (it needs this module; only where something is watched)
+
+        if not self.flags & O_PATH:
+            _inotify.closed(self)
+        self.release()
+        if inode.nlink <= 0 and inode.watches is not None and not inode.in_use():
+            _inotify.gone(inode)
 
     def release(self) -> None:
         """Give back what the description holds; called once."""

@@ -23,6 +23,7 @@ from sentry_abi.structs import STAT, STATFS
 
 if TYPE_CHECKING:
     from sentry_vfs._file import FileDescription
+    from sentry_vfs._inotify import Watch
     from sentry_vfs._locks import LockTable
 
 BLOCK_SIZE: Final = 4096
@@ -55,7 +56,7 @@ class Credentials(Protocol):
 class Filesystem:
     """A mounted or mountable file system: device number, inode numbers, what statfs(2) says."""
 
-    __slots__ = ("dev", "next_ino", "options", "readonly", "source")
+    __slots__ = ("dev", "next_ino", "options", "readonly", "source", "watched")
 
     name: ClassVar[bytes] = b"none"
     magic: ClassVar[int] = 0
@@ -70,6 +71,8 @@ class Filesystem:
         self.readonly = False
         self.source = source
         self.options = options
+        self.watched: set[Watch] = set()
+        """The inotify watches of its files: as long as there is none nothing has to be told."""
 
     @staticmethod
     def anonymous_device() -> int:
@@ -120,6 +123,7 @@ class Inode:
         "nlink",
         "rdev",
         "uid",
+        "watches",
     )
 
     is_dir: ClassVar[bool] = False
@@ -136,6 +140,7 @@ class Inode:
         self.rdev = 0
         self.atime = self.mtime = self.ctime = fs.now()
         self.locks: LockTable | None = None
+        self.watches: list[Watch] | None = None
 
     # attributes
 
@@ -168,6 +173,10 @@ class Inode:
             ctime // SECOND,
             ctime % SECOND,
         )
+
+    def in_use(self) -> bool:
+        """Return whether an open file still reaches the content of a file without a name."""
+        return False
 
     def change(self, dentry: "Dentry | None") -> None:
         """Be told that an attribute or the content is about to change; dentry is the name it is reached by."""

@@ -10,7 +10,7 @@ do_renameat2, do_linkat. Differs: when a kept find is used, the host is asked ab
 directories above it.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 from sentry_abi.errors import (
     EACCES,
@@ -48,6 +48,18 @@ from sentry_abi.fcntl import (
     RENAME_WHITEOUT,
     SYMLINK_MAX_FOLLOW,
 )
+from sentry_abi.poll import (
+    IN_ACCESS,
+    IN_ATTRIB,
+    IN_CREATE,
+    IN_DELETE,
+    IN_ISDIR,
+    IN_MODIFY,
+    IN_MOVE_SELF,
+    IN_MOVED_FROM,
+    IN_MOVED_TO,
+    IN_OPEN,
+)
 from sentry_abi.stat import (
     S_IFBLK,
     S_IFCHR,
@@ -57,6 +69,7 @@ from sentry_abi.stat import (
     S_IFREG,
     S_IFSOCK,
 )
+from sentry_vfs import _inotify
 from sentry_vfs._context import MAX_FINDS, FSContext
 from sentry_vfs._eventfd import AnonymousFilesystem
 from sentry_vfs._file import FileDescription, PathFile, path_of
@@ -97,10 +110,18 @@ MAX_NLINK: Final = 65000
 _NO_NAMES: Final = frozenset({b"", b".", b".."})
 
 
+class CookieSource(Protocol):
+    """Who numbers the renames of all trees."""
+
+    def generate_inotify_cookie(self) -> int:
+        """Return a number that was not used before, never 0."""
+        ...
+
+
 class Tree:
     """All mounts of a namespace."""
 
-    __slots__ = ("anonymous", "generation", "keep", "memfds", "mounts", "pipes", "root_mount")
+    __slots__ = ("anonymous", "cookies", "generation", "keep", "memfds", "mounts", "pipes", "root_mount")
 
     def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
         """Make a tree with one mount."""
@@ -111,6 +132,8 @@ class Tree:
         """Whether what the last walk found may be kept: it did not go through a volatile file system."""
         self.pipes = PipeFilesystem()
         self.anonymous = AnonymousFilesystem()
+        self.cookies: CookieSource | None = None
+        """What numbers the renames that inotify tells of."""
         self.memfds: Filesystem | None = None
         """Where memfd_create(2) makes files; whoever builds the tree sets it."""
 
@@ -143,6 +166,9 @@ class Tree:
             raise EBUSY
         del self.mounts[mount.parent, mount.point]
         mount.point.mounted -= 1
+        fs = mount.fs
+        if fs.watched and all(other.fs is not fs for other in self.all_mounts()):
+            _inotify.unmounted(fs)
         mount.parent = mount.point = None
         self.generation += 1
 
@@ -337,7 +363,11 @@ class Tree:
             inode = self._make_place(where, creds)
             uid, gid = new_owner(inode, creds)
             inode = inode.create(dentry, S_IFREG | mode & 0o7777 & ~ctx.umask, uid, gid)
-            return inode.open(where, flags)
+            file = inode.open(where, flags)
+            if inode.fs.watched:
+                _inotify.in_directory(dentry.parent, IN_CREATE, dentry.name)
+                _inotify.happened(dentry, inode, IN_OPEN)
+            return file
         if flags & O_CREAT:
             if flags & O_EXCL:
                 raise EEXIST
@@ -361,6 +391,10 @@ class Tree:
             file.drops_ids = True
         if flags & O_TRUNC and inode.mode & S_IFMT == S_IFREG:
             inode.truncate(dentry, 0)
+        if inode.fs.watched:
+            _inotify.happened(dentry, inode, IN_OPEN)
+            if flags & O_TRUNC and inode.mode & S_IFMT == S_IFREG:
+                _inotify.happened(dentry, inode, IN_MODIFY)
         return file
 
     def _may_open(self, where: Path, inode: Inode, flags: int, want: int, creds: Credentials) -> None:
@@ -420,6 +454,14 @@ class Tree:
         uid, gid = new_owner(parent, creds)
         mode = mode & 0o1777 & ~ctx.umask | parent.mode & 0o2000
         parent.mkdir(where.dentry, S_IFDIR | mode, uid, gid)
+        self._made(where.dentry, IN_ISDIR)
+
+    @staticmethod
+    def _made(dentry: Dentry, mask: int = 0) -> None:
+        """Tell of a new name."""
+        directory = dentry.parent.inode
+        if directory is not None and directory.fs.watched:
+            _inotify.in_directory(dentry.parent, IN_CREATE | mask, dentry.name)
 
     def mknod(
         self, start: Path | None, path: bytes, mode: int, rdev: int, ctx: FSContext, creds: Credentials
@@ -445,6 +487,7 @@ class Tree:
             parent.create(where.dentry, mode, uid, gid)
         else:
             parent.mknod(where.dentry, mode, rdev, uid, gid)
+        self._made(where.dentry)
         return where.dentry
 
     def symlink(self, start: Path | None, path: bytes, target: bytes, ctx: FSContext, creds: Credentials) -> None:
@@ -457,6 +500,7 @@ class Tree:
         parent = self._make_place(where, creds)
         uid, gid = new_owner(parent, creds)
         parent.symlink(where.dentry, target, uid, gid)
+        self._made(where.dentry)
 
     def link(self, old: Path, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Give the file at old another name. Raises: as walk; EEXIST, EXDEV, EPERM for directories, EMLINK."""
@@ -482,6 +526,9 @@ class Tree:
         if inode.nlink >= MAX_NLINK:
             raise EMLINK
         parent.link(where.dentry, old.dentry)
+        if inode.fs.watched:
+            _inotify.links_changed(inode)
+            self._made(where.dentry)
 
     # removing and moving
 
@@ -508,6 +555,11 @@ class Tree:
         parent.unlink(dentry)
         if inode.is_symlink:
             self.generation += 1
+        if inode.fs.watched:
+            _inotify.links_changed(inode)
+            if inode.nlink <= 0 and not inode.in_use():
+                _inotify.gone(inode)
+            _inotify.in_directory(dentry.parent, IN_DELETE, dentry.name)
 
     def rmdir(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Remove an empty directory. Raises: as walk; EINVAL, ENOTEMPTY, EBUSY, ENOTDIR, EROFS, EPERM."""
@@ -528,6 +580,9 @@ class Tree:
             raise ENOTEMPTY
         parent.rmdir(dentry)
         self.generation += 1
+        if inode.fs.watched:
+            _inotify.gone(inode)
+            _inotify.in_directory(dentry.parent, IN_DELETE | IN_ISDIR, dentry.name)
 
     def rename(
         self,
@@ -589,8 +644,28 @@ class Tree:
             for inode in (moved, victim) if flags & RENAME_EXCHANGE else (moved,):
                 if inode is not None and inode.is_dir:
                     may(inode, creds, WRITE)
+        was = old.parent, old.name, new.parent, new.name
         old_mount.fs.rename(old, new, exchange=bool(flags & RENAME_EXCHANGE))
         self.generation += 1
+        if old_mount.fs.watched:
+            self._moved(*was, moved, None if flags & RENAME_EXCHANGE else victim)
+            if flags & RENAME_EXCHANGE and victim is not None:
+                self._moved(was[2], was[3], was[0], was[1], victim, None)
+
+    def _moved(
+        self, source: Dentry, old: bytes, target: Dentry, new: bytes, moved: Inode, victim: Inode | None
+    ) -> None:
+        """Tell of a rename: one cookie ties the two names together."""
+        cookie = self.cookies.generate_inotify_cookie() if self.cookies is not None else 1
+        kind = IN_ISDIR if moved.is_dir else 0
+        _inotify.in_directory(source, IN_MOVED_FROM | kind, old, cookie)
+        _inotify.in_directory(target, IN_MOVED_TO | kind, new, cookie)
+        if victim is not None:
+            _inotify.links_changed(victim)
+        if moved.watches is not None:
+            _inotify.told(moved.watches, IN_MOVE_SELF)
+        if victim is not None and victim.nlink <= 0 and not victim.in_use():
+            _inotify.gone(victim)
 
     # attributes
 
@@ -608,6 +683,8 @@ class Tree:
         inode.set_mode(where.dentry, mode)
         if inode.is_dir:
             self.generation += 1
+        if inode.fs.watched:
+            _inotify.happened(where.dentry, inode, IN_ATTRIB)
 
     def chown(self, where: Path, uid: int, gid: int, creds: Credentials) -> None:
         """Set owner and group, -1 leaves one. Raises: EROFS, EPERM."""
@@ -623,6 +700,8 @@ class Tree:
             inode.set_mode(where.dentry, inode.mode & ~drop)
         if inode.is_dir:
             self.generation += 1
+        if inode.fs.watched:
+            _inotify.happened(where.dentry, inode, IN_ATTRIB)
 
     def utimens(
         self, where: Path, atime: int | None, mtime: int | None, creds: Credentials, *, now: bool = False
@@ -634,6 +713,9 @@ class Tree:
                 raise EPERM
             may(inode, creds, WRITE)
         inode.set_times(where.dentry, atime, mtime)
+        if inode.fs.watched and (atime is not None or mtime is not None):
+            mask = IN_MODIFY if atime is None else IN_ACCESS if mtime is None else IN_ATTRIB
+            _inotify.happened(where.dentry, inode, mask)
 
     def truncate(self, where: Path, length: int, creds: Credentials) -> None:
         """Set a regular file's size by name. Raises: EISDIR, EINVAL, EROFS, EACCES."""
@@ -647,6 +729,8 @@ class Tree:
         inode.truncate(where.dentry, length)
         if not creds.capable(CAP_FSETID):
             inode.drop_ids()
+        if inode.fs.watched:
+            _inotify.happened(where.dentry, inode, IN_MODIFY)
 
     @staticmethod
     def _changeable(where: Path) -> Inode:

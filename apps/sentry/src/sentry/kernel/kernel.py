@@ -149,6 +149,7 @@ class Kernel:
             raise StateError(message)
         self.table = args.table
         self.vfs = args.tree
+        self.vfs.cookies = self
         self.root_creds = args.creds
         self.application_cores = args.application_cores
         self.root_user_namespace = INITIAL

@@ -91,6 +91,7 @@ from sentry_vfs import (
     PathFile,
     Pipe,
     PipeFile,
+    modified,
 )
 from sentry_waiter import ERR, HUP, IN, OUT
 
@@ -461,7 +462,13 @@ def ftruncate(t: "Task", file: Fd, length: Long) -> Result:
         raise EBADF
     check_size(t, length)
     file.truncate(length)
+    _tell_modified(file)
     return 0
+
+
+def _tell_modified(file: FileDescription) -> None:
+    if file.inode is not None and file.inode.fs.watched:
+        modified(file)
 
 
 def check_size(t: "Task", length: int) -> None:
@@ -488,6 +495,7 @@ def fallocate(t: "Task", file: Fd, mode: Int, offset: Long, length: Long) -> Res
     if not mode & FALLOC_FL_PUNCH_HOLE:
         check_size(t, offset + length)
     file.allocate(mode, offset, length)
+    _tell_modified(file)
     return 0
 
 

@@ -24,7 +24,7 @@ from sentry_abi.errors import (
 )
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
-from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile, TtyFile
+from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile, TtyFile, accessed, modified
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -72,7 +72,11 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     try:
         room = file.clamp(count)
         if room:
-            return file.read(t.mm.writable(buf, room))
+            done = file.read(t.mm.writable(buf, room))
+            inode = file.inode
+            if inode is not None and inode.fs.watched:
+                accessed(file)
+            return done
         return file.read([]) if count else _nothing(file)
     except EAGAIN:
         if isinstance(file, TtyFile):
@@ -124,7 +128,7 @@ def read_on(t: "Task", state: Transfer) -> Result:
     file, buf, count, _ = state
     try:
         room = file.clamp(count)
-        return file.read(t.mm.writable(buf, room) if room else [])
+        return seen(file, file.read(t.mm.writable(buf, room) if room else []))
     except EAGAIN:
         return wait_io(t, read_on, state, file, FOR_READ)
 
@@ -147,6 +151,9 @@ def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     except EPIPE:
         broken_pipe(t, file)
         raise
+    inode = file.inode
+    if inode is not None and inode.fs.watched and done:
+        modified(file)
     if done == count or file.queue is None or file.flags & O_NONBLOCK:
         return done
     return write_on(t, Transfer(file, buf, count, done))
@@ -158,7 +165,7 @@ def write_on(t: "Task", state: Transfer) -> Result:
     file, buf, count, done = state
     while done < count:
         try:
-            done += file.write(t.mm.readable(buf + done, count - done))
+            done += changed(file, file.write(t.mm.readable(buf + done, count - done)))
         except EAGAIN:
             if done and file.flags & O_NONBLOCK:
                 return done
@@ -179,6 +186,20 @@ def broken_pipe(t: "Task", file: FileDescription) -> None:
     """Send SIGPIPE for a write that nobody will read, unless the file's kind only answers EPIPE."""
     if file.breaks_with_signal:
         t.send_signal(SIGPIPE)
+
+
+def seen(file: FileDescription, done: int) -> int:
+    """Tell who watches of a read; return its count."""
+    if done > 0 and file.inode is not None and file.inode.fs.watched:
+        accessed(file)
+    return done
+
+
+def changed(file: FileDescription, done: int) -> int:
+    """Tell who watches of a write; return its count."""
+    if done > 0 and file.inode is not None and file.inode.fs.watched:
+        modified(file)
+    return done
 
 
 def allowed(t: "Task", file: FileDescription, pos: int, count: int) -> int:
@@ -206,7 +227,7 @@ def pread64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
     pos = _position(pos)
     count = min(count, MAX_RW_COUNT)
     room = file.clamp_at(count, pos)
-    return file.pread(t.mm.writable(buf, room) if room else [], pos)
+    return seen(file, file.pread(t.mm.writable(buf, room) if room else [], pos))
 
 
 @calls.call
@@ -216,7 +237,7 @@ def pwrite64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
     count = min(count, MAX_RW_COUNT)
     if file.writable:
         count = allowed(t, file, pos, count)
-    return file.pwrite(t.mm.readable(buf, count) if count else [], pos)
+    return changed(file, file.pwrite(t.mm.readable(buf, count) if count else [], pos))
 
 
 # vectors
@@ -308,7 +329,7 @@ def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
     if not wanted:
         return _nothing(file)
     try:
-        return file.read(room_in(t, pieces, file.clamp(wanted)))
+        return seen(file, file.read(room_in(t, pieces, file.clamp(wanted))))
     except EAGAIN:
         return wait_io(t, read_vector_on, state, file, FOR_READ)
 
@@ -344,7 +365,7 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
             if done:
                 return done
             raise
-        done += got
+        done += changed(file, got)
         if done >= wanted or file.queue is None or not got or file.flags & O_NONBLOCK:
             return done
 
@@ -354,7 +375,7 @@ def preadv(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     """preadv(2)."""
     pos = _position(pos)
     pieces = vector(t, iov, count)
-    return file.pread(room_in(t, pieces, file.clamp_at(total(pieces), pos)), pos)
+    return seen(file, file.pread(room_in(t, pieces, file.clamp_at(total(pieces), pos)), pos))
 
 
 @calls.call
@@ -363,7 +384,7 @@ def pwritev(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     pos = _position(pos)
     pieces = vector(t, iov, count)
     limit = allowed(t, file, pos, total(pieces)) if file.writable else 0
-    return file.pwrite(data_in(t, pieces, 0, limit), pos)
+    return changed(file, file.pwrite(data_in(t, pieces, 0, limit), pos))
 
 
 @calls.named("preadv2", partial="RWF_NOWAIT is refused")
@@ -381,7 +402,7 @@ def pwritev2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, f
     _check_rwf(flags)
     if flags & RWF_APPEND:
         pieces = vector(t, iov, count)
-        return file.pwrite(data_in(t, pieces, 0), file.size())
+        return changed(file, file.pwrite(data_in(t, pieces, 0), file.size()))
     return writev(t, file, iov, count) if pos == -1 else pwritev(t, file, iov, count, pos)
 
 
@@ -437,7 +458,8 @@ def sendfile_on(t: "Task", state: Copy) -> Result:
             if not got:
                 break
             got = target.write([piece[:got]])
-            done += got
+            seen(source, got)
+            done += changed(target, got)
             if pos < 0:
                 source.pos += got
             else:
@@ -494,7 +516,8 @@ def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr,
         got = in_fd.pread([piece[: count - done]], read_at + done)
         if not got:
             break
-        done += out_fd.pwrite([piece[:got]], write_at + done)
+        seen(in_fd, got)
+        done += changed(out_fd, out_fd.pwrite([piece[:got]], write_at + done))
     for file, pointer, at in ((in_fd, off_in, read_at), (out_fd, off_out, write_at)):
         if pointer:
             t.mm.copy_out(pointer, (at + done).to_bytes(8, "little"))

@@ -10,7 +10,7 @@ from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW
 from sentry_abi.structs import STAT, STATFS, STATX
-from sentry_vfs import FOLLOW, FileDescription
+from sentry_vfs import FOLLOW, FileDescription, accessed
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -142,6 +142,8 @@ def getdents64(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
     data = b"".join(records)
     t.mm.copy_out(buf, data)
     file.pos = at
+    if file.inode is not None and file.inode.fs.watched:
+        accessed(file)
     return len(data)
 
 
@@ -166,4 +168,6 @@ def getdents(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
     data = b"".join(records)
     t.mm.copy_out(buf, data)
     file.pos = at
+    if file.inode is not None and file.inode.fs.watched:
+        accessed(file)
     return len(data)

@@ -14,6 +14,7 @@ from sentry.syscalls import (
     io,
     memory,
     mount,
+    notify,
     paths,
     poll,
     process,
@@ -41,6 +42,7 @@ GROUPS: Final = (
     io.calls,
     memory.calls,
     mount.calls,
+    notify.calls,
     paths.calls,
     poll.calls,
     process.calls,
@@ -72,7 +74,7 @@ ABSENT: Final[dict[str, str]] = (
     )
     | _because(
         "file notification: " + _LATER,
-        "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch fanotify_init fanotify_mark",
+        "fanotify_init fanotify_mark",
     )
     | _because("debuggers: " + _LATER, "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease")
     | _because("namespaces: " + _LATER, "unshare setns pivot_root acct quotactl quotactl_fd")

@@ -8,7 +8,8 @@ from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EPERM, ERANGE, EROFS
 from sentry_abi.fcntl import AT_FDCWD
-from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, PathFile, may, owns
+from sentry_abi.poll import IN_ATTRIB
+from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, PathFile, happened, may, owns
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -54,6 +55,11 @@ def _get(t: "Task", inode: Inode, name: int, value: int, size: int) -> int:
     return len(found)
 
 
+def _tell(place: Path | None, inode: Inode) -> None:
+    if inode.fs.watched:
+        happened(None if place is None else place.dentry, inode, IN_ATTRIB)
+
+
 def _set(t: "Task", place: Path | None, inode: Inode, args: tuple[int, int, int, int]) -> int:
     name, value, size, flags = args
     if flags & ~3:
@@ -66,6 +72,7 @@ def _set(t: "Task", place: Path | None, inode: Inode, args: tuple[int, int, int,
         raise EROFS
     _permit(t, inode, text, WRITE)
     inode.setxattr(None if place is None else place.dentry, text, content, flags)
+    _tell(place, inode)
     return 0
 
 
@@ -85,6 +92,7 @@ def _remove(t: "Task", place: Path | None, inode: Inode, name: int) -> int:
         raise EROFS
     _permit(t, inode, text, WRITE)
     inode.removexattr(None if place is None else place.dentry, text)
+    _tell(place, inode)
     return 0
 
 
