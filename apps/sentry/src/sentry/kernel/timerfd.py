@@ -10,6 +10,7 @@ from sentry.kernel.alarms import TimerSpec
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.fcntl import O_RDWR
 from sentry_abi.time import CLOCK_REALTIME
+from sentry_ktime import due
 from sentry_vfs import FileDescription, scatter
 from sentry_waiter import IN, RDNORM, Queue
 
@@ -81,13 +82,11 @@ class TimerFile(FileDescription):
         if not self.due:
             return
         self.due = False
-        if not self.interval_ns:
-            self.next_ns = 0
-            return
-        periods = (self.kernel.clock.monotonic_ns() - self.next_ns) // self.interval_ns + 1
-        self.ticks += periods - 1
-        self.next_ns += periods * self.interval_ns
-        self.kernel.timers.arm(self, self.next_ns)
+        kernel = self.kernel
+        count, self.next_ns = due(self.next_ns, self.interval_ns, kernel.clock.monotonic_ns())
+        self.ticks += count - 1
+        if self.next_ns:
+            kernel.timers.arm(self, self.next_ns)
 
     def clamp(self, count: int) -> int:
         """Return the size of the record."""
