@@ -1,6 +1,8 @@
 """Wait queues, keys, requeue, wake-op, PI locks and robust lists over words in a dictionary."""
 
+import io
 import re
+import sys
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentry_abi.errors import EAGAIN, EDEADLK, EFAULT, EINVAL, ENOSYS, EPERM
-from sentry_futex import LIMIT, MATCH_ANY, OWNER_DIED, SHARED, WAITERS, Manager, Waiter, walk_robust_list
+from sentry_futex import (
+    LIMIT,
+    MATCH_ANY,
+    OWNER_DIED,
+    PRIVATE,
+    SHARED,
+    SHARED_PRIVATE,
+    WAITERS,
+    FutexError,
+    Manager,
+    Waiter,
+    register,
+    walk_robust_list,
+)
+from sentry_state import Reader, Registry, Writer
 
 A, B = 0x1000, 0x2000
 
@@ -195,6 +211,93 @@ def test_requeue_checks(manager: Manager, words: Words) -> None:
     for counts in ((-1, 0), (0, -1)):
         with pytest.raises(EINVAL):
             manager.requeue(words, A, B, *counts, private=True)
+    with pytest.raises(EAGAIN):
+        _wait_for(manager, words, 5)
+
+
+def _wait_for(manager: Manager, words: Words, value: int, bitset: int = MATCH_ANY) -> None:
+    manager.wait(words, Told(), A, value, private=True, bitset=bitset)
+
+
+def test_requeue_moves_the_key_too(manager: Manager, words: Words) -> None:
+    """A waiter that was moved leaves, is woken and is found where it is now, between all kinds of keys."""
+    other = manager.fork()
+    moved = [_wait(manager, words, A, private=False) for _ in range(3)]
+    assert manager.requeue(words, A, 0x8000, 0, 2, private=False) == 2
+    assert [w.key for w in moved] == [(SHARED, "file", 0), (SHARED, "file", 0), (SHARED_PRIVATE, None, A)]
+    assert other.cancel(moved[0]) is False
+    assert other.wake(words, 0x8000, 5, private=False) == 1
+    assert moved[1].woken
+    _wait(manager, words, 0x8000, private=False)
+    assert manager.requeue(words, 0x8000, B, 0, 1, private=False) == 1
+    assert other.wake(words, B, 1, private=False) == 0
+    assert manager.wake(words, B, 1, private=False) == 1
+
+
+def test_wrong_use_is_named(manager: Manager, words: Words) -> None:
+    """Queued twice, another manager's, numbers that no word or thread can have; addresses outside of user memory."""
+    waiter = _wait(manager, words)
+    for call in (lambda: manager.wait(words, waiter, B, 0, private=True), lambda: _lock(manager, words, waiter)):
+        waiter.tid = 5
+        with pytest.raises(FutexError, match="thread 5 is still queued"):
+            call()
+    with pytest.raises(FutexError, match="another manager"):
+        Manager().cancel(waiter)
+    assert manager.waiting() == 1
+    for value in (-1, 1 << 32):
+        with pytest.raises(FutexError, match="32 bits"):
+            _wait_for(manager, words, value)
+        with pytest.raises(FutexError, match="32 bits"):
+            _wait_for(manager, words, 0, value)
+        with pytest.raises(FutexError, match="32 bits"):
+            manager.requeue(words, A, B, 0, 0, private=True, expected=value)
+    for tid in (0, -1, 1 << 30):
+        with pytest.raises(FutexError, match="number from 1"):
+            _lock(manager, words, Told(tid))
+    with pytest.raises(EPERM):
+        manager.unlock_pi(words, A, 0, private=True)
+    for addr in (1 << 47, -4, 1 << 64):
+        with pytest.raises(EFAULT):
+            manager.wake(words, addr, 1, private=True)
+
+
+def _lock(manager: Manager, words: Words, waiter: Waiter) -> bool:
+    return manager.lock_pi(words, waiter, B, private=True)
+
+
+def test_waits_and_locks_on_one_word_do_not_mix(manager: Manager, words: Words) -> None:
+    """Only an unlock wakes who is in line for a lock, since its wake means that it owns it; Linux: EINVAL."""
+    assert manager.lock_pi(words, Told(11), A, private=True)
+    early = _wait(manager, words)
+    with pytest.raises(EINVAL):
+        manager.lock_pi(words, Told(12), A, private=True)
+    with pytest.raises(EINVAL):
+        manager.unlock_pi(words, A, 11, private=True)
+    manager.cancel(early)
+    heir = Told(12)
+    assert not manager.lock_pi(words, heir, A, private=True)
+    with pytest.raises(EINVAL):
+        manager.wake(words, A, 1, private=True)
+    with pytest.raises(EINVAL):
+        manager.requeue(words, A, B, 0, 1, private=True)
+    assert manager.requeue(words, A, B, 0, 0, private=True) == 0
+    late = _wait(manager, words)
+    manager.requeue(words, B, A, 0, 1, private=True)
+    _wait(manager, words, B)
+    manager.requeue(words, B, A, 0, 1, private=True)
+    assert not heir.woken
+    assert not late.woken
+    manager.unlock_pi(words, A, 11, private=True)
+    assert heir.woken
+    assert words.words[A] == 12 | WAITERS
+    plain, lock = _wait(manager, words, B), Told(13)
+    words.words[B] = 9
+    lock.pi = True
+    manager.cancel(late)
+    manager._append_locked(lock, (PRIVATE, None, B))
+    with pytest.raises(EINVAL):
+        manager.wake(words, B, 2, private=True)
+    assert (plain.woken, lock.woken) == (True, False)
 
 
 def _op(what: int, compare: int, operand: int, with_: int) -> int:
@@ -224,8 +327,19 @@ def test_wake_op(manager: Manager, words: Words, operation: int, before: int, af
     assert (one.woken, two.woken) == (True, passes)
 
 
+def test_wake_op_counts_on_one_address(manager: Manager, words: Words) -> None:
+    """When both addresses are one, up to the sum of both counts wakes."""
+    waiters = [_wait(manager, words) for _ in range(4)]
+    assert manager.wake_op(words, A, A, 2, 1, _op(0, 0, 5, 0), private=True) == 3
+    assert [w.woken for w in waiters] == [True, True, True, False]
+    assert manager.wake_op(words, A, A, 2, 1, _op(0, 0, 5, 0), private=True) == 1
+
+
 def test_wake_op_that_does_not_exist(manager: Manager, words: Words) -> None:
-    """An unknown operation changes nothing, a comparison comes too late; races are retried, faults wake nobody."""
+    """An unknown operation changes nothing; an unknown comparison is found after the word was changed.
+
+    Races are retried, faults wake nobody.
+    """
     waiter = _wait(manager, words)
     with pytest.raises(ENOSYS):
         manager.wake_op(words, A, B, 1, 1, _op(5, 0, 1, 0), private=True)
@@ -236,13 +350,16 @@ def test_wake_op_that_does_not_exist(manager: Manager, words: Words) -> None:
     with pytest.raises(EFAULT):
         manager.wake_op(words, A, 0x9990, 1, 1, _op(0, 0, 1, 0), private=True)
     assert not waiter.woken
-    words.races = [(B, 40)]
+    words.races = [(A, 40)]
     assert manager.wake_op(words, A, A, 1, 1, _op(1, 0, 1, 0), private=True) == 1
     assert manager.wake_op(words, A, A, 1, 1, _op(1, 0, 1, 0), private=True) == 0
 
 
 def test_pi_lock_is_handed_over(manager: Manager, words: Words) -> None:
-    """The word names the new owner before it is woken; the waiters bit stays while somebody waits."""
+    """The unlock writes the new owner's number before it wakes it, which need not look at the word.
+
+    The waiters bit stays while somebody waits.
+    """
     one, two, three = Told(11), Told(12), Told(13)
     assert manager.lock_pi(words, one, A, private=True)
     assert words.words[A] == 11
@@ -354,6 +471,55 @@ def test_dead_pi_owner_hands_over_once_more(manager: Manager, words: Words) -> N
     assert (one.woken, two.woken) == (True, False)
 
 
+def test_dead_pi_owner_races(manager: Manager, words: Words) -> None:
+    """The word changes while the lock is passed on: to somebody else, who keeps it, or in its bits alone."""
+    for races, woken, word in (
+        ([(0x3308, 8 | OWNER_DIED), (0, 0)], False, 8 | OWNER_DIED),
+        ([(0x3308, OWNER_DIED), (0, 0)], True, 9 | OWNER_DIED),
+    ):
+        words.words[0x3308] = 7 | WAITERS
+        heir = Told(9)
+        assert not manager.lock_pi(words, heir, 0x3308, private=False)
+        words.races = races
+        walk_robust_list(manager, words, _list(words, [(0x3300, 1)]), 7)
+        assert (heir.woken, words.words[0x3308]) == (woken, word)
+        manager.cancel(heir)
+    words.words[0x3308] = 7
+    waiter = _wait(manager, words, 0x3308, private=False)
+    walk_robust_list(manager, words, _list(words, [(0x3300, 1)]), 7)
+    assert not waiter.woken
+
+
+def test_saved_with_all_who_wait(manager: Manager, words: Words) -> None:
+    """Waits stay queued across a save: private ones, and shared ones of all managers of a family, in their order."""
+    registry = Registry()
+    register(registry)
+    registry.savable("test.Told", fields=("notices",))(Told)
+    other = manager.fork()
+    waiters = [_wait(manager, words), _wait(other, words), _wait(manager, words, 0x8000, private=False, bitset=6)]
+    waiters += [_wait(other, words, 0x8000, private=False, bitset=3), _wait(manager, words, B)]
+    lock = Told(12)
+    words.words[B + 4] = 11
+    assert not manager.lock_pi(words, lock, B + 4, private=True)
+    manager.wake(words, B, 1, private=True)
+    file = io.BytesIO()
+    with Writer(file, registry=registry) as writer:
+        writer.save("futexes", [manager, other, waiters, lock])
+    file.seek(0)
+    one, two, copies, heir = Reader(file, registry=registry).load("futexes")
+    assert (one.waiting(), two.waiting()) == (manager.waiting(), other.waiting()) == (4, 3)
+    assert [w.woken for w in copies] == [False] * 4 + [True]
+    assert two.wake(words, 0x8000, 1, private=False, bitset=2) == 1
+    assert [w.woken for w in copies] == [False, False, True, False, True]
+    assert one.wake(words, A, 1, private=True) == 1
+    assert two.cancel(copies[1]) is False
+    assert one.cancel(copies[3]) is False
+    one.unlock_pi(words, B + 4, 11, private=True)
+    assert heir.woken
+    assert one.waiting() == two.waiting() == 0
+    assert manager.waiting() == 4
+
+
 class Blocking(Waiter):
     """A waiter for threads."""
 
@@ -370,7 +536,7 @@ class Blocking(Waiter):
 
 
 def test_a_mutex_hammered_by_threads(manager: Manager, words: Words) -> None:
-    """The classic three-state mutex over wait and wake: the counter it guards is right."""
+    """The classic three-state mutex over wait and wake, ten workers: the counter it guards is right."""
     guard = threading.Lock()
     counter = [0]
 
@@ -383,8 +549,11 @@ def test_a_mutex_hammered_by_threads(manager: Manager, words: Words) -> None:
         with guard:
             return words.cas_u32(A, old, value) == old
 
+    together = threading.Barrier(10)
+
     def work() -> None:
-        for _ in range(200):
+        together.wait(60)
+        for _ in range(1000):
             if not cas(0, 1):
                 while swap(2) != 0:
                     waiter = Blocking()
@@ -397,12 +566,17 @@ def test_a_mutex_hammered_by_threads(manager: Manager, words: Words) -> None:
             if swap(0) == 2:
                 manager.wake(words, A, 1, private=True)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert counter[0] == 1600
+    threads = [threading.Thread(target=work) for _ in range(10)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(interval)
+    assert counter[0] == 10_000
     assert manager.waiting() == 0
 
 

@@ -1,6 +1,7 @@
 """Limits against a model of do_prlimit, against the host's own calls, and the text against the host's own file."""
 
 import doctest
+import io
 import resource as host
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from sentry_abi import resource
 from sentry_abi.errors import EINVAL, EPERM, LinuxError
-from sentry_limits import KINDS, NR_OPEN, UNLIMITED, Limit, LimitSet, host_limits
+from sentry_limits import KINDS, NR_OPEN, UNLIMITED, Limit, LimitSet, host_limits, register
+from sentry_state import LoadError, Reader, Registry, Writer
 
 VALUES = st.one_of(st.sampled_from([0, 1, 1024, NR_OPEN, NR_OPEN + 1, UNLIMITED]), st.integers(0, UNLIMITED))
 LIMITS = st.builds(Limit, VALUES, VALUES)
@@ -94,7 +96,45 @@ def test_wrong_use() -> None:
     for limit in (Limit(0, 1 << 64), Limit(-1, 0)):
         with pytest.raises(ValueError, match="64 bits"):
             limits.set(0, *limit, privileged=True)
+        with pytest.raises(ValueError, match="64 bits"):
+            limits.put(0, limit)
+    with pytest.raises(ValueError, match="capped at -1"):
+        limits.capped(0, -1)
     assert limits != "limits"
+
+
+def _through_an_image(limits: LimitSet) -> LimitSet:
+    registry, file = Registry(), io.BytesIO()
+    register(registry)
+    with Writer(file, registry=registry) as writer:
+        writer.save("limits", [limits, limits])
+    file.seek(0)
+    one, two = Reader(file, registry=registry).load("limits")
+    assert one is two
+    assert isinstance(one, LimitSet)
+    return one
+
+
+@given(CHANGES)
+def test_saved_and_loaded(changes: list[tuple[int, Limit, bool]]) -> None:
+    """The same values, and the same rules from then on."""
+    limits = LimitSet.initial()
+    for kind, limit, _ in changes:
+        limits.put(kind % 16, limit)
+    copy = _through_an_image(limits)
+    assert copy == limits
+    copy.put(0, Limit(1, 2))
+    with pytest.raises(EPERM):
+        copy.set(0, 1, 3, privileged=False)
+
+
+def test_images_that_are_no_limits() -> None:
+    """Too few kinds, numbers that are none: one clear error."""
+    for soft, hard in (([0] * 15, [0] * 16), ([0] * 16, [0] * 17), ([0] * 16, [1 << 64] * 16), ([0] * 16, ["x"] * 16)):
+        limits = LimitSet()
+        limits._soft, limits._hard = soft, hard  # type: ignore[assignment]
+        with pytest.raises(LoadError):
+            _through_an_image(limits)
 
 
 def test_initial_values() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentry_netlink_port import HIGHEST, LOWEST, MAX_PORTS, Manager, PortError
-from sentry_state import Reader, Writer
+from sentry_netlink_port import HIGHEST, LOWEST, MAX_PORTS, Manager, PortError, register
+from sentry_state import LoadError, Reader, Registry, Writer
 
 
 def test_hints() -> None:
@@ -105,6 +105,26 @@ def test_against_a_naive_model(steps: "list[tuple[int, int, bool]]", seed: int) 
         assert ports.in_use(protocol) == {0} | {port for of, port in used if of == protocol}
 
 
+def _through_an_image(ports: Manager) -> Manager:
+    registry, file = Registry(), io.BytesIO()
+    register(registry)
+    with Writer(file, registry=registry) as writer:
+        writer.save("ports", ports)
+    file.seek(0)
+    found = Reader(file, registry=registry).load("ports")
+    assert isinstance(found, Manager)
+    return found
+
+
+def test_images_that_are_no_ports() -> None:
+    """Ids without the kernel's, of more than 32 bits, or that are none: one clear error."""
+    for bad in ({1}, {0, 1 << 31}, {0, LOWEST - 1}, {0, "x"}, [0], set(range(MAX_PORTS + 1))):
+        ports = Manager()
+        ports._ports[3] = bad  # type: ignore[assignment]
+        with pytest.raises(LoadError, match="protocol 3 make no sense"):
+            _through_an_image(ports)
+
+
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-(1 << 31), (1 << 31) - 1)), max_size=50))
 def test_saved_and_loaded(taken: "list[tuple[int, int]]") -> None:
@@ -112,14 +132,11 @@ def test_saved_and_loaded(taken: "list[tuple[int, int]]") -> None:
     ports = Manager(lambda: -9999)
     for protocol, hint in taken:
         ports.allocate(protocol, hint)
-    file = io.BytesIO()
-    with Writer(file) as writer:
-        writer.save("ports", ports)
-    file.seek(0)
-    found = Reader(file).load("ports")
+    found = _through_an_image(ports)
     for protocol in range(4):
         assert found.in_use(protocol) == ports.in_use(protocol)
         port = found.allocate(protocol, 0)
+        assert port is not None
         assert port not in ports.in_use(protocol)
         found.release(protocol, port)
 

@@ -1,10 +1,15 @@
 """Wait queues against a naive model."""
 
+import doctest
+import io
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentry_waiter import HUP, IN, OUT, Entry, Queue
+from sentry_state import Reader, Registry, Writer
+from sentry_waiter import HUP, IN, OUT, Entry, Queue, register
 
 
 class Listener(Entry):
@@ -104,5 +109,34 @@ def test_an_entry_must_define_notify() -> None:
     """The base class says what is missing."""
     queue = Queue()
     queue.register(Entry(), IN)
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError, match="Entry is in a wait queue"):
         queue.notify(IN)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 31))), st.integers(0, 31))
+def test_saved_with_its_entries(steps: list[tuple[int, int, int]], mask: int) -> None:
+    """Who stands in which queue, in which order and for what, is the same after a save."""
+    registry = Registry()
+    register(registry)
+    registry.savable("test.Listener", fields=("told",))(Listener)
+    queues, entries = [Queue(), Queue()], [Listener() for _ in range(5)]
+    for which, entry, wanted in steps:
+        queues[which].register(entries[entry], wanted)
+    file = io.BytesIO()
+    with Writer(file, registry=registry) as writer:
+        writer.save("queues", [queues, entries])
+    file.seek(0)
+    copies, listeners = Reader(file, registry=registry).load("queues")
+    for queue, copy in zip(queues, copies, strict=True):
+        assert len(copy) == len(queue)
+        queue.notify(mask)
+        copy.notify(mask)
+    for original, listener in zip(entries, listeners, strict=True):
+        assert [(copies.index(q), m) for q, m in listener.told] == [(queues.index(q), m) for q, m in original.told]
+
+
+def test_readme() -> None:
+    """The README's example gives what it shows."""
+    path = Path(__file__).parent.parent / "README.md"
+    failed, tried = doctest.testfile(str(path), module_relative=False)
+    assert (failed, tried > 0) == (0, True)

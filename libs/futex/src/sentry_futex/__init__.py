@@ -8,10 +8,12 @@ from sentry_futex._futex import (
     SHARED_PRIVATE,
     TID_MASK,
     WAITERS,
+    FutexError,
     Key,
     Manager,
     Target,
     Waiter,
+    register,
 )
 from sentry_futex._robust import HEAD_SIZE, LIMIT, ListTarget, walk_robust_list
 
@@ -25,10 +27,12 @@ __all__ = [
     "SHARED_PRIVATE",
     "TID_MASK",
     "WAITERS",
+    "FutexError",
     "Key",
     "ListTarget",
     "Manager",
     "Target",
     "Waiter",
+    "register",
     "walk_robust_list",
 ]

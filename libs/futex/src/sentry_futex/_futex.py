@@ -17,13 +17,24 @@ Locks: one, shared by all managers that share the shared table, so that a requeu
 critical section. The seed has 1,025 of them and an order; under the GIL that buys nothing. `Waiter.notify` is called
 with the lock held and must only take note. `Target` is called with the lock held and must not call back.
 
+FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are left out, as in gVisor: C libraries gave them up (glibc in 2.25),
+and who calls them is told ENOSYS by the kernel.
+
+Wrong use by the kernel itself, not by a guest, is a `FutexError`: a waiter that is queued twice, a value that no word
+can have.
+
 Sources: Linux kernel/futex/ (6.1), futex(2), Documentation/locking/robust-futex-ABI.rst.
 """
 
 from _thread import RLock
-from typing import Final, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol
 
-from sentry_abi.errors import EAGAIN, EDEADLK, EINVAL, ENOSYS, EPERM
+from sentry_abi.errors import EAGAIN, EDEADLK, EFAULT, EINVAL, ENOSYS, EPERM
+from sentry_abi.memory import TASK_SIZE
+
+if TYPE_CHECKING:
+    from sentry_state import Registry
 
 MATCH_ANY: Final = 0xFFFF_FFFF
 
@@ -41,6 +52,10 @@ _OP_OR: Final = 2
 _OP_ANDN: Final = 3
 _OP_XOR: Final = 4
 _SHIFT: Final = 8
+
+
+class FutexError(Exception):
+    """The caller did what cannot be; the message says what."""
 
 
 class Target(Protocol):
@@ -66,13 +81,14 @@ Key = tuple[int, object, int]
 class Waiter:
     """One wait. A task has one at a time; subclass to define `notify`."""
 
-    __slots__ = ("bitset", "key", "tid", "woken")
+    __slots__ = ("bitset", "key", "pi", "tid", "woken")
 
     def __init__(self, tid: int = 0) -> None:
         """Make a waiter that is on no queue. tid: the guest thread, for PI."""
         self.tid = tid
         self.key: Key | None = None
         self.bitset = MATCH_ANY
+        self.pi = False
         self.woken = False
 
     def notify(self) -> None:
@@ -83,23 +99,41 @@ _Queue = dict[Waiter, None]
 """Waiters in order of arrival; leaving from the middle is O(1)."""
 
 
+class Family:
+    """What all managers have in common that `fork` connects: one lock, and who waits on shared memory."""
+
+    __slots__ = ("mu", "shared")
+
+    def __init__(self) -> None:
+        """Begin with nobody waiting."""
+        self.mu = RLock()
+        self.shared: dict[Key, _Queue] = {}  # guarded by mu
+
+
 class Manager:
     """The futexes of one address space."""
 
-    __slots__ = ("_mu", "_private", "_shared")
+    __slots__ = ("_family", "_mu", "_private", "_shared")
 
     def __init__(self) -> None:
         """Begin with nobody waiting, and share with nobody."""
-        self._mu = RLock()
         self._private: dict[Key, _Queue] = {}  # guarded by _mu
-        self._shared: dict[Key, _Queue] = {}  # guarded by _mu, one object for all managers that fork connects
+        self._join(Family())
+
+    def _join(self, family: Family) -> None:
+        self._family = family
+        self._mu = family.mu  # the family's, one attribute nearer
+        self._shared = family.shared
 
     def fork(self) -> "Manager":
         """Return the manager of another address space: nobody waits privately there, shared memory is common."""
         other = Manager()
-        other._mu = self._mu
-        other._shared = self._shared
+        other._join(self._family)
         return other
+
+    def after_load(self) -> None:
+        """Take lock and table from the family again, which is complete by now."""
+        self._join(self._family)
 
     # -- keys ---------------------------------------------------------------------------------------------------------
 
@@ -108,6 +142,8 @@ class Manager:
         """Return the key of a word. Raises: EINVAL if addr is not a multiple of 4, EFAULT."""
         if addr & 3:
             raise EINVAL
+        if not 0 <= addr < TASK_SIZE:
+            raise EFAULT
         if private:
             return PRIVATE, None, addr
         found = target.shared_key(addr)
@@ -129,8 +165,12 @@ class Manager:
 
     def _remove_locked(self, waiter: Waiter, key: Key) -> None:
         table = self._table(key)
-        queue = table[key]
-        del queue[waiter]
+        try:
+            queue = table[key]
+            del queue[waiter]
+        except KeyError:
+            message = f"the waiter of thread {waiter.tid} stands in a queue of another manager"
+            raise FutexError(message) from None
         if not queue:
             del table[key]
         waiter.key = None
@@ -142,17 +182,20 @@ class Manager:
     ) -> None:
         """Queue waiter if the word at addr is value.
 
-        Raises: EINVAL for a bitset of 0 or a bad address; EFAULT; EAGAIN if the word is another.
+        Raises: EINVAL for a bitset of 0 or a bad address; EFAULT; EAGAIN if the word is another; FutexError for a
+        waiter that is queued already, or a value or bitset of more than 32 bits.
         Linux: kernel/futex/waitwake.c futex_wait_setup.
         """
-        if not bitset:
-            raise EINVAL
+        if bitset != MATCH_ANY:
+            _check_bitset(bitset)
         key = self.key(target, addr, private=private)
         with self._mu:
+            if waiter.key is not None:
+                raise _queued(waiter)
             if target.load_u32(addr) != value:
-                raise EAGAIN
+                raise _differs(value)
             waiter.bitset = bitset
-            waiter.woken = False
+            waiter.pi = waiter.woken = False
             self._append_locked(waiter, key)
 
     def cancel(self, waiter: Waiter) -> bool:
@@ -166,12 +209,13 @@ class Manager:
     def wake(self, target: Target, addr: int, count: int, *, private: bool, bitset: int = MATCH_ANY) -> int:
         """Wake up to count waiters whose bitset overlaps, at least one, in order of arrival; return how many.
 
-        Raises: EINVAL, EFAULT (shared wakes only: a private one does not look at the memory).
+        Raises: EINVAL, EFAULT (shared wakes only: a private one does not look at the memory). EINVAL too when a waiter
+        of a PI lock stands in the queue, which only an unlock may wake; those before it have been woken.
         Differs from the seed as Linux does: a count of 0 or less wakes one.
         Linux: kernel/futex/waitwake.c futex_wake.
         """
-        if not bitset:
-            raise EINVAL
+        if bitset != MATCH_ANY:
+            _check_bitset(bitset)
         key = self.key(target, addr, private=private)
         with self._mu:
             return self._wake_locked(key, max(count, 1), bitset)
@@ -180,8 +224,12 @@ class Manager:
         queue = self._table(key).get(key)
         if queue is None:
             return 0
-        chosen = []
+        chosen: list[Waiter] = []
         for waiter in queue:
+            if waiter.pi:
+                for each in chosen:
+                    self._grant_locked(each, key)
+                raise EINVAL
             if waiter.bitset & bitset:
                 chosen.append(waiter)
                 if len(chosen) >= count:
@@ -210,9 +258,9 @@ class Manager:
     ) -> int:
         """Wake up to `wake` waiters of addr and put up to `move` of the rest at the end of addr2's queue.
 
-        expected: FUTEX_CMP_REQUEUE's value of the word at addr. Return how many were woken or, with expected, woken
-        or moved.
-        Raises: EINVAL for negative counts or a bad address, EFAULT, EAGAIN.
+        expected: FUTEX_CMP_REQUEUE's value of the word at addr. Return how many were woken or moved.
+        Raises: EINVAL for negative counts, a bad address or a waiter of a PI lock (those before it have been woken or
+        moved), EFAULT, EAGAIN.
         Linux: kernel/futex/requeue.c futex_requeue, which counts the moved ones for both; futex(2) promises it for
         CMP only.
         """
@@ -222,7 +270,7 @@ class Manager:
         key2 = self.key(target, addr2, private=private)
         with self._mu:
             if expected is not None and target.load_u32(addr) != expected:
-                raise EAGAIN
+                raise _differs(expected)
             woken = self._wake_locked(key, wake, MATCH_ANY) if wake else 0
             moved = self._move_locked(key, key2, move)
         return woken + moved
@@ -233,8 +281,10 @@ class Manager:
             return 0
         if key == key2:
             return min(count, len(queue))
-        moving = list(queue)[:count]
+        moving = list(islice(queue, count))
         for waiter in moving:
+            if waiter.pi:
+                raise EINVAL
             self._remove_locked(waiter, key)
             self._append_locked(waiter, key2)
         return len(moving)
@@ -280,18 +330,25 @@ class Manager:
         """Take the lock at addr for waiter.tid: True if it has it, False if it waits and will be given it.
 
         only_try: raise EAGAIN instead of waiting.
-        Raises: EINVAL, EFAULT, EDEADLK if the thread has it already, EAGAIN.
+        Raises: EINVAL for a bad address or when somebody waits there without being in line for a lock; EFAULT; EDEADLK
+        if the thread has it already; EAGAIN; FutexError for a waiter that is queued already or names no thread.
         Differs: first come, first served; the guest's priorities are not inherited, since the host schedules.
         Linux: kernel/futex/pi.c futex_lock_pi.
         """
-        key = self.key(target, addr, private=private)
         tid = waiter.tid
+        if not 0 < tid <= TID_MASK:
+            message = f"lock_pi for thread {tid}: a thread that locks has a number from 1 to {TID_MASK}"
+            raise FutexError(message)
+        key = self.key(target, addr, private=private)
         with self._mu:
+            if waiter.key is not None:
+                raise _queued(waiter)
             while True:
                 word = target.load_u32(addr)
                 owner = word & TID_MASK
                 if owner == tid:
                     raise EDEADLK
+                self._heir_locked(key)
                 if not owner:
                     waiting = WAITERS if self._table(key).get(key) else 0
                     if target.cas_u32(addr, word, tid | (word & OWNER_DIED) | waiting) == word:
@@ -302,29 +359,36 @@ class Manager:
                 if word & WAITERS or target.cas_u32(addr, word, word | WAITERS) == word:
                     break
             waiter.bitset = MATCH_ANY
+            waiter.pi = True
             waiter.woken = False
             self._append_locked(waiter, key)
             return False
+
+    def _heir_locked(self, key: Key) -> Waiter | None:
+        """Return who has waited longest for the lock. Raises: EINVAL if that is a wait and not a lock."""
+        heir = next(iter(self._table(key).get(key, ())), None)
+        if heir is not None and not heir.pi:
+            raise EINVAL
+        return heir
 
     def unlock_pi(self, target: Target, addr: int, tid: int, *, private: bool) -> None:
         """Give the lock at addr to the thread that has waited longest, or to nobody.
 
         Ensures: the word names the new owner before that is woken.
-        Raises: EINVAL, EFAULT, EPERM if tid does not have it, EAGAIN if the word changed meanwhile.
+        Raises: EINVAL for a bad address or when the one who has waited longest is not in line for a lock; EFAULT; EPERM
+        if tid does not have it; EAGAIN if the word changed meanwhile.
         """
         key = self.key(target, addr, private=private)
         with self._mu:
             word = target.load_u32(addr)
-            if word & TID_MASK != tid:
+            if not tid or word & TID_MASK != tid:
                 raise EPERM
-            queue = self._table(key).get(key)
-            if not queue:
+            heir = self._heir_locked(key)
+            if heir is None:
                 if target.cas_u32(addr, word, 0) != word:
                     raise EAGAIN
                 return
-            heir = next(iter(queue))
-            new = heir.tid | (WAITERS if len(queue) > 1 else 0)
-            if target.cas_u32(addr, word, new) != word:
+            if target.cas_u32(addr, word, heir.tid | self._others_locked(key)) != word:
                 raise EINVAL
             self._grant_locked(heir, key)
 
@@ -354,23 +418,60 @@ class Manager:
             self.wake(target, addr, 1, private=False)  # robust mutexes wait without FUTEX_PRIVATE_FLAG, for this
 
     def _pass_on(self, target: Target, addr: int) -> None:
-        """Give a dead thread's PI lock to the next in line."""
+        """Give a dead thread's PI lock to the next in line.
+
+        Differs: a PI lock that is on no robust list stays the dead thread's; Linux passes it on as well.
+        """
         with self._mu:
             for private in (False, True):
                 key = self.key(target, addr, private=private)
-                queue = self._table(key).get(key)
-                if queue:
-                    heir = next(iter(queue))
-                    waiting = WAITERS if len(queue) > 1 else 0
+                heir = next(iter(self._table(key).get(key, ())), None)
+                while heir is not None and heir.pi:
                     word = target.load_u32(addr)
-                    if target.cas_u32(addr, word, heir.tid | OWNER_DIED | waiting) == word:
+                    if word & TID_MASK:
+                        return  # somebody was faster
+                    if target.cas_u32(addr, word, heir.tid | OWNER_DIED | self._others_locked(key)) == word:
                         self._grant_locked(heir, key)
-                    return
+                        return
+
+    def _others_locked(self, key: Key) -> int:
+        """Return WAITERS if more than one waits."""
+        return WAITERS if len(self._table(key)[key]) > 1 else 0
 
     def waiting(self) -> int:
         """Return how many waiters are queued here and on shared memory."""
         with self._mu:
             return sum(len(q) for table in (self._private, self._shared) for q in table.values())
+
+
+def _differs(value: int) -> EAGAIN | FutexError:
+    """Return the error for a word that is not value."""
+    if 0 <= value <= MATCH_ANY:
+        return EAGAIN()
+    return FutexError(f"expected value {value}: a futex word has 32 bits, unsigned")
+
+
+def _queued(waiter: Waiter) -> FutexError:
+    return FutexError(f"the waiter of thread {waiter.tid} is still queued: cancel it, or let it be woken, first")
+
+
+def _check_bitset(bitset: int) -> None:
+    """Raise EINVAL for no bits, FutexError for too many."""
+    if not bitset:
+        raise EINVAL
+    if not 0 < bitset <= MATCH_ANY:
+        message = f"bitset {bitset:#x}: it has 32 bits, unsigned"
+        raise FutexError(message)
+
+
+def register(registry: "Registry") -> None:
+    """Let managers be saved by sentry_state, with all who wait: a wait is a record and stays queued across a save.
+
+    A subclass of `Waiter` is registered by whoever defines it, and what a key names (`Target.shared_key`) as well.
+    """
+    registry.savable("futex.Waiter", fields=Waiter.__slots__)(Waiter)
+    registry.savable("futex.Family", fields=("shared",), fresh={"mu": RLock})(Family)
+    registry.savable("futex.Manager", fields=("_family", "_private"), unsaved=("_mu", "_shared"))(Manager)
 
 
 def _signed(value: int, bits: int) -> int:

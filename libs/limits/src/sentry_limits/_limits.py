@@ -13,10 +13,13 @@ getrlimit(2).
 """
 
 import resource as host
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry_abi import resource
 from sentry_abi.errors import EINVAL, EPERM
+
+if TYPE_CHECKING:
+    from sentry_state import Registry
 
 UNLIMITED: Final = resource.RLIM_INFINITY
 """Value that stands for no limit, 2^64 - 1."""
@@ -129,8 +132,11 @@ class LimitSet:
     def capped(self, kind: int, maximum: int) -> int:
         """Return the value that is enforced, but no more than maximum.
 
-        Raises: EINVAL if there is no such kind.
+        Raises: EINVAL if there is no such kind. ValueError for a negative maximum.
         """
+        if maximum < 0:
+            message = f"capped at {maximum}: a limit is not negative"
+            raise ValueError(message)
         return min(self.soft(kind), maximum)
 
     def set(self, kind: int, soft: int, hard: int, *, privileged: bool) -> Limit:
@@ -143,9 +149,7 @@ class LimitSet:
         Linux: kernel/sys.c do_prlimit.
         """
         old = self.get(kind)
-        if not (0 <= soft <= UNLIMITED and 0 <= hard <= UNLIMITED):
-            message = f"soft {soft}, hard {hard}: a limit has 64 bits"
-            raise ValueError(message)
+        _check(soft, hard)
         if soft > hard:
             raise EINVAL
         if kind == resource.RLIMIT_NOFILE and hard > NR_OPEN:
@@ -158,10 +162,19 @@ class LimitSet:
     def put(self, kind: int, limit: Limit) -> None:
         """Set a kind without any rule, for whoever makes a process from outside.
 
-        Raises: EINVAL if there is no such kind.
+        Raises: EINVAL if there is no such kind. ValueError for a number that no guest can pass.
         """
         self.soft(kind)
+        _check(*limit)
         self._soft[kind], self._hard[kind] = limit
+
+    def after_load(self) -> None:
+        """Refuse what no set can be. Raises: ValueError."""
+        if len(self._soft) != len(KINDS) or len(self._hard) != len(KINDS):
+            message = f"{len(self._soft)} soft and {len(self._hard)} hard limits: there are {len(KINDS)} kinds"
+            raise ValueError(message)
+        for soft, hard in zip(self._soft, self._hard, strict=True):
+            _check(soft, hard)
 
     def render(self) -> str:
         """Return the text of /proc/PID/limits."""
@@ -176,6 +189,17 @@ class LimitSet:
         return isinstance(other, LimitSet) and (self._soft, self._hard) == (other._soft, other._hard)
 
     __hash__ = None  # type: ignore[assignment]  # a set changes
+
+
+def _check(soft: int, hard: int) -> None:
+    if not (0 <= soft <= UNLIMITED and 0 <= hard <= UNLIMITED):
+        message = f"soft {soft}, hard {hard}: a limit has 64 bits, unsigned"
+        raise ValueError(message)
+
+
+def register(registry: "Registry") -> None:
+    """Let sets of limits be saved by sentry_state."""
+    registry.savable("limits.LimitSet", fields=("_hard", "_soft"))(LimitSet)
 
 
 def host_limits() -> LimitSet:

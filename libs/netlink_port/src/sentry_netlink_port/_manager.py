@@ -8,9 +8,10 @@ processes stay free for them.
 from _thread import allocate_lock
 from collections.abc import Callable
 from os import urandom
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sentry_state import savable
+if TYPE_CHECKING:
+    from sentry_state import Registry
 
 MAX_PORTS: Final = 10_000
 """Ids of one protocol at most, the kernel's own 0 among them."""
@@ -35,9 +36,8 @@ def _fresh_random() -> Callable[[], int]:
     return _random_port
 
 
-@savable("netlink_port.Manager", fields=("_ports",), fresh={"_lock": allocate_lock, "_random": _fresh_random})
 class Manager:
-    """Port ids in use. Thread-safe; savable by `sentry_state`.
+    """Port ids in use. Thread-safe; savable by sentry_state after `register`.
 
     Linux: netlink(7), nl_pid.
     """
@@ -86,6 +86,14 @@ class Manager:
         with self._lock:
             return frozenset(self._ports.get(protocol, (0,)))
 
+    def after_load(self) -> None:
+        """Refuse what no manager can hold. Raises: PortError."""
+        for protocol, ports in self._ports.items():
+            sound = isinstance(ports, set) and 0 in ports and len(ports) <= MAX_PORTS
+            if not sound or not all(isinstance(port, int) and LOWEST <= port < 1 << 31 for port in ports):
+                message = f"the port ids of netlink protocol {protocol!r} make no sense"
+                raise PortError(message)
+
     def _search_locked(self, ports: set[int]) -> int:
         """Return a free negative id. Requires: fewer than MAX_PORTS in use, so that there is one."""
         port = self._random()
@@ -95,3 +103,9 @@ class Manager:
         while port in ports:
             port = port - 1 if port > LOWEST else HIGHEST
         return port
+
+
+def register(registry: "Registry") -> None:
+    """Let managers be saved by sentry_state: the ids stay in use, lock and random numbers are made anew."""
+    fresh = {"_lock": allocate_lock, "_random": _fresh_random}
+    registry.savable("netlink_port.Manager", fields=("_ports",), fresh=fresh)(Manager)

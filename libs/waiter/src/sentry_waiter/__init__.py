@@ -18,6 +18,7 @@ from sentry_waiter._queue import (
     WRNORM,
     Entry,
     Queue,
+    register,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "WRNORM",
     "Entry",
     "Queue",
+    "register",
 ]

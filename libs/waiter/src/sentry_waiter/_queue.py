@@ -5,10 +5,14 @@ changes the thing calls `Queue.notify` with the bits that may have become true. 
 looks again and finds out for itself (rule R4, nothing is handed over). All operations are O(1) in the number of
 entries, except notify, which is O(entries told). Entries are told in the order in which they registered.
 
-An `Entry` is an object with a method and not a callback, so that a wait stays a record that can be saved.
+An `Entry` is an object with a method and not a callback, so that a wait stays a record that can be saved: `register`
+tells sentry_state how.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from sentry_state import Registry
 
 IN: Final = 0x001
 PRI: Final = 0x002
@@ -39,7 +43,8 @@ class Entry:
 
         Must only take note (queue a task, mark an item): it runs in the middle of the owner's operation.
         """
-        raise NotImplementedError
+        message = f"{type(self).__name__} is in a wait queue and has no notify"
+        raise NotImplementedError(message)
 
 
 class Queue:
@@ -74,3 +79,8 @@ class Queue:
     def __bool__(self) -> bool:
         """Return whether anyone listens."""
         return bool(self._entries)
+
+
+def register(registry: "Registry") -> None:
+    """Let queues be saved by sentry_state with their entries, whose classes whoever defines them registers."""
+    registry.savable("waiter.Queue", fields=("_entries",))(Queue)
