@@ -276,3 +276,13 @@ def test_interrupt_reaches_the_guest(sandbox: Sandbox, tmp_path: Path) -> None:
         _, err = process.communicate(timeout=10)
         assert b"Traceback" not in err
         assert process.returncode in {128 + signal.SIGINT, -signal.SIGINT}
+
+
+@pytest.mark.guest
+def test_sendfile_from_standard_input(sandbox: Sandbox, tmp_path: Path) -> None:
+    """An inherited regular file has its position on the host, and sendfile moves it."""
+    (tmp_path / "data").write_bytes(b"0123456789" * 10_000)
+    guest = "import os; os.read(0, 5); n = os.sendfile(1, 0, None, 99_000); os.write(1, os.read(0, 10) + b'|%d' % n)"
+    words = [os.fspath(SENTRY), "do", "--platform", sandbox.platform, "--", "/usr/bin/python3", "-c", f'"{guest}"']
+    ended = run(["/bin/sh", "-c", " ".join(words) + " < data | cat"], tmp_path)
+    assert ended.out == (b"0123456789" * 10_000)[5:99_015] + b"|99000", ended.err
