@@ -137,7 +137,7 @@ def pidfd_send_signal(t: "Task", fd: FdNum, signo: Signo, info: Ptr, flags: Flag
     if flags:
         raise EINVAL
     task = getattr(t.files.get(fd).inode, "task", None)
-    group = process_of(t, fd) if task is None else task.group
+    group: ThreadGroup = process_of(t, fd) if task is None else task.group
     if info:
         sent = queued_info(t, signo, info)
         if int.from_bytes(t.mm.copy_in(info, 4), "little", signed=True) != signo:
