@@ -74,7 +74,15 @@ class Tables:
         ranges = b"".join(RANGE.pack(*entry) for entry in self.ranges)
         runs = b"".join(RUN.pack(*entry) for entry in self.runs)
         used = len(head) + len(ranges) + len(runs)
-        writer.write(head + ranges + runs + bytes(-used % PAGE_SIZE))
+        write_all(writer, head + ranges + runs + bytes(-used % PAGE_SIZE))
+
+
+def write_all(writer: Writer, data: bytes | memoryview) -> None:
+    """Write data. Raises: OSError if the writer says that it took less, as an unbuffered file may."""
+    taken = writer.write(data)
+    if isinstance(taken, int) and taken != len(data):
+        message = f"the writer took {taken} of {len(data)} bytes: a save needs a buffered one"
+        raise OSError(message)
 
 
 def read_exactly(reader: Reader, size: int) -> bytes:
@@ -98,7 +106,7 @@ def read_tables(reader: Reader, window: int) -> Tables:
     if max(range_count, run_count) > _MOST or not low <= high <= size or (size | low | high) & (PAGE_SIZE - 1):
         message = "the image's header makes no sense"
         raise ImageError(message)
-    if size > window and high < size:
+    if size > window and (high < size or low > window):
         message = f"the image needs a memory file of {size >> 30} GiB, the host allows {window >> 30}"
         raise ImageError(message)
     ranges = list(RANGE.iter_unpack(read_exactly(reader, RANGE.size * range_count)))
