@@ -8,6 +8,7 @@ from sentry_fs._overlay import Overlay
 from sentry_fs._pts import Devpts, SlaveInode
 from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, set_terminal, show_terminal
 from sentry_fs._tmpfs import Regular, RegularFile, Special, Tmpfs
+from sentry_fs._volume import HostVolume
 
 __all__ = [
     "Devfs",
@@ -23,6 +24,7 @@ __all__ = [
     "HostFile",
     "HostFilesystem",
     "HostTree",
+    "HostVolume",
     "Link",
     "Memory",
     "Overlay",
