@@ -433,7 +433,7 @@ class MemoryFile:
 
         Requires: nobody changes the memory meanwhile; nothing waits to be evicted.
         Ensures: nothing waits for reclaim, and pages that turned out to be all zeros take no memory any more.
-        Raises: RuntimeError while something is marked evictable; OSError if the writer takes less than all.
+        Raises: RuntimeError while something is marked evictable; OSError if the writer takes no more.
         """
         with self._mu:
             if self._evictable:

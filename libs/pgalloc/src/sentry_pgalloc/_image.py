@@ -36,7 +36,7 @@ class Writer(Protocol):
     """Where an image goes."""
 
     def write(self, data: bytes | memoryview, /) -> object:
-        """Take all of data."""
+        """Take data, and return how many bytes of it, or None for all."""
         ...
 
 
@@ -78,11 +78,14 @@ class Tables:
 
 
 def write_all(writer: Writer, data: bytes | memoryview) -> None:
-    """Write data. Raises: OSError if the writer says that it took less, as an unbuffered file may."""
+    """Write data, in pieces if the writer takes it so, as an unbuffered file may. Raises: OSError if it takes none."""
     taken = writer.write(data)
-    if isinstance(taken, int) and taken != len(data):
-        message = f"the writer took {taken} of {len(data)} bytes: a save needs a buffered one"
-        raise OSError(message)
+    while isinstance(taken, int) and taken < len(data):
+        if taken <= 0:
+            message = f"the writer takes no more: {len(data)} bytes are left"
+            raise OSError(message)
+        data = data[taken:]
+        taken = writer.write(data)
 
 
 def read_exactly(reader: Reader, size: int) -> bytes:
