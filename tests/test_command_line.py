@@ -286,3 +286,21 @@ def test_sendfile_from_standard_input(sandbox: Sandbox, tmp_path: Path) -> None:
     words = [os.fspath(SENTRY), "do", "--platform", sandbox.platform, "--", "/usr/bin/python3", "-c", f'"{guest}"']
     ended = run(["/bin/sh", "-c", " ".join(words) + " < data | cat"], tmp_path)
     assert ended.out == (b"0123456789" * 10_000)[5:99_015] + b"|99000", ended.err
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("limit", ["-v 4000000", "-f 100"])
+def test_host_limits_that_are_too_low(limit: str, tmp_path: Path) -> None:
+    """What the host's limits do not allow is told of in one line."""
+    ended = run(["/bin/bash", "-c", f"ulimit {limit}; exec {SENTRY} do -- /bin/true"], tmp_path)
+    assert ended.status == 125
+    assert ended.err.count(b"\n") == 1
+    assert b"internal error" not in ended.err
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("limit", ["-n 40", "-s unlimited", "-s 256", "-t 60"])
+def test_host_limits_that_do_not_matter(limit: str, tmp_path: Path) -> None:
+    """The guest has the host's limits, and the sentry gets along with them."""
+    ended = run(["/bin/bash", "-c", f"ulimit {limit}; exec {SENTRY} do -- /bin/echo fine"], tmp_path)
+    assert (ended.status, ended.out) == (0, b"fine\n"), ended

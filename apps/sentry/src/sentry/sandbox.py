@@ -68,7 +68,11 @@ def run_command(argv: list[bytes], options: "Options") -> int:
 
 
 def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet, options: "Options") -> int:
-    memory = MemoryFile()
+    try:
+        memory = MemoryFile()
+    except OSError as error:
+        message = f"no memory file can be made: {error.strerror or error}"
+        raise HostFailure(message) from error
     kernel = Kernel(platform, memory)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
     tree = make_tree(memory, cwd, options.rootfs)
