@@ -539,12 +539,7 @@ class Symlink(_Attributes):
 class Special(_Attributes):
     """A socket's name or a device node."""
 
-    __slots__ = ("endpoint",)
-
-    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:
-        """Make a node; `endpoint` is what a bound socket puts behind it."""
-        super().__init__(fs, ino, mode, uid, gid)
-        self.endpoint: object = None
+    __slots__ = ()
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Open the device that the number names. Raises: ENXIO."""
