@@ -61,12 +61,17 @@ class Sandbox:
         self.platform = platform
 
     def run(
-        self, argv: Sequence[str | Path], folder: Path, *, given: bytes = b"", environment: dict[str, str] | None = None
+        self,
+        argv: Sequence[str | Path],
+        folder: Path,
+        *,
+        given: bytes = b"",
+        environment: dict[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> Ended:
-        """Run a program in a sandbox; as `run`."""
-        return run(
-            [SENTRY, "do", "--platform", self.platform, "--", *argv], folder, given=given, environment=environment
-        )
+        """Run a program in a sandbox, with options of `sentry do`; as `run`."""
+        words = [SENTRY, "do", "--platform", self.platform, *options, "--", *argv]
+        return run(words, folder, given=given, environment=environment)
 
     def shell(self, script: str, folder: Path, *, given: bytes = b"") -> Ended:
         """Run a shell script in a sandbox."""

@@ -1,6 +1,7 @@
 """The command as a user meets it: exit statuses, messages of one line, standard descriptors."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SENTRY, Ended, Sandbox, run
+from tests.conftest import SENTRY, Ended, Guests, Sandbox, run
 
 
 def one_line(ended: Ended) -> str:
@@ -34,6 +35,74 @@ def test_wrong_command_line(words: list[str], tmp_path: Path) -> None:
     assert ended.status == 125
     assert ended.out == b""
     assert "--help" in one_line(ended)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--volume", "data"], "--volume data: not SRC:DST"),
+        (["--volume", ":/x"], "not SRC:DST"),
+        (["--volume", "data:relative"], "absolute DST"),
+        (["--volume", "data:/x:rx"], "'rx' is neither ro nor rw"),
+        (["--volume", "data:/x:ro:more"], "not SRC:DST"),
+        (["--volume", "data:/"], "--rootfs"),
+        (["--volume", "nothing:/x"], "nothing: No such file or directory"),
+        (["--volume", "data/file:/x"], "data/file: Not a directory"),
+        (["--volume", "data:/etc/passwd"], "/etc/passwd: Not a directory"),
+        (["--volume", "/proc:/x"], "/proc: "),
+        (["--workdir", "nowhere"], "nowhere' cannot be used inside: No such file or directory"),
+        (["-w", "/etc/passwd"], "Not a directory"),
+        (["--env", "novalue"], "--env novalue: not KEY=VALUE"),
+        (["-e", "=x"], "not KEY=VALUE"),
+        (["--rootfs", "nothing"], "--rootfs nothing: No such file or directory"),
+    ],
+)
+def test_wrong_places(words: list[str], says: str, tmp_path: Path) -> None:
+    """Status 125 and one line that names the option."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/file").write_bytes(b"")
+    ended = run([SENTRY, "do", *words, "--", "/bin/true"], tmp_path)
+    assert (ended.status, ended.out) == (125, b"")
+    assert says in one_line(ended)
+
+
+@pytest.mark.guest
+def test_volumes(sandbox: Sandbox, tmp_path: Path) -> None:
+    """What the guest writes to a volume is on the host, nothing else is; a read-only one is read-only."""
+    for name in ("rw", "ro"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "old").write_bytes(name.encode())
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"secret")
+    (tmp_path / "rw/link").symlink_to("../outside")
+    script = """
+        umask 027; cat old /mnt/ro/old; echo new > new; mkdir -p d/e; echo x > d/e/f
+        mv d/e/f d/g; ln d/g d/h; ln -s g d/s; rm old; chmod 4755 new; echo more >> new; cat link
+        echo lost > /elsewhere; echo no > /mnt/ro/old; rm /mnt/ro/old
+        echo "$PWD $A $B"
+    """
+    options = ["--volume", "rw:/mnt/rw", "--volume", "ro:/mnt/ro:ro", "-w", "/mnt/rw", "-e", "A=1", "--env", "B=x=y"]
+    ended = sandbox.run(["sh", "-c", script], tmp_path, options=options)
+    assert ended.out == b"rwro/mnt/rw 1 x=y\n", ended
+    assert sorted(p.name for p in (tmp_path / "rw").rglob("*")) == ["d", "e", "g", "h", "link", "new", "s"]
+    assert (tmp_path / "rw/new").read_bytes() == b"new\nmore\n"
+    assert (tmp_path / "rw/d").stat().st_mode & 0o7777 == 0o750
+    assert (tmp_path / "rw/d/g").stat().st_nlink == 2
+    assert (tmp_path / "ro/old").read_bytes() == b"ro"
+    assert outside.read_bytes() == b"secret"
+
+
+@pytest.mark.guest
+def test_rootfs(sandbox: Sandbox, guests: Guests, tmp_path: Path) -> None:
+    """Another root, with its own programs; what is written to it stays in memory."""
+    (tmp_path / "root/bin").mkdir(parents=True)
+    (tmp_path / "root/etc").mkdir()
+    shutil.copy2(guests.program("pipes", "static"), tmp_path / "root/bin/program")
+    ended = sandbox.run(["/bin/program"], tmp_path, options=["--rootfs", "root", "-w", "/etc"])
+    assert ended.status == 0, ended
+    assert ended.out
+    assert sorted(p.name for p in (tmp_path / "root").rglob("*")) == ["bin", "etc", "program"]
+    assert sandbox.run(["/bin/sh"], tmp_path, options=["--rootfs", "root"]).status == 127
 
 
 @pytest.mark.parametrize("words", [["--help"], ["do", "--help"], ["--version"], ["platforms"], ["platforms", "--help"]])
@@ -207,3 +276,31 @@ def test_interrupt_reaches_the_guest(sandbox: Sandbox, tmp_path: Path) -> None:
         _, err = process.communicate(timeout=10)
         assert b"Traceback" not in err
         assert process.returncode in {128 + signal.SIGINT, -signal.SIGINT}
+
+
+@pytest.mark.guest
+def test_sendfile_from_standard_input(sandbox: Sandbox, tmp_path: Path) -> None:
+    """An inherited regular file has its position on the host, and sendfile moves it."""
+    (tmp_path / "data").write_bytes(b"0123456789" * 10_000)
+    guest = "import os; os.read(0, 5); n = os.sendfile(1, 0, None, 99_000); os.write(1, os.read(0, 10) + b'|%d' % n)"
+    words = [os.fspath(SENTRY), "do", "--platform", sandbox.platform, "--", "/usr/bin/python3", "-c", f'"{guest}"']
+    ended = run(["/bin/sh", "-c", " ".join(words) + " < data | cat"], tmp_path)
+    assert ended.out == (b"0123456789" * 10_000)[5:99_015] + b"|99000", ended.err
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("limit", ["-v 4000000", "-f 100"])
+def test_host_limits_that_are_too_low(limit: str, tmp_path: Path) -> None:
+    """What the host's limits do not allow is told of in one line."""
+    ended = run(["/bin/bash", "-c", f"ulimit {limit}; exec {SENTRY} do -- /bin/true"], tmp_path)
+    assert ended.status == 125
+    assert ended.err.count(b"\n") == 1
+    assert b"internal error" not in ended.err
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("limit", ["-n 40", "-s unlimited", "-s 256", "-t 60"])
+def test_host_limits_that_do_not_matter(limit: str, tmp_path: Path) -> None:
+    """The guest has the host's limits, and the sentry gets along with them."""
+    ended = run(["/bin/bash", "-c", f"ulimit {limit}; exec {SENTRY} do -- /bin/echo fine"], tmp_path)
+    assert (ended.status, ended.out) == (0, b"fine\n"), ended

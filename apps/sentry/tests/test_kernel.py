@@ -13,6 +13,7 @@ from sentry.procfs import mount_proc
 from sentry.syscalls.table import amd64
 from sentry_abi.errors import EACCES, ENOENT, ENOEXEC, ESRCH
 from sentry_auth import user_credentials
+from sentry_cpuid import feature
 from sentry_fs import HostFile, HostFilesystem, build_default_root
 from sentry_limits import LimitSet, host_limits
 from sentry_pgalloc import MemoryFile
@@ -235,3 +236,4 @@ def test_small_operations(box: Box) -> None:
     assert kernel.netlink_ports.allocate(0, 77) == 77
     assert kernel.root_uts_namespace.hostname == b"sentry"
     assert kernel.application_cores == 2
+    assert kernel.feature_set.has(feature("fpu"))

@@ -17,6 +17,8 @@ given_options = st.lists(
     st.one_of(
         st.sampled_from([["--debug"], ["--strace"]]),
         st.sampled_from(PLATFORMS).flatmap(lambda p: st.sampled_from([["--platform", p], [f"--platform={p}"]])),
+        st.sampled_from([["--volume", "a:/b"], ["--volume=a:/b:ro"], ["-w", "/x"], ["--workdir=x"], ["--rootfs", "r"]]),
+        st.sampled_from([["-e", "A=b"], ["--env=A=-b"], ["--env", "A="]]),
         st.sampled_from([["--debug-log", "log"], ["--debug-log=log"], ["--debug-log=a=b"]]),
     ),
     max_size=4,

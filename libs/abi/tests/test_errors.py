@@ -25,3 +25,12 @@ def test_text_names_the_symbol() -> None:
     assert str(errors.ENOENT()) == "ENOENT"
     assert str(errors.ENOENT("no lib")) == "ENOENT: no lib"
     assert not issubclass(errors.LinuxError, OSError)
+
+
+def test_restart_codes_stand_apart() -> None:
+    """Linux include/linux/errno.h: no number of theirs is one of an error, and neither class is the other."""
+    codes = {cls.__name__: cls.code for cls in errors.RestartError.__subclasses__()}
+    assert codes == {"ERESTARTSYS": 512, "ERESTARTNOINTR": 513, "ERESTARTNOHAND": 514, "ERESTART_RESTARTBLOCK": 516}
+    assert not set(codes.values()) & set(errors.BY_NUMBER)
+    assert not issubclass(errors.RestartError, errors.LinuxError)
+    assert not hasattr(errors.RestartError, "errno")

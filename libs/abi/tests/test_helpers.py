@@ -3,6 +3,7 @@
 import os
 import stat as host_stat
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,20 @@ def test_status_words(code: int, signo: int, core: bool) -> None:  # noqa: FBT00
     assert os.WSTOPSIG(stopped) == signo
     assert wait.status_stopped(5, 3) >> 8 == 5 | 3 << 8
     assert os.WIFCONTINUED(wait.STATUS_CONTINUED)
+
+
+def test_wrong_use_is_named() -> None:
+    """Numbers that are no signals, events or devices."""
+    for signo in (0, 65, -1):
+        with pytest.raises(ValueError, match=f"ended by signal {signo}"):
+            wait.status_signaled(signo)
+    for signo, event in ((0, 0), (65, 0), (5, 256), (5, -1), (0x80, 0), (0x105, 0)):
+        with pytest.raises(ValueError, match=f"stopped by signal {signo}, event {event}"):
+            wait.status_stopped(signo, event)
+    assert wait.status_stopped(0x85) == 0x857F
+    for major, minor in ((1 << 32, 0), (0, 1 << 32), (-1, 0)):
+        with pytest.raises(ValueError, match="32 bits"):
+            stat.makedev(major, minor)
 
 
 def test_default_actions_do_not_overlap() -> None:

@@ -329,6 +329,51 @@ def test_other_trouble_is_an_error() -> None:
     emitter.close()
 
 
+def test_trouble_in_the_middle_of_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was begun is kept and ended once the trouble is over: the reader never sees half an event."""
+    read, write = os.pipe()
+    emitter, real = SocketEmitter(write), os.write
+    answers: list[int | OSError] = [5, OSError(28, "No space left"), OSError(28, "No space left")]
+
+    def stingy(fd: int, data: bytes) -> int:
+        answer = answers.pop(0) if answers else len(data)
+        if isinstance(answer, OSError):
+            raise answer
+        return real(fd, data[:answer])
+
+    monkeypatch.setattr("os.write", stingy)
+    assert not emitter.emit(event(1))
+    assert emitter.pending
+    with pytest.raises(OSError, match="No space"):
+        emitter.emit(event(2))
+    assert not emitter.emit(event(3))
+    assert not emitter.pending
+    emitter.close()
+    with open(read, "rb", buffering=0) as file:  # noqa: PTH123  (a descriptor)
+        assert list(read_events(file)) == [event(1), event(3)]
+
+
+def test_observers_that_fail_or_lag_never_fail_the_kernel(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Absent, limited, slow, dead and raising observers: emitting succeeds each time, and soon."""
+    one, two = pair
+    failing, lines = Memory(), list[str]()
+    failing.failure = RuntimeError("observer")
+    multi = MultiEmitter(report=lines.append)
+    assert not multi.emit(event())
+    slow = SocketEmitter(one.detach(), buffer=1 << 12)
+    for emitter in (RateLimitedEmitter(Memory(), 1, 1), slow, failing):
+        multi.add(emitter)
+    assert not any(multi.emit(DebugEvent("much", "x" * 1000)) for _ in range(2000))
+    assert slow.dropped > 0
+    assert len(lines) == 2000
+    two.close()
+    assert not multi.emit(event())
+    multi.remove(failing)
+    assert not multi.emit(event())
+    multi.close()
+    slow.close()
+
+
 def test_a_pipe_and_many_threads() -> None:
     """Frames of eight threads never mix; with the drops they are all that was emitted."""
     read, write = os.pipe()

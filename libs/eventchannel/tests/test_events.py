@@ -140,6 +140,9 @@ def test_text() -> None:
 
     assert as_text(Own()) == repr(b"\x08\x01")
     assert unpack(pack(Own())) == Unknown("own.Event", b"\x08\x01")
+    for name in ("", "own/"):
+        with pytest.raises(UsageError, match="no reader"):
+            pack(Unknown(name, b""))
 
 
 def test_fields_of_the_future_are_skipped() -> None:

@@ -68,6 +68,8 @@ def test_broken_streams() -> None:
         with pytest.raises(kind):
             next(events)
         assert found == [UnimplementedSyscall(1)]
+    with pytest.raises(UsageError, match="up to 0 bytes"):
+        Processor(found.append, longest=0)
     processor = Processor(found.append, longest=10)
     with pytest.raises(TooLongError, match="more than 10"):
         processor.feed(good)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentry_abi.errors import EXDEV, LinuxError
+from sentry_abi.errors import EACCES, EPERM, EROFS, EXDEV, LinuxError
 from sentry_abi.fcntl import O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TRUNC
 from sentry_abi.structs import STAT
-from sentry_fs import Overlay
+from sentry_fs import HostVolume, Overlay
 from sentry_fs.testing import World
 from sentry_pgalloc import MemoryFile
 from sentry_vfs import FOLLOW, Tree
@@ -189,6 +189,16 @@ class OverlaySide:
         self.tree.chmod(self.tree.lookup(None, path, self.ctx, self.creds), mode, self.creds)
 
 
+class VolumeSide(OverlaySide):
+    """The same calls on a writable volume."""
+
+    def __init__(self, root: HostPath) -> None:
+        """Stand at root."""
+        volume = HostVolume(MEMORY, bytes(root))
+        self.world = World(Tree(volume, volume.root))
+        self.tree, self.ctx, self.creds = self.world.tree, self.world.ctx, self.world.creds
+
+
 def outcome(call: Callable[..., Any], args: tuple[Any, ...]) -> object:
     """Return what a call answers: its value, or the number of its error."""
     try:
@@ -301,3 +311,97 @@ def test_rename_across_mounts_is_refused(over: World, tmp_path: HostPath) -> Non
     with pytest.raises(EXDEV):
         tree.link(tree.lookup(None, b"f", ctx, creds), None, b"m/g", ctx, creds)
     assert tree.lookup(None, b"m/../f", ctx, creds, FOLLOW).dentry.name == b"f"
+
+
+@settings(deadline=None, max_examples=150)
+@given(OPERATIONS)
+def test_a_volume_does_to_the_host_what_the_calls_say(operations: list[tuple[Any, ...]]) -> None:
+    """The same calls through a volume and directly have the same results, and leave the same on the host."""
+    with tempfile.TemporaryDirectory() as scratch:
+        shared, real = HostPath(scratch, "shared/top"), HostPath(scratch, "real/top")
+        shared.mkdir(parents=True)
+        populate(shared)
+        subprocess_copy(shared, real)
+        volume, host = VolumeSide(shared.parent), HostSide(real)
+        volume.ctx.cwd = volume.tree.lookup(None, b"top", volume.ctx, volume.creds)
+        for name, *args in operations:
+            expected = outcome(getattr(host, name), tuple(args))
+            assert outcome(getattr(volume, name), tuple(args)) == expected, (name, args)
+        assert snapshot(volume) == snapshot(host)
+        assert snapshot(HostSide(shared)) == snapshot(host)
+        fs = volume.tree.root_mount.fs
+        assert isinstance(fs, HostVolume)
+        fs.host.close()
+
+
+def test_volume_files(tmp_path: HostPath) -> None:
+    """What is written is there at once, a removed file stays open, modes are the guest's, mappings are the host's."""
+    side = VolumeSide(tmp_path)
+    tree, ctx, creds = side.tree, side.ctx, side.creds
+    file = tree.open(None, b"f", O_RDWR | O_CREAT, 0o444, ctx, creds)
+    file.incref()
+    file.write([b"hello ", b"world"])
+    assert (tmp_path / "f").read_bytes() == b"hello world"
+    assert (tmp_path / "f").stat().st_mode & 0o7777 == 0o444
+    assert STAT.unpack(file.stat())[7] == 11
+    mappable = file.mappable()
+    assert [e.backing.kind for e in mappable.extents(0, 8192, shared=True, write=True)] == ["shared"]
+    assert [e.backing.kind for e in mappable.extents(0, 8192, shared=False, write=True)] == ["host"]
+    assert mappable.extents(4096, 4096, shared=True, write=True) == []
+    file.sync()
+    file.truncate(5)
+    assert (file.size(), mappable.mapped_size()) == (5, 5)
+    file.allocate(0, 0, 100)
+    assert (tmp_path / "f").stat().st_size == 100
+    tree.unlink(None, b"f", ctx, creds)
+    room = bytearray(5)
+    assert file.pread([memoryview(room)], 0) == 5
+    assert room == b"hello"
+    assert STAT.unpack(file.stat())[2] == 0
+    file.decref()
+    more = tree.open(None, b"log", O_RDWR | O_CREAT | O_APPEND, 0o600, ctx, creds)
+    more.write([b"one"])
+    with (tmp_path / "log").open("ab") as log:
+        log.write(b"two")
+    more.write([b"three"])
+    assert (tmp_path / "log").read_bytes() == b"onetwothree"
+    assert more.pos == 11
+    place = tree.lookup(None, b"log", ctx, creds)
+    tree.utimens(place, 5_000_000_000, 6_000_000_000, creds)
+    tree.chmod(place, 0o640, creds)
+    found = (tmp_path / "log").stat()
+    assert (found.st_atime, found.st_mtime, found.st_mode & 0o777) == (5, 6, 0o640)
+
+
+def test_a_volume_is_no_door(tmp_path: HostPath) -> None:
+    """Links of the host lead nowhere on the host, special files are not opened, and read-only is read-only."""
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "outside").write_bytes(b"secret")
+    (tmp_path / "inside/link").symlink_to(tmp_path / "outside")
+    (tmp_path / "inside/up").symlink_to("../outside")
+    os.mkfifo(tmp_path / "inside/fifo")
+    (tmp_path / "inside/file").write_bytes(b"x")
+    side = VolumeSide(tmp_path / "inside")
+    tree, ctx, creds = side.tree, side.ctx, side.creds
+    for name in (b"link", b"up", b"../outside"):
+        assert outcome(side.read, (name,)) == "errno 2"
+    with pytest.raises(EACCES):
+        tree.open(None, b"fifo", O_RDWR, 0, ctx, creds)
+    with pytest.raises(EPERM):
+        tree.mknod(None, b"pipe", stat.S_IFIFO | 0o600, 0, ctx, creds)
+    side.unlink(b"fifo")
+    assert not (tmp_path / "inside/fifo").exists()
+    volume = HostVolume(MEMORY, bytes(tmp_path / "inside"), readonly=True)
+    world = World(Tree(volume, volume.root))
+    calls: tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...] = (
+        (world.tree.mkdir, (None, b"d", 0o755)),
+        (world.tree.unlink, (None, b"file")),
+        (world.tree.open, (None, b"file", O_RDWR, 0)),
+        (world.tree.open, (None, b"new", O_RDWR | O_CREAT, 0o644)),
+    )
+    for call, args in calls:
+        with pytest.raises(EROFS):
+            call(*args, world.ctx, world.creds)
+    inode = world.tree.lookup(None, b"file", world.ctx, world.creds).dentry.positive()
+    with pytest.raises(EROFS):
+        inode.truncate(None, 0)

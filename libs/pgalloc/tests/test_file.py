@@ -49,11 +49,14 @@ def test_large_ranges_are_aligned_and_leave_usable_holes(memory: MemoryFile) -> 
 
 
 def test_memory_is_zero_after_reuse(memory: MemoryFile) -> None:
-    """A freed page is given back to the host before anybody gets it again."""
+    """Dropping the last reference frees nothing: a page is zeroed before anybody gets it, and is SYSTEM's meanwhile."""
     at = memory.allocate(PAGE, ANON)
     memory.view[at : at + 5] = b"hello"
+    assert memory.update_usage() == [0, PAGE, 0, 0, 0, 0]
     memory.decref(at, PAGE)
     assert memory.waste_bytes == PAGE
+    assert memory.update_usage() == [PAGE, 0, 0, 0, 0, 0]
+    assert memory.allocated() == [0] * 6
     assert memory.allocate(PAGE, ANON) != at
     assert memory.reclaim() is False
     assert memory.allocate(PAGE, ANON) == at
@@ -98,6 +101,22 @@ def test_wrong_use_is_refused_by_name(memory: MemoryFile) -> None:
         for offset, length in ((at + 1, PAGE), (at, 0), (-PAGE, PAGE), (memory.size, PAGE)):
             with pytest.raises(ValueError, match="range of the file"):
                 call(offset, length)
+    for kind in (-1, MemoryKind.MAPPED, 9):
+        with pytest.raises(ValueError, match=f"kind {kind}: a memory file holds kinds 0 to 4"):
+            memory.allocate(PAGE, kind)
+        with pytest.raises(ValueError, match="kind"):
+            memory.allocate_at(at + PAGE, PAGE, kind)
+    for length in (0, -PAGE):
+        with pytest.raises(ValueError, match="exclusive"):
+            memory.exclusive(at, length)
+        with pytest.raises(ValueError, match="mark_evictable"):
+            memory.mark_evictable(Cache(), 0, length)
+        with pytest.raises(ValueError, match="mark_unevictable"):
+            memory.mark_unevictable(Cache(), 0, length)
+    for low, high in ((at + PAGE, at + 2 * PAGE), (at, at)):
+        with pytest.raises(ValueError, match="exclusive_around"):
+            memory.exclusive_around(at, low, high)
+    assert memory.ranges() == [(at, at + PAGE, ANON, 1)]
     with pytest.raises(ENOMEM):
         memory.allocate(1 << 40, ANON)
     with pytest.raises(ENOMEM):
@@ -251,6 +270,102 @@ def test_image_holds_everything_but_zeros(memory: MemoryFile) -> None:
             other.load_from(image)
 
 
+def test_looking_for_zero_pages_commits_nothing(memory: MemoryFile) -> None:
+    """A save of 32 GiB that were hardly touched reads no page of it, and its image is small."""
+    at = memory.allocate(1 << 35, ANON)
+    for place in (0, 1 << 30, (1 << 34) + 5 * PAGE):
+        memory.view[at + place] = 1
+    memory.view[at + HUGE] = 0
+    image = io.BytesIO()
+    memory.save_to(image)
+    assert memory.total_usage() == 3 * PAGE
+    assert len(image.getvalue()) == 4 * PAGE
+    with MemoryFile(1 << 36) as other:
+        image.seek(0)
+        other.load_from(image)
+        assert other.total_usage() == 3 * PAGE
+
+
+def test_adjacent_runs_of_data_and_zeros(memory: MemoryFile) -> None:
+    """Several stretches of touched pages, each with pages of zeros at its edges and inside."""
+    at = memory.allocate(64 * PAGE, ANON)
+    content = {place: place + 1 for place in (1, 2, 5, 20, 22, 40)}
+    for place in (*range(8), *range(20, 24), *range(40, 44), 60):
+        memory.view[at + place * PAGE] = content.get(place, 0)
+    image = io.BytesIO()
+    memory.save_to(image)
+    assert memory.committed(0, memory.size) == [
+        (at + 1 * PAGE, at + 3 * PAGE),
+        *((at + n * PAGE, at + (n + 1) * PAGE) for n in (5, 20, 22, 40)),
+    ]
+    with MemoryFile(1 << 36) as other:
+        image.seek(0)
+        other.load_from(image)
+        assert {n: other.view[at + n * PAGE] for n in range(64) if other.view[at + n * PAGE]} == content
+
+
+class Short:
+    """A writer that takes little at a time, and at some point nothing any more."""
+
+    def __init__(self, most: int, end: int = 1 << 40) -> None:
+        """Take up to most bytes of each write, and end bytes in all."""
+        self.most, self.end, self.data = most, end, b""
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Take some."""
+        taken = bytes(data[: min(self.most, self.end - len(self.data))])
+        self.data += taken
+        return len(taken)
+
+
+def test_a_writer_that_takes_pieces(memory: MemoryFile) -> None:
+    """Short writes of an unbuffered file give the same image, and a full disk an error, never a damaged image."""
+    at = memory.allocate(3 * PAGE, ANON)
+    memory.view[at : at + 3 * PAGE] = b"x" * 3 * PAGE
+    whole, short = io.BytesIO(), Short(1000)
+    memory.save_to(whole)
+    memory.save_to(short)
+    assert short.data == whole.getvalue()
+    for end in (100, 2 * PAGE):
+        with pytest.raises(OSError, match="takes no more"):
+            memory.save_to(Short(1000, end))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 6), st.booleans(), st.integers(0, 63)), max_size=40),
+    st.sampled_from([1 << 36, 1 << 37]),
+)
+def test_any_file_comes_back_from_its_image(program: list[tuple[int, int, bool, int]], window: int) -> None:
+    """Ranges, references, kinds and bytes, and what is free: both files go on in the same way."""
+    with MemoryFile(1 << 36) as memory, MemoryFile(window) as other:
+        live: list[tuple[int, int]] = []
+        for what, pages, top_down, pick in program:
+            if what == 0 or not live:
+                at = memory.allocate(pages * PAGE, pick % 5, top_down=top_down and window == memory.size)
+                memory.view[at + pick % pages * PAGE] = pick
+                live.append((at, pages * PAGE))
+            elif what == 1:
+                memory.incref(*live[pick % len(live)])
+                live.append(live[pick % len(live)])
+            else:
+                memory.decref(*live.pop(pick % len(live)))
+        image = io.BytesIO()
+        memory.save_to(image)
+        image.seek(0)
+        other.load_from(image)
+        assert other.ranges() == memory.ranges()
+        assert other.allocated() == memory.allocated()
+        assert other.total_usage() == memory.total_usage()
+        for start, end in memory.committed(0, memory.size):
+            assert bytes(other.view[start:end]) == bytes(memory.view[start:end])
+        for at, length in live:
+            other.decref(at, length)
+        other.reclaim(1 << 40)
+        assert other.ranges() == []
+        assert (other._free.low, other._free.high, other.total_usage()) == (0, other.size, 0)
+
+
 def test_save_refuses_evictable_memory(memory: MemoryFile) -> None:
     """What could be dropped must be dropped, or kept, before a save."""
     memory.mark_evictable(Cache(), 0, 1)
@@ -268,6 +383,17 @@ def test_image_of_a_larger_window_says_so(memory: MemoryFile) -> None:
         small.load_from(image)
 
 
+def test_frontiers_beyond_the_window_are_refused() -> None:
+    """An image whose lower frontier lies outside of a smaller file, though nothing is allocated at its top."""
+    with MemoryFile(1 << 36) as large:
+        large.allocate((1 << 35) + HUGE, ANON)
+        image = io.BytesIO()
+        large.save_to(image)
+    image.seek(0)
+    with MemoryFile(1 << 35) as small, pytest.raises(ImageError, match="needs a memory file"):
+        small.load_from(image)
+
+
 def _image() -> bytearray:
     with MemoryFile(1 << 36) as memory:
         for _ in range(3):
@@ -281,7 +407,13 @@ def _image() -> bytearray:
 
 @pytest.mark.parametrize(
     ("at", "value", "says"),
-    [(0, 0, "not an image"), (8, 9, "version 9"), (16, 1, "header"), (40, 1, "1 bytes|sense|range")],
+    [
+        (0, 0, "not an image"),
+        (8, 9, "version 9"),
+        (16, 1, "header"),
+        (40, 1, "1 bytes|sense|range"),
+        (56 + 24 * 6 + 1, 0xF0, "pages 0x"),
+    ],
 )
 def test_each_damage_has_its_message(at: int, value: int, says: str) -> None:
     """Magic, version, sizes and counts."""
@@ -350,6 +482,60 @@ def test_a_host_that_knows_no_executable_memfds(monkeypatch: pytest.MonkeyPatch)
     answers[0] = 13
     with pytest.raises(OSError, match="memfd_noexec"):
         MemoryFile(1 << 36)
+
+
+def test_a_host_that_gives_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same limits as refusals of the host: halved until it agrees, and nothing is left open when it never does."""
+    truncate, map_window = os.ftruncate, _host.map_window
+
+    def small_files(fd: int, size: int) -> None:
+        if size > 1 << 38:
+            raise OSError(27, "too big")
+        truncate(fd, size)
+
+    def small_maps(fd: int, size: int) -> tuple[int, memoryview]:
+        if size > 1 << 37:
+            raise OSError(12, "no room")
+        return map_window(fd, size)
+
+    def refuse(*_: int) -> "tuple[int, memoryview]":
+        raise OSError(12, "never")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr("os.ftruncate", small_files)
+        with MemoryFile() as memory:
+            assert memory.size == 1 << 38
+        patch.setattr(_host, "map_window", small_maps)
+        with MemoryFile() as memory:
+            assert memory.size == 1 << 37
+        patch.setattr(_host, "map_window", refuse)
+        with pytest.raises(OSError, match="no mapping of 64 GiB"):
+            MemoryFile()
+        patch.setattr("os.ftruncate", refuse)
+        with pytest.raises(OSError, match="no memory file of 64 GiB"):
+            MemoryFile()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    with pytest.raises(OSError, match="PUNCH_HOLE"):
+        _host.punch(-1, 0, PAGE)
+
+
+def test_a_closed_file_says_so() -> None:
+    """Every use of a closed file is one clear error."""
+    memory = MemoryFile(1 << 36)
+    memory.allocate(PAGE, ANON)
+    memory.close()
+    for call in (
+        lambda: memory.allocate(PAGE, ANON),
+        lambda: memory.incref(0, PAGE),
+        lambda: memory.decref(0, PAGE),
+        lambda: memory.references(0),
+        lambda: memory.save_to(io.BytesIO()),
+        memory.update_usage,
+    ):
+        with pytest.raises(ValueError, match="is closed"):
+            call()
+    memory.close()
 
 
 def test_close_is_idempotent() -> None:

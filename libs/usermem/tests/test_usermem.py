@@ -18,6 +18,7 @@ from sentry_abi.errors import E2BIG, EFAULT, EINVAL, ENAMETOOLONG
 from sentry_usermem import (
     ByteMemory,
     IoVec,
+    SharedWords,
     gather,
     import_iovec,
     read_array,
@@ -80,6 +81,73 @@ def test_c_strings_end_or_fail() -> None:
         memory.cstring(START + 4, 10)
     with pytest.raises(ENAMETOOLONG):
         memory.cstring(START + 4, 4)
+
+
+holes = st.tuples(st.integers(-40, 120), st.integers(0, 80))
+
+
+@given(holes, st.binary(max_size=80), st.binary(min_size=64, max_size=64))
+def test_copies_against_a_byte_at_a_time(place: tuple[int, int], data: bytes, content: bytes) -> None:
+    """Every copy touches the bytes up to the first bad one, and says how far it came."""
+    memory = _memory(64)
+    memory.copy_out(START, content)
+    first, size = place
+    good = 0
+    while good < size and 0 <= first + good < 64:
+        good += 1
+    if size and not good:
+        with pytest.raises(EFAULT):
+            memory.readable(START + first, size)
+    else:
+        assert b"".join(memory.readable(START + first, size)) == content[max(first, 0) : max(first, 0) + good]
+    if good < size:
+        with pytest.raises(EFAULT):
+            memory.copy_in(START + first, size)
+    model = bytearray(content)
+    done = 0
+    while done < len(data) and 0 <= first + done < 64:
+        model[first + done] = data[done]
+        done += 1
+    if data and not done:
+        with pytest.raises(EFAULT):
+            memory.copy_out_partial(START + first, data)
+    else:
+        assert memory.copy_out_partial(START + first, data) == done
+    assert memory.data == model
+
+
+@given(st.lists(st.tuples(st.integers(-8, 72), st.integers(0, 24)), max_size=6))
+def test_scatter_lists_against_a_byte_at_a_time(places: list[tuple[int, int]]) -> None:
+    """The bytes that a list names, one by one, until the first bad one."""
+    memory = _memory(64)
+    memory.copy_out(START, bytes(range(64)))
+    wanted, whole = bytearray(), True
+    for first, size in places:
+        for offset in range(first, first + size):
+            whole = whole and 0 <= offset < 64
+            if whole:
+                wanted.append(offset)
+    pieces = [IoVec(START + first, size) for first, size in places]
+    if any(size for _, size in places) and not wanted:
+        for call in (gather, scatter):
+            with pytest.raises(EFAULT):
+                call(memory, pieces)
+        return
+    assert b"".join(gather(memory, pieces)) == wanted
+    assert b"".join(scatter(memory, pieces)) == wanted
+
+
+def test_wrong_use_is_named() -> None:
+    """Sizes, counts and places that nobody can mean."""
+    memory = _memory(16)
+    for call in (memory.readable, memory.writable, memory.copy_in, memory.cstring):
+        with pytest.raises(ValueError, match="a copy of -1 bytes at 0x10000"):
+            call(START, -1)
+    with pytest.raises(ValueError, match="-2 structures"):
+        read_array(memory, START, PAIR, -2)
+    for size, start in ((-1, 0), (1, -1)):
+        with pytest.raises(ValueError, match="not negative"):
+            ByteMemory(size, start)
 
 
 def _argv(memory: ByteMemory, texts: list[bytes]) -> None:
@@ -181,6 +249,32 @@ def test_atomics_do_what_they_say() -> None:
     with pytest.raises(OverflowError):
         usermem.store_u32(at, -1)
     del hold
+
+
+def test_shared_words_check() -> None:
+    """The same operations, with offsets that are looked at; a buffer is held, and must be writable and straight."""
+    page = mmap.mmap(-1, 4096)
+    words = SharedWords(page)
+    words.store(8, 7)
+    assert (words.load(8), words.cas(8, 8, 9), words.cas(8, 7, 9), words.swap(8, 0xFFFFFFFF)) == (7, 7, 7, 9)
+    assert words.add(8, 2) == 0xFFFFFFFF
+    assert page[8:12] == b"\1\0\0\0"
+    for offset in (-4, 1, 2, 4093, 4096, 1 << 70):
+        with pytest.raises(ValueError, match=f"word at offset {offset}"):
+            words.load(offset)
+    with pytest.raises(OverflowError):
+        words.store(0, 1 << 32)
+    with pytest.raises(BufferError):
+        page.close()
+    with pytest.raises(ValueError, match="multiple of 4"):
+        SharedWords(memoryview(page)[1:])
+    with pytest.raises(ValueError, match="up to -1"):
+        SharedWords(bytearray(3)).load(0)
+    for bad in (b"bytes", "text", None):
+        with pytest.raises((TypeError, BufferError)):
+            SharedWords(bad)
+    del words
+    page.close()
 
 
 def test_atomics_are_atomic_between_processes() -> None:

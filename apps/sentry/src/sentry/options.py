@@ -16,6 +16,14 @@ class Options(NamedTuple):
     """File to append diagnostics to."""
     tty: bool = False
     """A terminal of the sandbox's own on standard input and output, which are one."""
+    rootfs: str | None = None
+    """Directory of the host that is the guest's root, below the overlay; the host's own root without it."""
+    volumes: tuple[str, ...] = ()
+    """Directories of the host in the guest's tree, as SRC:DST[:ro]."""
+    workdir: str | None = None
+    """Working directory inside; ours without it."""
+    env: tuple[str, ...] = ()
+    """Changes of the environment, as KEY=VALUE."""
     strace: bool = False
     """Every system call on standard error."""
     torture: bool = False

@@ -16,13 +16,13 @@ from sentry.failures import HostFailure, ProgramMissingFailure, ProgramUnusableF
 from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
 from sentry.procfs import mount_proc
 from sentry.syscalls.table import all_handlers, amd64
+from sentry.volumes import environment, make_tree, mount_volumes
 from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
 from sentry_auth import user_credentials
 from sentry_fs import (
     Devpts,
     HostFile,
     HostFilesystem,
-    build_default_root,
     mount_at,
     set_terminal,
     show_terminal,
@@ -57,7 +57,7 @@ def run_command(argv: list[bytes], options: "Options") -> int:
 
     Raises: UsageFailure, HostFailure, ProgramMissingFailure, ProgramUnusableFailure.
     """
-    cwd = working_directory()
+    cwd = b"/" if options.rootfs is not None else working_directory()
     limits = host_limits()
     raise_host_limits()
     platform = make_platform(options.platform)
@@ -68,14 +68,21 @@ def run_command(argv: list[bytes], options: "Options") -> int:
 
 
 def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet, options: "Options") -> int:
-    memory = MemoryFile()
+    try:
+        memory = MemoryFile()
+    except OSError as error:
+        message = f"no memory file can be made: {error.strerror or error}"
+        raise HostFailure(message) from error
     kernel = Kernel(platform, memory)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
-    tree = build_default_root(memory, cwd=cwd)
+    tree = make_tree(memory, cwd, options.rootfs)
     cores = len(os.sched_getaffinity(0))
     kernel.init(InitKernelArgs(amd64(), tree, creds, cores, os.uname().nodename.encode()))
     mount_proc(kernel)
     mount_terminals(kernel)
+    mount_volumes(tree, memory, options.volumes)
+    if options.workdir is not None:
+        cwd = os.path.join(cwd, os.fsencode(options.workdir))  # noqa: PTH118  (bytes)
     if options.torture:
         from sentry.kernel.torture import Torture  # noqa: PLC0415  (for tests alone)
 
@@ -84,6 +91,8 @@ def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet
     fs = FSContext(tree.root, umask=_umask())
     try:
         fs.cwd = tree.lookup(None, cwd, fs, creds)
+        if not fs.cwd.dentry.positive().is_dir:
+            raise ENOTDIR
     except LinuxError as error:
         message = f"the working directory {os.fsdecode(cwd)!r} cannot be used inside: {describe(error)}"
         raise UsageFailure(message) from error
@@ -97,7 +106,7 @@ def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet
     else:
         files = standard_files(kernel, options.closed)
     try:
-        return _serve(kernel, argv, creds, files, fs, limits, report, console)
+        return _serve(kernel, argv, creds, files, fs, limits, report, console, environment(options.env))
     finally:
         if console is not None:
             console.stop()
@@ -112,10 +121,11 @@ def _serve(
     limits: LimitSet,
     report: "_Report",
     console: "Console | None",
+    variables: dict[bytes, bytes],
 ) -> int:
-    environment = [key + b"=" + value for key, value in os.environb.items()]
-    path = find_program(kernel, fs, creds, argv[0])
-    args = CreateProcessArgs(argv, environment, creds, files, fs, limits, path)
+    path = find_program(kernel, fs, creds, argv[0], variables.get(b"PATH", DEFAULT_PATH))
+    envv = [key + b"=" + value for key, value in variables.items()]
+    args = CreateProcessArgs(argv, envv, creds, files, fs, limits, path)
     try:
         group, _ = kernel.create_process(args)
     except LinuxError as error:
@@ -233,7 +243,7 @@ def standard_files(kernel: Kernel, closed: int) -> FDTable:
     return files
 
 
-def find_program(kernel: Kernel, fs: FSContext, creds: "Credentials", name: bytes) -> bytes:
+def find_program(kernel: Kernel, fs: FSContext, creds: "Credentials", name: bytes, path: bytes) -> bytes:
     """Return the path of a command as execvp(3) finds it.
 
     Raises: ProgramMissingFailure, ProgramUnusableFailure.
@@ -245,7 +255,7 @@ def find_program(kernel: Kernel, fs: FSContext, creds: "Credentials", name: byte
             raise _unusable(name, error) from error
         return name if name.startswith(b"/") else kernel.vfs.path_of(fs.cwd).rstrip(b"/") + b"/" + name
     denied: LinuxError | None = None
-    for directory in os.environb.get(b"PATH", DEFAULT_PATH).split(b":"):
+    for directory in path.split(b":"):
         candidate = (directory or b".") + b"/" + name
         try:
             where = kernel.vfs.lookup(None, candidate, fs, creds)

@@ -103,7 +103,13 @@ MQUEUE_MAGIC: Final = 0x1980_0202
 
 
 def makedev(major: int, minor: int) -> int:
-    """Return the device number that stat(2) shows for a major and a minor number of 32 bits each."""
+    """Return the device number that stat(2) shows for a major and a minor number.
+
+    Raises: ValueError for a number of more than 32 bits.
+    """
+    if (major | minor) >> 32:
+        message = f"makedev({major}, {minor}): device numbers have 32 bits, unsigned"
+        raise ValueError(message)
     return (major & 0xFFFFF000) << 32 | (major & 0xFFF) << 8 | (minor & 0xFFFFFF00) << 12 | (minor & 0xFF)
 
 

@@ -32,10 +32,19 @@ def status_exited(code: int) -> int:
 
 
 def status_signaled(signo: int, *, core: bool = False) -> int:
-    """Return the status word of a child that a signal ended."""
+    """Return the status word of a child that a signal ended. Raises: ValueError for what is no signal."""
+    if not 1 <= signo <= 64:
+        message = f"ended by signal {signo}: signals are 1 to 64"
+        raise ValueError(message)
     return signo | (0x80 if core else 0)
 
 
 def status_stopped(signo: int, event: int = 0) -> int:
-    """Return the status word of a stopped child; event is a PTRACE_EVENT_ number."""
+    """Return the status word of a stopped child; event is a PTRACE_EVENT_ number.
+
+    signo may have 0x80 in it (PTRACE_O_TRACESYSGOOD). Raises: ValueError for what does not fit.
+    """
+    if not 1 <= signo & ~0x80 <= 64 or not 0 <= event <= 0xFF:
+        message = f"stopped by signal {signo}, event {event}: signals are 1 to 64, events 0 to 255"
+        raise ValueError(message)
     return event << 16 | signo << 8 | 0x7F

@@ -152,6 +152,8 @@ class SocketEmitter:
             except OSError as error:
                 # Differs: a reset is a hang-up as well; gVisor's only one is EPIPE.
                 if error.errno not in {errno.EPIPE, errno.ECONNRESET}:
+                    if total:
+                        break  # the rest is kept, so that the stream stays whole; the next write meets the error
                     raise
                 self._hung_up = True
                 return -1

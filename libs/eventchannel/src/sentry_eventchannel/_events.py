@@ -182,9 +182,13 @@ _KNOWN: Final[dict[str, Callable[[bytes], Event]]] = {
 
 
 def pack(message: Message) -> bytes:
-    """Return the bytes of a google.protobuf.Any that holds message. Raises: UsageError."""
+    """Return the bytes of a google.protobuf.Any that holds message. Raises: UsageError, also for a nameless type."""
+    name = message.type_name
+    if not name or name[-1] == "/":
+        complaint = f"an event of the type {name!r}: no reader could tell what it is"
+        raise UsageError(complaint)
     data = message.encode()
-    return bytes_field(1, (URL_PREFIX + message.type_name).encode()) + (bytes_field(2, data) if data else b"")
+    return bytes_field(1, (URL_PREFIX + name).encode()) + (bytes_field(2, data) if data else b"")
 
 
 def unpack(data: bytes) -> Event:

@@ -30,7 +30,10 @@ class Processor:
     __slots__ = ("_broken", "_data", "_longest", "_take")
 
     def __init__(self, take: Callable[[Event], object], longest: int = LONGEST) -> None:
-        """Give events to take; refuse those of more than longest bytes."""
+        """Give events to take; refuse those of more than longest bytes. Raises: UsageError if that is all."""
+        if longest < 1:
+            message = f"a reader of events of up to {longest} bytes"
+            raise UsageError(message)
         self._take = take
         self._longest = longest
         self._data = b""

@@ -7,7 +7,8 @@ from sentry_fs._hostfile import HostFile, HostFilesystem
 from sentry_fs._overlay import Overlay
 from sentry_fs._pts import Devpts, SlaveInode
 from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, set_terminal, show_terminal
-from sentry_fs._tmpfs import Regular, RegularFile, Special, Tmpfs
+from sentry_fs._tmpfs import Regular, RegularFile, Special, Tmpfs, half_of_memory
+from sentry_fs._volume import HostVolume
 
 __all__ = [
     "Devfs",
@@ -23,6 +24,7 @@ __all__ = [
     "HostFile",
     "HostFilesystem",
     "HostTree",
+    "HostVolume",
     "Link",
     "Memory",
     "Overlay",
@@ -34,6 +36,7 @@ __all__ = [
     "Tmpfs",
     "build",
     "build_default_root",
+    "half_of_memory",
     "mount_at",
     "set_terminal",
     "show_terminal",

@@ -47,6 +47,14 @@ class HostFd:
             os.close(fd)
 
 
+class WritableFd(HostFd):
+    """An open regular file of a writable volume, for reading and writing; mapped MAP_SHARED."""
+
+    __slots__ = ()
+
+    kind: Literal["shared"] = "shared"  # type: ignore[assignment]  # another kind of backing
+
+
 class HostDir:
     """A directory of the host."""
 
@@ -172,6 +180,35 @@ class HostTree:
         if fd < 0:
             raise error(fd)
         return HostFd(fd), self.buffer[:]
+
+    def open_writable(self, directory: HostDir, name: bytes) -> tuple[WritableFd, bytes]:
+        """Open a regular file for reading and writing; return it and its struct stat. Raises: EACCES and the like."""
+        fd = lib.ks_open(self.procfd, directory.fd(), name, 2, self.scratch)
+        if fd < 0:
+            raise error(fd)
+        return WritableFd(fd), self.buffer[:]
+
+    def open_place(self, directory: HostDir, name: bytes) -> int:
+        """Return an O_PATH descriptor of a directory or regular file, which the caller closes."""
+        fd = lib.ks_open(self.procfd, directory.fd(), name, 3, self.scratch)
+        if fd < 0:
+            raise error(fd)
+        return fd
+
+    def create(self, directory: HostDir, name: bytes, mode: int) -> WritableFd:
+        """Make a regular file. Raises: EEXIST and the like."""
+        fd = lib.ks_create(directory.fd(), name, mode)
+        if fd < 0:
+            raise error(fd)
+        return WritableFd(fd)
+
+    @staticmethod
+    def rename(old: HostDir, old_name: bytes, new: HostDir, new_name: bytes, flags: int) -> None:
+        """Move a name."""
+        new.fd()  # opening one may close another
+        result = lib.ks_rename(old.fd(), old_name, new.fd(), new_name, flags)
+        if result:
+            raise error(result)
 
     def fstat(self, file: HostFd) -> bytes:
         """Return struct stat of an open file."""

@@ -19,7 +19,7 @@ import sys
 import weakref
 from typing import ClassVar, Final
 
-from sentry_abi.errors import EACCES, ENXIO, ESTALE, LinuxError, from_host
+from sentry_abi.errors import EACCES, ENOSPC, ENXIO, ESTALE, LinuxError, from_host
 from sentry_abi.memory import page_up
 from sentry_abi.stat import (
     OVERLAYFS_SUPER_MAGIC,
@@ -350,8 +350,13 @@ class OverlayRegular(Regular):
         data = self.data
         if data is None:
             data = FileData(self.fs.memory, TMPFS_KIND)
+            size = page_up(self.current_size())
+            quota = self.fs.quota
+            if quota is not None and size > quota.room():
+                raise ENOSPC
             copy_up(self.fd(), data)
             self._take(dentry, data)
+            self.charge(size)
         elif self.raw is not None or (dentry is not None and not dentry.pinned):
             self.change(dentry)
         return data

@@ -98,7 +98,7 @@ def build_default_root(memory: Memory, *, cwd: bytes, host_root: bytes = b"/") -
     """
     overlay = Overlay(memory, host_root)
     tree = Tree(overlay, overlay.root)
-    tree.memfds = Tmpfs(memory, source=b"memfd")
+    tree.memfds = Tmpfs(memory, source=b"memfd", limit=-1)
     sysfs = Sysfs()
     mount_at(tree, b"/sys", (sysfs, sysfs.root), 1 | 2 | 4 | 8)
     devfs = Devfs(memory)

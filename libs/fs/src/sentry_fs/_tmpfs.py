@@ -7,6 +7,7 @@ Source: Linux mm/shmem.c, fs/libfs.c (simple_*). Extended attributes as Linux's 
 trusted.*, security.*.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -46,7 +47,8 @@ from sentry_abi.stat import (
     S_IFREG,
     TMPFS_MAGIC,
 )
-from sentry_fs._data import Extent, FileData, Memory
+from sentry_abi.structs import STATFS
+from sentry_fs._data import MAX_SIZE, Extent, FileData, Memory
 from sentry_fs._device import open_device
 from sentry_pgalloc import MemoryKind
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode
@@ -56,20 +58,52 @@ XATTR_CREATE: Final = 1
 XATTR_REPLACE: Final = 2
 
 
-class Tmpfs(Filesystem):
-    """A file system in memory."""
+def half_of_memory() -> int:
+    """Return half of the host's memory in bytes: what Linux lets a tmpfs take."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
-    __slots__ = ("memory", "root")
+
+class Quota:
+    """How much the files of one file system may take. Differs: pages written through a mapping are not counted."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        """Allow limit bytes."""
+        self.limit = limit
+        self.used = 0
+
+    def room(self) -> int:
+        """Return how many bytes are left."""
+        return max(self.limit - self.used, 0)
+
+
+class Tmpfs(Filesystem):
+    """A file system in memory. What its files hold is limited by `quota`, None is no limit."""
+
+    __slots__ = ("memory", "quota", "root")
 
     name: ClassVar[bytes] = b"tmpfs"
     magic: ClassVar[int] = TMPFS_MAGIC
 
     def __init__(
-        self, memory: Memory, mode: int = 0o777, *, source: bytes = b"tmpfs", uid: int = 0, gid: int = 0
+        self,
+        memory: Memory,
+        mode: int = 0o777,
+        *,
+        source: bytes = b"tmpfs",
+        uid: int = 0,
+        gid: int = 0,
+        limit: int | None = None,
     ) -> None:
-        """Make an empty file system whose root has a mode and an owner."""
+        """Make an empty file system whose root has a mode and an owner; limit is in bytes, half of the memory if None.
+
+        A negative limit is none at all.
+        """
         super().__init__(source)
         self.memory = memory
+        limit = half_of_memory() if limit is None else limit
+        self.quota = Quota(limit) if limit >= 0 else None
         self.root = Dentry(b"", None, self.new_directory(S_IFDIR | mode, uid, gid))
         self.root.pinned = True
 
@@ -80,6 +114,15 @@ class Tmpfs(Filesystem):
     def new_regular(self, mode: int, uid: int, gid: int) -> "Regular":
         """Return a new, empty regular file."""
         return Regular(self, self.new_ino(), mode, uid, gid)
+
+    def statfs(self) -> bytes:
+        """Return struct statfs: the limit and what is left of it."""
+        quota = self.quota
+        if quota is None:
+            return super().statfs()
+        fsid = self.dev.to_bytes(8, "little")
+        blocks, free = quota.limit >> 12, quota.room() >> 12
+        return STATFS.pack(self.magic, 4096, blocks, free, free, blocks, free, fsid, 255, 4096, 0x1020)
 
     def rename(self, old: Dentry, new: Dentry, *, exchange: bool = False) -> None:
         """Move old to new's place; the dentry object moves, so that open files keep their place."""
@@ -293,7 +336,7 @@ class Directory(_Attributes):
 class Regular(_Attributes):
     """A regular file; also what mmap maps."""
 
-    __slots__ = ("data", "mappers", "seals", "users")
+    __slots__ = ("charged", "data", "mappers", "seals", "users")
 
     fs: Tmpfs
 
@@ -301,6 +344,8 @@ class Regular(_Attributes):
         """Make an empty file."""
         super().__init__(fs, ino, S_IFREG | mode & 0o7777, uid, gid)
         self.data: FileData | None = None
+        self.charged = 0
+        """How many bytes count against the limit of the file system."""
         self.users = 0
         self.seals = F_SEAL_SEAL
         self.mappers: set[Any] = set()
@@ -315,12 +360,39 @@ class Regular(_Attributes):
         """Give the contents back if nobody can reach them any more."""
         if self.nlink <= 0 and not self.users and not self.mappers and self.data is not None:
             self.data.release()
+            self.charge(-self.charged)
 
     def __del__(self) -> None:
         """Give the contents back: no name, description or mapping is left."""
         data = getattr(self, "data", None)
         if data is not None and data.memory.fd >= 0:
             data.release()
+            self.charge(-self.charged)
+
+    # the limit of the file system
+
+    def charge(self, count: int) -> None:
+        """Count bytes against the limit, or (negative) give them back."""
+        quota = self.fs.quota
+        if quota is not None and count:
+            quota.used += count
+            self.charged += count
+
+    def reserve(self, data: FileData, pos: int, count: int) -> int:
+        """Charge what a write of count bytes at pos adds; return how many of them fit. Raises: ENOSPC if none does."""
+        quota = self.fs.quota
+        if quota is None:
+            return count
+        end, held = page_up(pos + count), page_up(data.size)
+        added = min(end - held, end - pos // 4096 * 4096)  # a hole before pos takes nothing
+        if added > quota.limit - quota.used:
+            room = quota.room() & -4096
+            count = room + (max(held - pos, 0) if pos < held else -(pos & 4095))
+            if count <= 0:
+                raise ENOSPC
+            added = room
+        self.charge(added)
+        return count
 
     # content
 
@@ -352,6 +424,11 @@ class Regular(_Attributes):
         if self.seals & ~F_SEAL_SEAL:
             self._check_seals(pos + sum(map(len, bufs)))
         data = self.own(dentry)
+        count = sum(map(len, bufs))
+        if count and data.size < pos + count <= MAX_SIZE:
+            fits = self.reserve(data, pos, count)
+            if fits < count:
+                bufs = _first(bufs, fits)
         done = data.write(bufs, pos)
         self.mtime = self.ctime = self.fs.now()
         return done
@@ -368,6 +445,8 @@ class Regular(_Attributes):
         if (self.seals & F_SEAL_SHRINK and length < before) or (self.seals & F_SEAL_GROW and length > before):
             raise EPERM
         self.own(dentry).truncate(length)
+        if length < before:
+            self.charge(min(page_up(length) - self.charged, 0))
         self.mtime = self.ctime = self.fs.now()
         if length < before and self.mappers:
             for mapper in tuple(self.mappers):
@@ -388,6 +467,9 @@ class Regular(_Attributes):
         if not mode & FALLOC_FL_KEEP_SIZE and end > data.size:
             if self.seals & F_SEAL_GROW:
                 raise EPERM
+            if self.reserve(data, data.size, end - data.size) < end - data.size:
+                self.charge(min(page_up(data.size) - self.charged, 0))
+                raise ENOSPC
             data.truncate(end)
         self.mtime = self.ctime = self.fs.now()
 
@@ -422,6 +504,17 @@ class Regular(_Attributes):
         return self.data.seek(pos, data=data)
 
 
+def _first(bufs: Sequence[Buffer], count: int) -> list[Buffer]:
+    """Return the first count bytes of bufs."""
+    found: list[Buffer] = []
+    for buf in bufs:
+        found.append(memoryview(buf)[:count])
+        count -= len(found[-1])
+        if not count:
+            break
+    return found
+
+
 class Symlink(_Attributes):
     """A symbolic link."""
 
@@ -446,12 +539,7 @@ class Symlink(_Attributes):
 class Special(_Attributes):
     """A socket's name or a device node."""
 
-    __slots__ = ("endpoint",)
-
-    def __init__(self, fs: Filesystem, ino: int, mode: int, uid: int = 0, gid: int = 0) -> None:
-        """Make a node; `endpoint` is what a bound socket puts behind it."""
-        super().__init__(fs, ino, mode, uid, gid)
-        self.endpoint: object = None
+    __slots__ = ()
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Open the device that the number names. Raises: ENXIO."""

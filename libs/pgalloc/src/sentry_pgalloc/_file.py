@@ -23,14 +23,17 @@ import os
 from _thread import allocate_lock
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from sentry_abi.errors import EACCES, ENOMEM
 from sentry_abi.memory import PAGE_SHIFT, PAGE_SIZE
 from sentry_pgalloc import _host
 from sentry_pgalloc._free import FreeSpace
-from sentry_pgalloc._image import Reader, Tables, Writer, copy_pages, holes, read_tables
+from sentry_pgalloc._image import Reader, Tables, Writer, copy_pages, holes, read_tables, write_all
 from sentry_pgalloc._ranges import Ranges
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 WINDOW: Final = 1 << 45
 _MFD_EXEC: Final = 0x10
@@ -48,7 +51,7 @@ class MemoryKind:
     PAGE_CACHE: Final = 2
     TMPFS: Final = 3
     RAMDISK: Final = 4
-    MAPPED: Final = 5
+    MAPPED: Final = 5  # memory outside of the file: counted by others, never allocated here
     COUNT: Final = 6
 
 
@@ -88,6 +91,27 @@ def _create(size: int) -> tuple[int, int]:
             return fd, size
 
 
+class _Closed:
+    """Stands in the place of a closed file's lock: the check costs nothing while the file is open."""
+
+    def __enter__(self) -> bool:
+        message = "the memory file is closed"
+        raise ValueError(message)
+
+    def __exit__(self, *_: object) -> None:
+        """Never come here."""
+
+
+def _no_kind(kind: int) -> ValueError:
+    return ValueError(f"kind {kind}: a memory file holds kinds 0 to {MemoryKind.MAPPED - 1}")
+
+
+def _check_key_range(what: str, start: int, end: int) -> None:
+    if not 0 <= start < end:
+        message = f"{what}({start:#x}, {end:#x}): not a range"
+        raise ValueError(message)
+
+
 class MemoryFile:
     """Page allocator over one sparse host file; thread-safe."""
 
@@ -116,7 +140,7 @@ class MemoryFile:
         self.base = base
         self.view = view
         self.size = size
-        self._mu = allocate_lock()
+        self._mu: AbstractContextManager[bool | None] = allocate_lock()
         self._used = Ranges()  # guarded by _mu
         self._free = FreeSpace(size)  # guarded by _mu
         self._waste: deque[tuple[int, int]] = deque()  # guarded by _mu
@@ -131,11 +155,13 @@ class MemoryFile:
 
         Neighbouring requests in one direction lie side by side where they can: bottom-up at rising, top-down at
         falling offsets.
-        Raises: ENOMEM.
+        Raises: ENOMEM; ValueError for a length that is no whole pages or a kind that the file does not hold.
         """
         if length <= 0 or length & (PAGE_SIZE - 1):
             message = f"allocate({length}): not a positive multiple of the page size"
             raise ValueError(message)
+        if not 0 <= kind < MemoryKind.MAPPED:
+            raise _no_kind(kind)
         with self._mu:
             start = self._free.take(length, top_down=top_down)
             if start < 0:
@@ -152,6 +178,8 @@ class MemoryFile:
         if offset + length > self.size:
             return False
         self._check_range("allocate_at", offset, length)
+        if not 0 <= kind < MemoryKind.MAPPED:
+            raise _no_kind(kind)
         with self._mu:
             if not self._free.take_at(offset, length):
                 return False
@@ -225,13 +253,22 @@ class MemoryFile:
     # -- looking ------------------------------------------------------------------------------------------------------
 
     def exclusive(self, offset: int, length: int) -> bool:
-        """Tell whether every page of the range has exactly one reference."""
+        """Tell whether every page of the range has exactly one reference. Raises: ValueError for no page."""
+        if length <= 0:
+            message = f"exclusive({offset:#x}, {length:#x}): not a range"
+            raise ValueError(message)
         with self._mu:
             parts = self._used.within(offset, offset + length)
         return all(value < _ONE + _ONE for _, _, value in parts) and sum(p[1] - p[0] for p in parts) == length
 
     def exclusive_around(self, offset: int, low: int, high: int) -> tuple[int, int] | None:
-        """Return the longest range of pages with exactly one reference that holds offset, clipped to [low, high)."""
+        """Return the longest range of pages with exactly one reference that holds offset, clipped to [low, high).
+
+        None when the page at offset is not alone. Raises: ValueError for an offset outside of what is asked for.
+        """
+        if not low <= offset < high:
+            message = f"exclusive_around({offset:#x}): not in [{low:#x}, {high:#x})"
+            raise ValueError(message)
         with self._mu:
             found = self._used.at(offset)
         if found is None or found[2] >= _ONE + _ONE:
@@ -314,20 +351,20 @@ class MemoryFile:
             return list(self._bytes)
 
     def total_usage(self) -> int:
-        """Return how much memory the file takes from the host now, in bytes."""
+        """Return how much memory the file takes from the host now, in bytes. Raises: OSError when it is closed."""
         return os.fstat(self.fd).st_blocks * 512
 
     def update_usage(self) -> list[int]:
-        """Return bytes that really take memory, by kind; waste and what the host has swapped out count as SYSTEM.
+        """Return bytes that really take the host's memory or swap, by kind; waste counts as SYSTEM.
 
         Walks the host's own map of the file (SEEK_DATA); commits nothing.
         """
         usage = [0] * MemoryKind.COUNT
         with self._mu:
             total = self.total_usage()
-            for start, end, value in self._used:
-                for first, last in self._data_within(start, end):
-                    usage[value & _KIND] += last - first
+            for first, last in self._data_within(0, self.size):
+                for start, end, value in self._used.within(first, last):
+                    usage[value & _KIND] += end - start
         usage[MemoryKind.SYSTEM] += max(0, total - sum(usage))
         return usage
 
@@ -347,7 +384,8 @@ class MemoryFile:
     # -- eviction -----------------------------------------------------------------------------------------------------
 
     def mark_evictable(self, user: Evictable, start: int, end: int) -> None:
-        """Note that user can give up [start, end) of its own key space."""
+        """Note that user can give up [start, end) of its own key space. Raises: ValueError for an empty range."""
+        _check_key_range("mark_evictable", start, end)
         with self._mu:
             ranges = self._evictable.get(user)
             if ranges is None:
@@ -355,7 +393,11 @@ class MemoryFile:
             ranges.set(start, end, 0)
 
     def mark_unevictable(self, user: Evictable, start: int, end: int) -> None:
-        """Take the note back; an eviction that is already on its way may still come."""
+        """Take the note back; an eviction that is already on its way may still come.
+
+        Raises: ValueError for an empty range.
+        """
+        _check_key_range("mark_unevictable", start, end)
         with self._mu:
             ranges = self._evictable.get(user)
             if ranges is not None:
@@ -375,7 +417,7 @@ class MemoryFile:
                 if user is None:
                     break
                 ranges = self._evictable[user]
-                start, end, _ = list(ranges)[-1]
+                start, end = ranges.last()
                 start = max(start, end - (limit - done))
                 ranges.clear(start, end)
                 if not len(ranges):
@@ -391,7 +433,7 @@ class MemoryFile:
 
         Requires: nobody changes the memory meanwhile; nothing waits to be evicted.
         Ensures: nothing waits for reclaim, and pages that turned out to be all zeros take no memory any more.
-        Raises: RuntimeError while something is marked evictable.
+        Raises: RuntimeError while something is marked evictable; OSError if the writer takes no more.
         """
         with self._mu:
             if self._evictable:
@@ -404,7 +446,7 @@ class MemoryFile:
             Tables(self.size, self._free.low, self._free.high, list(self._used), runs).write(writer)
             for start, end in runs:
                 for at in range(start, end, 1 << 20):
-                    writer.write(self.view[at : min(at + (1 << 20), end)])
+                    write_all(writer, self.view[at : min(at + (1 << 20), end)])
 
     def _kept_runs(self, start: int, end: int) -> list[tuple[int, int]]:
         """Return the runs of pages with data in [start, end); give the committed zero pages back."""
@@ -443,10 +485,14 @@ class MemoryFile:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Unmap and close; views handed out must not be touched any more. Idempotent."""
+        """Unmap and close; views handed out must not be touched any more. Idempotent.
+
+        Ensures: using the file from then on is a ValueError.
+        """
         fd, self.fd = self.fd, -1
         if fd < 0:
             return
+        self._mu = _Closed()
         self.view = memoryview(bytearray())
         _host.unmap_window(self.base, self.size)
         os.close(fd)

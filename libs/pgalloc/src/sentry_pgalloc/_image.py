@@ -36,7 +36,7 @@ class Writer(Protocol):
     """Where an image goes."""
 
     def write(self, data: bytes | memoryview, /) -> object:
-        """Take all of data."""
+        """Take data, and return how many bytes of it, or None for all."""
         ...
 
 
@@ -74,7 +74,18 @@ class Tables:
         ranges = b"".join(RANGE.pack(*entry) for entry in self.ranges)
         runs = b"".join(RUN.pack(*entry) for entry in self.runs)
         used = len(head) + len(ranges) + len(runs)
-        writer.write(head + ranges + runs + bytes(-used % PAGE_SIZE))
+        write_all(writer, head + ranges + runs + bytes(-used % PAGE_SIZE))
+
+
+def write_all(writer: Writer, data: bytes | memoryview) -> None:
+    """Write data, in pieces if the writer takes it so, as an unbuffered file may. Raises: OSError if it takes none."""
+    taken = writer.write(data)
+    while isinstance(taken, int) and taken < len(data):
+        if taken <= 0:
+            message = f"the writer takes no more: {len(data)} bytes are left"
+            raise OSError(message)
+        data = data[taken:]
+        taken = writer.write(data)
 
 
 def read_exactly(reader: Reader, size: int) -> bytes:
@@ -98,7 +109,7 @@ def read_tables(reader: Reader, window: int) -> Tables:
     if max(range_count, run_count) > _MOST or not low <= high <= size or (size | low | high) & (PAGE_SIZE - 1):
         message = "the image's header makes no sense"
         raise ImageError(message)
-    if size > window and high < size:
+    if size > window and (high < size or low > window):
         message = f"the image needs a memory file of {size >> 30} GiB, the host allows {window >> 30}"
         raise ImageError(message)
     ranges = list(RANGE.iter_unpack(read_exactly(reader, RANGE.size * range_count)))

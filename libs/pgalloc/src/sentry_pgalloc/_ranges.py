@@ -28,6 +28,11 @@ class Ranges:
         """Return how many ranges there are."""
         return len(self._items)
 
+    def last(self) -> tuple[int, int]:
+        """Return start and end of the last range. Requires: there is one."""
+        start = self._floor(1 << 64)
+        return start, self._items[start][0]
+
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         """Yield (start, end, value) in rising order."""
         items = self._items

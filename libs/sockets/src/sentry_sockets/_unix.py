@@ -354,10 +354,13 @@ class UnixStream(UnixConnection):
     def read(self, bufs: list[memoryview]) -> int:
         """Receive bytes."""
         inbox = self.inbox
-        if inbox.size and not inbox.marks and bufs:
-            done = inbox.take(bufs, inbox.size)
-            self.peer.queue.notify(WRITE_READY)
-            return done
+        if inbox.size:
+            if bufs and not inbox.marks:
+                done = inbox.take(bufs, inbox.size)
+                self.peer.queue.notify(WRITE_READY)
+                return done
+        elif self.state == CONNECTED and not self.error and not self.shut:
+            raise EAGAIN
         return super().read(bufs)
 
     def receive(self, bufs: list[memoryview], flags: int) -> Received:

@@ -2,8 +2,8 @@
 
 `GuestMemory` is what an address space offers (mm implements it; `ByteMemory` is one over a bytearray, for tests and
 tools). Everything here is written over it: structures, arrays, bounded strings, scatter and gather lists. All errors
-are EFAULT at the exact
-byte: what lies before a bad byte was copied, what lies behind was not touched.
+are EFAULT at the exact byte: what lies before a bad byte was copied, what lies behind was not touched. A size that no
+caller can mean is a ValueError.
 """
 
 import struct
@@ -56,17 +56,20 @@ class IoVec(NamedTuple):
 
 
 def read_struct(memory: GuestMemory, addr: int, layout: struct.Struct) -> tuple[int, ...]:
-    """Return the fields of a structure in guest memory."""
+    """Return the fields of a structure in guest memory. Raises: EFAULT."""
     return layout.unpack(memory.copy_in(addr, layout.size))
 
 
 def write_struct(memory: GuestMemory, addr: int, layout: struct.Struct, *fields: int) -> None:
-    """Write a structure to guest memory, whole or not at all unless it crosses into bad memory."""
+    """Write a structure to guest memory. Raises: EFAULT; what comes before the bad byte stays written."""
     memory.copy_out(addr, layout.pack(*fields))
 
 
 def read_array(memory: GuestMemory, addr: int, layout: struct.Struct, count: int) -> list[tuple[int, ...]]:
-    """Return count structures that lie side by side."""
+    """Return count structures that lie side by side. Raises: EFAULT; ValueError for a negative count."""
+    if count < 0:
+        message = f"read_array of {count} structures"
+        raise ValueError(message)
     return list(layout.iter_unpack(memory.copy_in(addr, layout.size * count))) if count else []
 
 
@@ -101,8 +104,8 @@ def read_strings(memory: GuestMemory, addr: int, limit: int, each: int) -> list[
 def import_iovec(memory: GuestMemory, addr: int, count: int) -> list[IoVec]:
     """Return a checked scatter list; lengths are cut so that their sum is at most MAX_RW_COUNT.
 
-    Raises: EINVAL for more than IOV_MAX pieces or a length that is negative as ssize_t; EFAULT for the array or a
-    piece outside user memory. Linux: lib/iov_iter.c __import_iovec.
+    Raises: EINVAL for a negative count, more than IOV_MAX pieces, or a length that is negative as ssize_t; EFAULT for
+    the array or a piece outside user memory. Linux: lib/iov_iter.c __import_iovec.
     """
     if not 0 <= count <= IOV_MAX:
         raise EINVAL
@@ -163,11 +166,17 @@ class ByteMemory:
     __slots__ = ("data", "start")
 
     def __init__(self, size: int, start: int = 0x10000) -> None:
-        """Make size zeroed bytes at start; everything else is a hole."""
+        """Make size zeroed bytes at start; everything else is a hole. Raises: ValueError for negative numbers."""
+        if size < 0 or start < 0:
+            message = f"ByteMemory({size}, {start:#x}): sizes and addresses are not negative"
+            raise ValueError(message)
         self.data = bytearray(size)
         self.start = start
 
     def _clip(self, addr: int, size: int) -> tuple[int, int]:
+        if size < 0:
+            message = f"a copy of {size} bytes at {addr:#x}"
+            raise ValueError(message)
         first = addr - self.start
         if size and not 0 <= first < len(self.data):
             raise EFAULT

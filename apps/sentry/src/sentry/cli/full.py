@@ -29,12 +29,17 @@ app: Final = typer.Typer(
 _Complaint: Final[type[Exception]] = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 
 
-def _check(option: Option) -> Callable[[str | None], str | None]:
+def _check(option: Option) -> Callable[[Any], Any]:
     """Return the check of an option's value, as Typer calls it."""
 
-    def check(value: str | None) -> str | None:
+    def check(value: Any) -> Any:  # noqa: ANN401  (text, or a list of texts)
         if value is None:
             return None
+        if option.kind == "list":
+            return [check_one(one) for one in value]
+        return check_one(value)
+
+    def check_one(value: str) -> str:
         if option.choices and value not in option.choices:
             message = f"{value!r} is none of {', '.join(option.choices)}"
             raise typer.BadParameter(message)
@@ -57,7 +62,7 @@ def _parameter(option: Option) -> inspect.Parameter:
         info = typer.Option(
             *option.names, help=text, metavar=option.metavar, callback=_check(option), show_default=False
         )
-        hint, default = Annotated[str | None, info], None
+        hint, default = Annotated[list[str] | None if option.kind == "list" else str | None, info], None
     return inspect.Parameter(option.field, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
 
 
@@ -99,7 +104,11 @@ def _do(
     **options: Any,  # noqa: ANN401
 ) -> Run:
     """Run a command of the host in a sandbox over an in-memory copy of its files."""
-    given = {name: value for layer in (context.obj, options) for name, value in layer.items() if value}
+    given: dict[str, Any] = {}
+    for layer in (context.obj, options):
+        for name, value in layer.items():
+            if value:
+                given[name] = (*given.get(name, ()), *value) if isinstance(value, list) else value
     return Run(Options(**given), list(command))
 
 

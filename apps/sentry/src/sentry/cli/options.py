@@ -17,7 +17,8 @@ class Option(NamedTuple):
     field: str
     names: tuple[str, ...]
     help: str
-    kind: Literal["flag", "choice", "text"]
+    kind: Literal["flag", "choice", "text", "list"]
+    """A list may be given several times, before and after `do`: all of them count."""
     metavar: str = ""
     choices: tuple[str, ...] = ()
 
@@ -32,6 +33,16 @@ OPTIONS: Final = (
     Option(
         "tty", ("-t", "--tty"), "Give the command a terminal of its own; standard input and output must be one.", "flag"
     ),
+    Option("rootfs", ("--rootfs",), "Show this directory as the root, in place of the host's.", "text", "DIR"),
+    Option(
+        "volumes",
+        ("--volume",),
+        "Show a directory of the host, to be written to unless :ro follows. May be repeated.",
+        "list",
+        "SRC:DST[:ro]",
+    ),
+    Option("workdir", ("-w", "--workdir"), "Working directory inside.", "text", "DIR"),
+    Option("env", ("-e", "--env"), "Set an environment variable. May be repeated.", "list", "KEY=VALUE"),
     Option("strace", ("--strace",), "Print every system call of the guest to standard error.", "flag"),
 )
-"""Accepted before and after `do`; the latter wins."""
+"""Accepted before and after `do`; the latter wins, lists grow."""

@@ -47,11 +47,13 @@ def _options(words: list[str], place: int, known: dict[str, Option], values: dic
                 return None
             values[option.field] = True
         else:
+            if equals and not name.startswith("--"):
+                return None  # -w=x: the option library has its own opinion
             if not equals:
                 place += 1
                 value = words[place] if place < len(words) else ""
             if not value or value.startswith("-") or (option.choices and value not in option.choices):
                 return None
-            values[option.field] = value
+            values[option.field] = (*values.get(option.field, ()), value) if option.kind == "list" else value
         place += 1
     return place

@@ -141,6 +141,8 @@ def clone(task: Task, args: CloneArgs) -> int | Control:
         child.sem_undo.users += 1
     child.creds = task.creds
     child.comm = task.comm
+    child.nice = task.nice
+    child.affinity = task.affinity
     child.blocked = task.blocked if task.saved_mask is None else task.saved_mask
     child.no_new_privs = task.no_new_privs
     if not shared_mm or flags & CLONE_VFORK:

@@ -53,6 +53,7 @@ class Task:
     """One guest thread. Fields are grouped by who changes them."""
 
     __slots__ = (
+        "affinity",
         "altstack",
         "attention",
         "blocked",
@@ -71,6 +72,7 @@ class Task:
         "held",
         "kernel",
         "mm",
+        "nice",
         "no_new_privs",
         "nr",
         "parked",
@@ -99,6 +101,11 @@ class Task:
         self.state = RUNNING
         self.comm = b""
         self.start_ns = kernel.clock.monotonic_ns()
+
+        # scheduling: remembered for whoever asks, the host schedules
+        self.nice = 0
+        self.affinity = 0
+        """CPUs that it may run on, bit n for CPU n; 0 for all of the kernel's."""
 
         # the thread and what it shares
         self.context: Context

@@ -133,10 +133,11 @@ def process_of(t: "Task", fd: int) -> "ThreadGroup":
 
 @calls.call
 def pidfd_send_signal(t: "Task", fd: FdNum, signo: Signo, info: Ptr, flags: Flags) -> Result:
-    """pidfd_send_signal(2)."""
+    """pidfd_send_signal(2). A directory of /proc stands for its process too."""
     if flags:
         raise EINVAL
-    group = process_of(t, fd)
+    task = getattr(t.files.get(fd).inode, "task", None)
+    group: ThreadGroup = process_of(t, fd) if task is None else task.group
     if info:
         sent = queued_info(t, signo, info)
         if int.from_bytes(t.mm.copy_in(info, 4), "little", signed=True) != signo:

@@ -22,8 +22,9 @@ from sentry_abi.errors import (
     ESPIPE,
     EXDEV,
 )
-from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, UIO_MAXIOV
+from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
+from sentry_fs import HostFile
 from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile, TtyFile, accessed, modified
 
 if TYPE_CHECKING:
@@ -437,14 +438,21 @@ def sendfile(t: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr, count: Size) -> Resu
     """sendfile(2)."""
     if not in_fd.readable or not out_fd.writable:
         raise EBADF
-    if not in_fd.seekable or out_fd.flags & O_APPEND:
-        raise EINVAL if not in_fd.seekable and not offset else (ESPIPE if offset and not in_fd.seekable else EINVAL)
+    if not _has_positions(in_fd):
+        raise ESPIPE if offset else EINVAL
+    if out_fd.flags & O_APPEND:
+        raise EINVAL
     pos = -1
     if offset:
         pos = int.from_bytes(t.mm.copy_in(offset, 8), "little", signed=True)
         if pos < 0:
             raise EINVAL
     return sendfile_on(t, Copy(out_fd, in_fd, offset, pos, min(count, MAX_RW_COUNT), 0))
+
+
+def _has_positions(file: FileDescription) -> bool:
+    """Return whether a file can be read at a position; an inherited one keeps its own on the host."""
+    return file.seekable or (isinstance(file, HostFile) and file.seeks)
 
 
 @attempt
@@ -454,13 +462,17 @@ def sendfile_on(t: "Task", state: Copy) -> Result:
     piece = memoryview(bytearray(min(_PIECE, count)))
     try:
         while done < count and done < _MOST:
-            got = source.pread([piece[: count - done]], source.pos if pos < 0 else pos)
+            inherited = isinstance(source, HostFile) and pos < 0
+            at = pos if pos >= 0 else source.seek(0, SEEK_CUR) if inherited else source.pos
+            got = source.pread([piece[: count - done]], at)
             if not got:
                 break
             got = target.write([piece[:got]])
             seen(source, got)
             done += changed(target, got)
-            if pos < 0:
+            if inherited:
+                source.seek(got, SEEK_CUR)
+            elif pos < 0:
                 source.pos += got
             else:
                 pos += got

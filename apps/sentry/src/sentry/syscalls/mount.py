@@ -8,8 +8,9 @@ from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
 from sentry_abi.fcntl import AT_FDCWD
+from sentry_abi.memory import page_up
 from sentry_abi.mount import MS_BIND, MS_MOVE, MS_REMOUNT
-from sentry_fs import Tmpfs
+from sentry_fs import Tmpfs, half_of_memory
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -46,21 +47,36 @@ def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, 
             raise ENODEV
         if place.dentry.children is None:
             raise ENOTDIR
-        fs = Tmpfs(t.kernel.memory, _mode(t, data), source=path_at(t, source) if source else b"none")
+        mode, limit = _options(t.mm.cstring(data, 4096) if data else b"")
+        name = path_at(t, source) if source else b"none"
+        fs = Tmpfs(t.kernel.memory, mode, source=name, limit=limit)
         vfs.mount(fs, fs.root, place, flags & 15)
     return 0
 
 
-def _mode(t: "Task", data: int) -> int:
-    options = t.mm.cstring(data, 4096) if data else b""
-    for option in options.split(b","):
+_UNITS: Final = {b"k": 1 << 10, b"m": 1 << 20, b"g": 1 << 30, b"t": 1 << 40}
+
+
+def _options(text: bytes) -> tuple[int, int | None]:
+    """Return mode and size limit of a tmpfs; None is the default limit, -1 none at all. Raises: EINVAL."""
+    mode, limit = 0o1777, None
+    for option in text.split(b","):
         key, _, value = option.partition(b"=")
-        if key == b"mode":
-            try:
-                return int(value, 8) & 0o7777
-            except ValueError:
-                raise EINVAL from None
-    return 0o1777
+        try:
+            if key == b"mode":
+                mode = int(value, 8) & 0o7777
+            elif key == b"size":
+                if value[-1:] == b"%":
+                    limit = half_of_memory() * 2 * int(value[:-1]) // 100
+                else:
+                    unit = _UNITS.get(value[-1:].lower(), 1)
+                    limit = int(value if unit == 1 else value[:-1], 0) * unit
+                if limit < 0:
+                    raise EINVAL
+                limit = page_up(limit) or -1
+        except ValueError:
+            raise EINVAL from None
+    return mode, limit
 
 
 @calls.call

@@ -349,7 +349,7 @@ def epoll_on(t: "Task", state: EpollWait) -> Result:
 def _wait(t: "Task", epfd: int, events: int, limit: int, deadline: int | None) -> Result:
     if not 0 < limit <= 0x7FFF_FFFF // 12:
         raise EINVAL
-    return epoll_on(t, EpollWait(_epoll(t, epfd), events, min(limit, 4096), deadline))
+    return epoll_on(t, EpollWait(_epoll(t, epfd), events, limit, deadline))
 
 
 @calls.call

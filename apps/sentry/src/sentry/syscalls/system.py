@@ -13,9 +13,10 @@ from sentry.syscalls.binder import Calls, Flags, Int, Ptr, Size, UInt, ULong
 from sentry.syscalls.ids import publish
 from sentry.syscalls.process import rusage_image
 from sentry_abi import prctl as pr
-from sentry_abi.capability import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
-from sentry_abi.errors import EFAULT, EINVAL, EPERM, ESRCH
+from sentry_abi.capability import CAP_SYS_ADMIN, CAP_SYS_NICE, CAP_SYS_RESOURCE
+from sentry_abi.errors import EACCES, EFAULT, EINVAL, EPERM, ESRCH
 from sentry_abi.memory import TASK_SIZE
+from sentry_abi.resource import RLIMIT_NICE
 from sentry_abi.signal import SIGRTMAX
 from sentry_abi.structs import RLIMIT, SCHED_PARAM, SYSINFO, TIMESPEC, UTSNAME
 
@@ -32,6 +33,8 @@ GRND_ALL: Final = 7
 RANDOM_CHUNK: Final = 1 << 20
 CPU_BYTES: Final = 8
 PRIO_PROCESS: Final = 0
+PRIO_PGRP: Final = 1
+PRIO_USER: Final = 2
 
 
 # -- what the system is
@@ -189,23 +192,31 @@ def _target(t: "Task", pid: int) -> "Task":
     return task
 
 
+def _all_cpus(t: "Task") -> int:
+    return (1 << min(t.kernel.application_cores, 64)) - 1
+
+
 @calls.call
 def sched_getaffinity(t: "Task", pid: Int, size: UInt, mask: Ptr) -> int:
-    """sched_getaffinity(2): all application cores. Raises: EINVAL, ESRCH, EFAULT."""
+    """sched_getaffinity(2). Raises: EINVAL, ESRCH, EFAULT."""
     if size < CPU_BYTES or size % 8:
         raise EINVAL
-    _target(t, pid)
-    t.mm.copy_out(mask, ((1 << min(t.kernel.application_cores, 64)) - 1).to_bytes(CPU_BYTES, "little"))
+    affinity = _target(t, pid).affinity or _all_cpus(t)
+    t.mm.copy_out(mask, affinity.to_bytes(CPU_BYTES, "little"))
     return CPU_BYTES
 
 
-@calls.named("sched_setaffinity", partial="checked, not acted upon: the host schedules")
+@calls.named("sched_setaffinity", partial="remembered, not acted upon: the host schedules")
 def sched_setaffinity(t: "Task", pid: Int, size: UInt, mask: Ptr) -> int:
-    """sched_setaffinity(2). Raises: EFAULT, ESRCH, EINVAL when no application core is left."""
+    """sched_setaffinity(2). Raises: EFAULT, ESRCH, EPERM, EINVAL when no application core is left."""
     wanted = int.from_bytes(t.mm.copy_in(mask, min(size, CPU_BYTES)), "little")
-    _target(t, pid)
-    if not wanted & ((1 << min(t.kernel.application_cores, 64)) - 1):
+    task = _target(t, pid)
+    if not _same_user(t, task) and not t.creds.capable(CAP_SYS_NICE):
+        raise EPERM
+    wanted &= _all_cpus(t)
+    if not wanted:
         raise EINVAL
+    task.affinity = wanted
     return 0
 
 
@@ -288,23 +299,46 @@ def sched_rr_get_interval(t: "Task", pid: Int, address: Ptr) -> int:
     return 0
 
 
+def _same_user(t: "Task", task: "Task") -> bool:
+    return t.creds.euid in (task.creds.uid, task.creds.euid)
+
+
+def _whose(t: "Task", which: int, who: int) -> "list[Task]":
+    """Return the tasks that a priority call is about. Raises: EINVAL, ESRCH."""
+    pids = t.kernel.pids
+    if which == PRIO_PROCESS:
+        return [_target(t, who)]
+    if which == PRIO_PGRP:
+        pgrp = pids.pgrps.get(who) if who else t.group.pgrp
+        found = [task for group in pgrp.members.values() for task in group.tasks] if pgrp is not None else []
+    elif which == PRIO_USER:
+        uid = who & 0xFFFF_FFFF if who else t.creds.uid
+        found = [task for task in pids.tasks.values() if task.creds.uid == uid]
+    else:
+        raise EINVAL
+    if not found:
+        raise ESRCH
+    return found
+
+
 @calls.call
 def getpriority(t: "Task", which: Int, who: Int) -> int:
-    """getpriority(2): 20 minus the nice value, which is always 0. Raises: EINVAL, ESRCH."""
-    if not 0 <= which <= 2:
-        raise EINVAL
-    if which == PRIO_PROCESS:
-        _target(t, who)
-    return 20
+    """getpriority(2): 20 minus the lowest nice value. Raises: EINVAL, ESRCH."""
+    return 20 - min(task.nice for task in _whose(t, which, who))
 
 
-@calls.named("setpriority", partial="checked, not acted upon: the host schedules")
-def setpriority(t: "Task", which: Int, who: Int, _value: Int) -> int:
-    """setpriority(2). Raises: EINVAL, ESRCH."""
-    if not 0 <= which <= 2:
-        raise EINVAL
-    if which == PRIO_PROCESS:
-        _target(t, who)
+@calls.named("setpriority", partial="remembered, not acted upon: the host schedules")
+def setpriority(t: "Task", which: Int, who: Int, value: Int) -> int:
+    """setpriority(2). Raises: EINVAL, ESRCH, EPERM (another user's), EACCES (a lower value, without privilege)."""
+    value = max(-20, min(value, 19))
+    tasks = _whose(t, which, who)
+    privileged = t.creds.capable(CAP_SYS_NICE)
+    for task in tasks:
+        if not _same_user(t, task) and not privileged:
+            raise EPERM
+        if value < task.nice and not privileged and 20 - value > task.limits.soft(RLIMIT_NICE):
+            raise EACCES
+        task.nice = value
     return 0
 
 

@@ -110,9 +110,14 @@ int ks_fstat(int fd, unsigned char *out)
 	return fstat(fd, (struct stat *)(void *)out) < 0 ? -errno : 0;
 }
 
-/* Open a directory, or else a regular file, read-only; *out is what was checked. -EACCES for anything else. */
-int ks_open(int procfd, int dirfd, const char *name, int directory, unsigned char *out)
+/*
+ * Open a name; *out is what was checked. What it may be, and how it is opened, is `what`: KS_FILE a regular file and
+ * KS_DIRECTORY a directory, read-only; KS_WRITABLE a regular file, for reading and writing; KS_PLACE either of the two, with
+ * O_PATH. -EACCES for anything else.
+ */
+int ks_open(int procfd, int dirfd, const char *name, int what, unsigned char *out)
 {
+	int directory = what == KS_DIRECTORY;
 	struct stat *st = (struct stat *)(void *)out;
 	char number[16];
 	int fd, err, path_fd;
@@ -123,14 +128,17 @@ int ks_open(int procfd, int dirfd, const char *name, int directory, unsigned cha
 	if (path_fd < 0)
 		return -errno;
 	err = check(path_fd, st);
-	if (!err && (directory ? !S_ISDIR(st->st_mode) : !S_ISREG(st->st_mode)))
+	if (!err && !(what != KS_FILE && what != KS_WRITABLE && S_ISDIR(st->st_mode)) &&
+	    !(what != KS_DIRECTORY && S_ISREG(st->st_mode)))
 		err = -EACCES;
 	if (err) {
 		close(path_fd);
 		return err;
 	}
+	if (what == KS_PLACE)
+		return path_fd;
 	snprintf(number, sizeof(number), "%d", path_fd);
-	fd = openat(procfd, number, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (directory ? O_DIRECTORY : 0));
+	fd = openat(procfd, number, (what == KS_WRITABLE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (directory ? O_DIRECTORY : 0));
 	if (fd < 0) {
 		err = -errno;
 		/* a directory that can be searched but not listed is still good for looking up */
@@ -158,6 +166,25 @@ int ks_open_root(const char *path, unsigned char *out)
 		return err;
 	}
 	return fd;
+}
+
+/* Make a regular file that must not exist; the descriptor is for reading and writing. */
+int ks_create(int dirfd, const char *name, unsigned int mode)
+{
+	int fd;
+
+	if (bad_name(name))
+		return -EINVAL;
+	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Move a name; flags are those of renameat2(2). */
+int ks_rename(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, unsigned int flags)
+{
+	if (bad_name(old_name) || bad_name(new_name))
+		return -EINVAL;
+	return syscall(SYS_renameat2, old_dirfd, old_name, new_dirfd, new_name, flags) < 0 ? -errno : 0;
 }
 
 /* Raw linux_dirent64 records from the descriptor's own position. */
