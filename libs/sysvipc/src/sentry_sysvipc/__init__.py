@@ -1,5 +1,6 @@
-"""System V IPC: shared memory, semaphores, message queues. Floor 8."""
+"""System V IPC: shared memory, semaphores, message queues; POSIX message queues. Floor 8."""
 
+from sentry_sysvipc._mqueue import MqFile, MqFilesystem, MqMessage, MqQueue, MqWaiter, Notification
 from sentry_sysvipc._msg import Message, MessageQueue, Queues, Receiver
 from sentry_sysvipc._objects import Object, Registry, Surroundings
 from sentry_sysvipc._sem import Semaphores, SemaphoreSet, SemOp, SemWaiter, UndoList
@@ -8,6 +9,12 @@ from sentry_sysvipc._shm import Segment, Segments
 __all__ = [
     "Message",
     "MessageQueue",
+    "MqFile",
+    "MqFilesystem",
+    "MqMessage",
+    "MqQueue",
+    "MqWaiter",
+    "Notification",
     "Object",
     "Queues",
     "Receiver",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sentry.kernel.kernel import Kernel
     from sentry_auth import UserNamespace
-    from sentry_sysvipc import Queues, Segments, Semaphores, UndoList
+    from sentry_sysvipc import MqFilesystem, Queues, Segments, Semaphores, UndoList
 
 
 class UTSNamespace:
@@ -40,7 +40,7 @@ class SharedUndo:
 class IPCNamespace:
     """What System V IPC objects belong to; most programs never make one, so the library is loaded on first use."""
 
-    __slots__ = ("_queues", "_segments", "_semaphores", "kernel", "user_namespace")
+    __slots__ = ("_posix_queues", "_queues", "_segments", "_semaphores", "kernel", "user_namespace")
 
     def __init__(self, user_namespace: "UserNamespace", kernel: "Kernel") -> None:
         """Make an empty namespace."""
@@ -49,6 +49,7 @@ class IPCNamespace:
         self._segments: Segments | None = None
         self._semaphores: Semaphores | None = None
         self._queues: Queues | None = None
+        self._posix_queues: MqFilesystem | None = None
 
     def now(self) -> int:
         """Return the time of day in seconds: see `sentry_sysvipc.Surroundings`."""
@@ -85,3 +86,12 @@ class IPCNamespace:
 
             self._queues = Queues(self)
         return self._queues
+
+    @property
+    def posix_queues(self) -> "MqFilesystem":
+        """POSIX message queues."""
+        if self._posix_queues is None:
+            from sentry_sysvipc import MqFilesystem  # noqa: PLC0415  (a start does not pay for it)
+
+            self._posix_queues = MqFilesystem()
+        return self._posix_queues

@@ -149,6 +149,13 @@ def _sys(fs: Filesystem, kernel: "Kernel") -> FixedDirectory:
             "max_user_instances": b"128\n",
             "max_user_watches": b"65536\n",
         },
+        "mqueue": {
+            "msg_default": b"10\n",
+            "msg_max": b"10\n",
+            "msgsize_default": b"8192\n",
+            "msgsize_max": b"8192\n",
+            "queues_max": b"256\n",
+        },
         "nr_open": b"1048576\n",
         "pipe-max-size": b"1048576\n",
         "protected_hardlinks": b"1\n",

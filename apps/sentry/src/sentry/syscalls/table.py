@@ -15,6 +15,7 @@ from sentry.syscalls import (
     ipc,
     memory,
     mount,
+    mqueue,
     notify,
     paths,
     poll,
@@ -44,6 +45,7 @@ GROUPS: Final = (
     ipc.calls,
     memory.calls,
     mount.calls,
+    mqueue.calls,
     notify.calls,
     paths.calls,
     poll.calls,
@@ -68,10 +70,6 @@ def _because(reason: str, names: str) -> dict[str, str]:
 
 ABSENT: Final[dict[str, str]] = (
     _because(
-        "POSIX message queues: " + _LATER,
-        "mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr",
-    )
-    | _because(
         "file notification: " + _LATER,
         "fanotify_init fanotify_mark",
     )
