@@ -74,7 +74,10 @@ class Area:
         return rest
 
     def join(self, other: "Area") -> bool:
-        """Take in the neighbour above if nothing tells the two apart."""
+        """Take in the neighbour above if nothing tells the two apart.
+
+        A file that is told of unmapping counts its areas: they stay apart, as with Linux's vm_ops->close.
+        """
         if (
             self.end != other.start
             or self.prot != other.prot
@@ -82,7 +85,10 @@ class Area:
             or self.file is not other.file
             or self.max_prot != other.max_prot
             or self.name != other.name
-            or (self.file is not None and self.offset + self.end - self.start != other.offset)
+            or (
+                self.file is not None
+                and (self.offset + self.end - self.start != other.offset or hasattr(self.file, "unmapped"))
+            )
         ):
             return False
         self.end = other.end

@@ -9,7 +9,7 @@ that are dropped meanwhile are kept until the host no longer maps what they coun
 """
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sentry_abi.errors import BY_NUMBER, ENOMEM, LinuxError
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE
@@ -254,6 +254,9 @@ class Core:
         if mappers is not None:
             mappers.add(self)
         self.areas.add(area)
+        mapped = getattr(area.file, "mapped", None)
+        if mapped is not None:
+            mapped(self)
 
     def _forget(self) -> None:
         """Drop cached translations."""
@@ -262,11 +265,16 @@ class Core:
 
     def _remove(self, start: int, end: int) -> None:
         """Take [start, end) out of both lists. Requires: the host no longer maps it, or maps what replaces it."""
+        told: list[Any] = []
         for area in self.areas.take(start, end):
             self._account(area, -1)
+            if hasattr(area.file, "unmapped"):
+                told.append(area.file)
         for run in self.runs.take(start, end):
             self._drop(run)
         self._forget()
+        for file in told:
+            file.unmapped(self)
         if end > self._search_from:
             self._raise_search(end)
 

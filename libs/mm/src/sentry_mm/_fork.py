@@ -129,6 +129,9 @@ class Fork(Life):
             mappers = getattr(area.file, "mappers", None)
             if mappers is not None:
                 mappers.add(child)
+                mapped = getattr(area.file, "mapped", None)
+                if mapped is not None:
+                    mapped(child)
         child.areas.starts = self.areas.starts.copy()
         child._map_runs(copied)
         if special:

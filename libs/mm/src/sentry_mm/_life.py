@@ -1,6 +1,6 @@
 """How an address space ends: the last user goes, or another program takes it over."""
 
-from typing import Self
+from typing import Any, Self
 
 from sentry_abi.memory import TASK_SIZE
 from sentry_mm._advice import Advice
@@ -29,10 +29,13 @@ class Life(Advice):
         self.memory.reclaim()
 
     def _empty(self) -> None:
+        told: list[Any] = []
         for area in self.areas.items:
             mappers = getattr(area.file, "mappers", None)
             if mappers is not None:
                 mappers.discard(self)
+                if hasattr(area.file, "unmapped"):
+                    told.append(area.file)
         runs = self.runs.items
         for owned in (self.runs, self.areas):
             owned.starts = []
@@ -44,6 +47,8 @@ class Life(Advice):
             for offset, length in self._dropped:
                 self.memory.decref(offset, length)
             self._dropped.clear()
+        for file in told:
+            file.unmapped(self)
 
     def reset(self) -> None:
         """Unmap everything, for exec in place. Begins a batch: with the new program's mappings it is one apply."""

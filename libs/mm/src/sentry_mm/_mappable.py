@@ -21,6 +21,9 @@ class Mappable(Protocol):
 
     It may have an attribute `mappers: set[MemoryManager]`; mm then puts itself in, and whoever truncates the file calls
     `invalidate(file, from_offset)` on each member (`sentry_mm.truncated` does that for all).
+
+    With `mappers` it may have methods `mapped(manager)` and `unmapped(manager)`: an area of it has been added to an
+    address space (also by fork, after which the child is filled further), or has just been removed from its list.
     """
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.group import ThreadGroup
+from sentry.kernel.namespaces import SharedUndo
 from sentry.kernel.pidfd import PidFile
 from sentry.kernel.run import ENDED, Control
 from sentry.kernel.task import NO_STACK, RUNNING, VFORK, Task
@@ -30,6 +31,7 @@ from sentry_abi.sched import (
     CLONE_PIDFD,
     CLONE_SETTLS,
     CLONE_SIGHAND,
+    CLONE_SYSVSEM,
     CLONE_THREAD,
     CLONE_VFORK,
     CLONE_VM,
@@ -132,6 +134,11 @@ def clone(task: Task, args: CloneArgs) -> int | Control:
         child.files.users += 1
     if flags & CLONE_FS:
         child.fs.users += 1
+    if flags & CLONE_SYSVSEM:
+        if task.sem_undo is None:
+            task.sem_undo = SharedUndo()
+        child.sem_undo = task.sem_undo
+        child.sem_undo.users += 1
     child.creds = task.creds
     child.comm = task.comm
     child.nice = task.nice

@@ -80,6 +80,9 @@ class Exits:
             self.release_vfork_parent(task)
         task.mm.release()
         kernel.reclaimer.wake()
+        undo, task.sem_undo = task.sem_undo, None
+        if undo is not None:
+            undo.release(group.tgid)
         task.files.release()
         group.cpu_ns += task.cpu_before_ns
         group.tasks.remove(task)

@@ -155,7 +155,7 @@ class Kernel:
         self.application_cores = args.application_cores
         self.root_user_namespace = INITIAL
         self.root_uts_namespace = UTSNamespace(args.hostname, b"(none)", INITIAL)
-        self.root_ipc_namespace = IPCNamespace(INITIAL)
+        self.root_ipc_namespace = IPCNamespace(INITIAL, self)
         self.initialized = True
 
     # -- create

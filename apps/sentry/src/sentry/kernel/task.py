@@ -15,6 +15,7 @@ from sentry_waiter import Entry, Queue
 if TYPE_CHECKING:
     from sentry.kernel.group import ThreadGroup
     from sentry.kernel.kernel import Kernel
+    from sentry.kernel.namespaces import SharedUndo
     from sentry.kernel.pending import Pending
     from sentry.kernel.siginfo import SigInfo
     from sentry_auth import Credentials
@@ -82,6 +83,7 @@ class Task:
         "restart_block",
         "robust_list",
         "saved_mask",
+        "sem_undo",
         "sigwait",
         "start_ns",
         "state",
@@ -146,6 +148,7 @@ class Task:
         self.vfork_parent: Task | None = None
         self.cpu_before_ns = 0
         self.no_new_privs = False
+        self.sem_undo: SharedUndo | None = None
 
     @property
     def limits(self) -> "LimitSet":

@@ -100,6 +100,9 @@ def files(fs: Filesystem, kernel: "Kernel") -> dict[bytes, Inode]:
         }.items()
     }
     table[b"sys"] = _sys(fs, kernel)
+    table[b"sysvipc"] = build(
+        fs, {name: Figure(fs, kernel, make) for name, make in {"msg": _msg, "sem": _sem, "shm": _shm}.items()}
+    )
     return table
 
 
@@ -120,6 +123,9 @@ def _sys(fs: Filesystem, kernel: "Kernel") -> FixedDirectory:
             "uuid": Figure(fs, kernel, _uuid),
         },
         "randomize_va_space": b"2\n",
+        "msgmax": b"8192\n",
+        "msgmnb": b"16384\n",
+        "msgmni": b"32000\n",
         "sem": b"32000\t1024000000\t500\t32000\n",
         "shmall": b"18446744073692774399\n",
         "shmmax": b"18446744073692774399\n",
@@ -237,6 +243,51 @@ def _stat(kernel: "Kernel") -> bytes:
         % (boot, kernel.pids.last, running)
     )
     return b"".join(rows)
+
+
+def _msg(kernel: "Kernel") -> bytes:
+    head = (
+        b"       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime"
+        b"      ctime\n"
+    )
+    rows = [
+        b"%10d %10d  %4o  %10d %10d %5d %5d %5d %5d %5d %5d %10d %10d %10d\n"
+        % (
+            item.key, item.id, item.mode, item.held, len(item.messages), item.lspid, item.lrpid,
+            item.uid, item.gid, item.cuid, item.cgid, item.stime, item.rtime, item.ctime,
+        )
+        for item in kernel.root_ipc_namespace.queues
+    ]  # fmt: skip
+    return b"".join([head, *rows])
+
+
+def _sem(kernel: "Kernel") -> bytes:
+    head = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
+    rows = [
+        b"%10d %10d  %4o %10d %5d %5d %5d %5d %10d %10d\n"
+        % (
+            item.key, item.id, item.mode, len(item.values),
+            item.uid, item.gid, item.cuid, item.cgid, item.otime, item.ctime,
+        )
+        for item in kernel.root_ipc_namespace.semaphores
+    ]  # fmt: skip
+    return b"".join([head, *rows])
+
+
+def _shm(kernel: "Kernel") -> bytes:
+    head = (
+        b"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime"
+        b"      dtime      ctime                   rss                  swap\n"
+    )
+    rows = [
+        b"%10d %10d  %4o %21d %5d %5d  %5d %5d %5d %5d %5d %10d %10d %10d %21d %21d\n"
+        % (
+            item.key, item.id, item.mode, item.size, item.cpid, item.lpid, item.attached,
+            item.uid, item.gid, item.cuid, item.cgid, item.atime, item.dtime, item.ctime, item.resident << 12, 0,
+        )
+        for item in kernel.root_ipc_namespace.segments
+    ]  # fmt: skip
+    return b"".join([head, *rows])
 
 
 def _swaps(_kernel: "Kernel") -> bytes:

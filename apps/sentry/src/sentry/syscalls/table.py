@@ -12,6 +12,7 @@ from sentry.syscalls import (
     futex,
     ids,
     io,
+    ipc,
     memory,
     mount,
     notify,
@@ -40,6 +41,7 @@ GROUPS: Final = (
     futex.calls,
     ids.calls,
     io.calls,
+    ipc.calls,
     memory.calls,
     mount.calls,
     notify.calls,
@@ -66,11 +68,8 @@ def _because(reason: str, names: str) -> dict[str, str]:
 
 ABSENT: Final[dict[str, str]] = (
     _because(
-        "System V and POSIX IPC: " + _LATER,
-        """
-        shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
-        mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
-        """,
+        "POSIX message queues: " + _LATER,
+        "mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr",
     )
     | _because(
         "file notification: " + _LATER,

@@ -1,0 +1,23 @@
+"""System V IPC: shared memory, semaphores, message queues. Floor 8."""
+
+from sentry_sysvipc._msg import Message, MessageQueue, Queues, Receiver
+from sentry_sysvipc._objects import Object, Registry, Surroundings
+from sentry_sysvipc._sem import Semaphores, SemaphoreSet, SemOp, SemWaiter, UndoList
+from sentry_sysvipc._shm import Segment, Segments
+
+__all__ = [
+    "Message",
+    "MessageQueue",
+    "Object",
+    "Queues",
+    "Receiver",
+    "Registry",
+    "Segment",
+    "Segments",
+    "SemOp",
+    "SemWaiter",
+    "SemaphoreSet",
+    "Semaphores",
+    "Surroundings",
+    "UndoList",
+]

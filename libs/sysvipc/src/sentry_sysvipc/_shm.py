@@ -1,0 +1,148 @@
+"""Shared memory: segments are files without a name that mm maps.
+
+How often a segment is attached is not counted but looked up in the address spaces that map it, so that fork, exit,
+exec, munmap and mremap need no bookkeeping; mm tells when areas come and go. Source: Linux ipc/shm.c (6.1).
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from sentry_abi.errors import EINVAL, ENOMEM, ENOSPC
+from sentry_abi.ipc import SHM_DEST, SHM_HUGETLB, SHMMIN, SHMMNI
+from sentry_abi.memory import PAGE_SIZE
+from sentry_mm import Extent, MemoryManager, SharedMemory
+from sentry_sysvipc._objects import Object, Registry, Surroundings
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from sentry_auth import Credentials
+    from sentry_pgalloc import MemoryFile
+
+SHMMAX: Final = (1 << 64) - 1 - (1 << 24)
+SHMALL: Final = SHMMAX
+"""Pages of all segments together."""
+_LARGEST: Final = 1 << 45
+"""No memory file is larger."""
+
+
+class Segment(Object):
+    """One segment, a `sentry_mm.Mappable`; its pages live as long as it can be found or an area maps it."""
+
+    __slots__ = ("_pages", "_segments", "atime", "cpid", "dtime", "lpid", "mappers", "size")
+
+    def __init__(self, segments: "Segments", key: int, size: int, mode: int, creds: "Credentials") -> None:
+        """Allocate the pages, which read as zeros. Raises: ENOMEM."""
+        around = segments.around
+        super().__init__(key, mode, creds, around.now())
+        if size > _LARGEST:
+            raise ENOMEM
+        self.size = size
+        """Bytes, as asked for."""
+        self.atime = self.dtime = 0
+        self.cpid = around.pid()
+        self.lpid = 0
+        self.mappers: set[MemoryManager] = set()
+        self._segments = segments
+        self._pages = SharedMemory(segments.memory, (size + PAGE_SIZE - 1) & -PAGE_SIZE)
+
+    # as something to be mapped
+
+    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
+        """See `sentry_mm.Mappable`."""
+        return self._pages.extents(offset, length, shared=shared, write=write)
+
+    def mapped_size(self) -> int:
+        """See `sentry_mm.Mappable`."""
+        return self._pages.length
+
+    def mapping_identity(self) -> object:
+        """See `sentry_mm.Mappable`."""
+        return self
+
+    def mapped(self, manager: MemoryManager) -> None:
+        """Note that an address space has one area more of it. Linux: shm_open."""
+        del manager
+        around = self._segments.around
+        self.atime = around.now()
+        self.lpid = around.pid()
+
+    def unmapped(self, manager: MemoryManager) -> None:
+        """Note that an address space has an area less; the last one ends what is removed. Linux: shm_close."""
+        if not _areas_of(manager, self):
+            self.mappers.discard(manager)
+        around = self._segments.around
+        self.dtime = around.now()
+        self.lpid = around.pid()
+        if self.mode & SHM_DEST and not self.removed and not self.attached:
+            self._segments.drop(self)
+
+    @property
+    def attached(self) -> int:
+        """How many areas show it: shm_nattch."""
+        return sum(_areas_of(manager, self) for manager in self.mappers)
+
+    @property
+    def pages(self) -> int:
+        """How many pages it has."""
+        return self._pages.length // PAGE_SIZE
+
+    @property
+    def resident(self) -> int:
+        """How many pages of it have ever been touched."""
+        pages = self._pages
+        held = pages.memory.committed(pages.offset, pages.offset + pages.length)
+        return sum(end - start for start, end in held) // PAGE_SIZE
+
+
+def _areas_of(manager: MemoryManager, segment: Segment) -> int:
+    return sum(area.file is segment for area in manager.vmas)
+
+
+class Segments(Registry[Segment]):
+    """The segments of a namespace."""
+
+    __slots__ = ("memory",)
+
+    largest = SHMMAX
+    """Bytes of one segment at most: shmmax."""
+
+    def __init__(self, memory: "MemoryFile", around: Surroundings) -> None:
+        """Begin with none; pages come from memory."""
+        super().__init__(SHMMNI, around)
+        self.memory = memory
+
+    def get(self, key: int, size: int, flags: int, creds: "Credentials") -> Segment:
+        """Return the segment of a key, or a new one: shmget(2).
+
+        Raises: ENOENT, EEXIST, EINVAL (size), EACCES, ENOSPC, ENOMEM (also for huge pages: there are none).
+        """
+        found = self.existing(key, flags)
+        if found is not None:
+            if found.size < size:
+                raise EINVAL
+            found.check(creds, flags & 0o777)
+            return found
+        if not SHMMIN <= size <= SHMMAX:
+            raise EINVAL
+        if self.total_pages + (size + PAGE_SIZE - 1) // PAGE_SIZE > SHMALL or len(self) >= self.limit:
+            raise ENOSPC
+        if flags & SHM_HUGETLB:
+            raise ENOMEM
+        return self.add(Segment(self, key, size, flags, creds))
+
+    def remove(self, segment: Segment) -> None:
+        """Mark a segment to be destroyed when nothing maps it any more: IPC_RMID. Linux: do_shm_rmid."""
+        if segment.attached:
+            segment.mode |= SHM_DEST
+            self.hide(segment)
+        else:
+            self.drop(segment)
+
+    def owns(self, file: object) -> "TypeGuard[Segment]":
+        """Return whether what an area shows is a segment, removed or not."""
+        return isinstance(file, Segment)
+
+    @property
+    def total_pages(self) -> int:
+        """Pages of all segments."""
+        return sum(segment.pages for segment in self.objects.values())
