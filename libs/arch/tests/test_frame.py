@@ -1,5 +1,8 @@
 """Signal frames: what is built is what is read, alignment, and what a guest may not smuggle in."""
 
+import struct
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +13,8 @@ from sentry_arch import (
     NO_FAULT,
     NO_SYSCALL,
     RED_ZONE,
+    USER_CS,
+    USER_DS,
     Fault,
     Regs,
     StackT,
@@ -108,18 +113,53 @@ def test_legacy_frame_restores_x87_and_sse_only() -> None:
 
 @given(st.binary(min_size=2696, max_size=2696))
 def test_nothing_forbidden_gets_through(data: bytes) -> None:
-    """Whatever a guest writes, reserved bits of MXCSR and of the header are clear."""
+    """Whatever a guest writes, reserved bits of MXCSR are refused and those of the header are clear."""
     size = fpu_read_size(data[:512])
     assert 512 <= size <= 2696
+    if data[26:28] != bytes(2):
+        with pytest.raises(ValueError, match="MXCSR"):
+            thread_fpu(data[:size], 2696)
+        data = data[:26] + bytes(2) + data[28:]
     back = thread_fpu(data[:size], 2696)
     assert int.from_bytes(back[24:28], "little") <= 0xFFFF
     assert int.from_bytes(back[512:520], "little") & ~0x2E7 == 0
     assert not any(back[520:576])
 
 
+CS = FRAME_SIZE - 128 - 8 - 64 - 40 - 8
+"""Where the selectors lie: before err, trapno, oldmask, cr2, fpstate, the reserved words, the mask and siginfo."""
+
+
+@pytest.mark.parametrize(
+    ("flags", "cs", "ss", "taken"),
+    [
+        (7, USER_CS, USER_DS, True),
+        (7, 0x10, USER_DS, False),
+        (7, 0, USER_DS, False),
+        (7, USER_CS, 0x18, False),
+        (3, USER_CS, 0, True),
+    ],
+)
+def test_segments(flags: int, cs: int, ss: int, *, taken: bool) -> None:
+    """Only user mode's own segments are taken; a program of old that does not say it has set ss need not have."""
+    frame = bytearray(FRAME_SIZE)
+    struct.pack_into("=Q", frame, 8, flags)
+    struct.pack_into("=HHHH", frame, CS, cs, 0, 0, ss)
+    if taken:
+        assert read_frame(bytes(frame), Regs()).regs.rip == 0
+    else:
+        with pytest.raises(ValueError, match="segments"):
+            read_frame(bytes(frame), Regs())
+
+
 @given(st.binary(min_size=FRAME_SIZE, max_size=FRAME_SIZE))
 def test_any_frame_can_be_read(data: bytes) -> None:
-    """A frame made of noise gives registers, never an exception."""
-    restored = read_frame(data, Regs())
+    """A frame made of noise gives registers, once its segments are user mode's; others are refused."""
+    good = bytearray(data)
+    good[CS : CS + 8] = struct.pack("=HHHH", USER_CS, 0, 0, USER_DS)
+    if int.from_bytes(data[CS : CS + 2], "little") | 3 != USER_CS:
+        with pytest.raises(ValueError, match="segments"):
+            read_frame(data, Regs())
+    restored = read_frame(bytes(good), Regs())
     assert restored.regs.orig_rax == NO_SYSCALL
     assert restored.regs.eflags & ~(EFLAGS_USER | 0x202) == 0

@@ -145,8 +145,7 @@ int main(int argc, char **argv)
 		if (fd >= 0) { // if there is one, it shows this very process
 			static volatile int mine = 1;
 			int other = 2;
-			pwrite(fd, &other, sizeof other, (off_t)&mine);
-			show("mem is our own", mine == 2 || mine == 1);
+			show("mem is our own", pwrite(fd, &other, sizeof other, (off_t)&mine) == -1 ? mine == 1 : mine == 2);
 			close(fd);
 		}
 	}
@@ -154,14 +153,16 @@ int main(int argc, char **argv)
 	show("process_vm_readv", process_vm_readv(getppid(), &mine, 1, &theirs, 1, 0) == -1);
 	show("ptrace", syscall(SYS_ptrace, 16, getppid(), 0, 0) == -1);
 	mkdir("m", 0700);
-	show("mount proc", mount("proc", "m", "proc", 0, NULL) == -1 || access("m/1/root/.dockerenv", F_OK) == -1 || 1);
+	int mounted = mount("proc", "m", "proc", 0, NULL) == 0;
+	int version = open("m/version", O_RDONLY);
+	ssize_t got = version < 0 ? 0 : read(version, text, sizeof text - 1);
+	text[got > 0 ? got : 0] = 0;
+	show("mount proc", !mounted || strstr(text, "sentry"));
 	int dir = open("/", O_RDONLY | O_DIRECTORY);
-	int up = openat(dir, "../../../../../../proc/self/exe", O_RDONLY);
 	char exe[4096];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe);
+	ssize_t n = readlinkat(dir, "../../../../../../proc/self/exe", exe, sizeof exe);
 	show("exe is ours", n > 0 && memmem(exe, n, "escape", 6));
 	show("a device node is no way out", mknod("kmem", S_IFCHR | 0600, 0x101) == -1 || open("kmem", O_RDONLY) == -1);
-	(void)up;
 	puts("alive");
 	return 0;
 }

@@ -34,6 +34,7 @@ _SW_OFFSET: Final = 464
 _LEGACY_SIZE: Final = 512
 _HEADER_SIZE: Final = 64
 _BASE_SIZE: Final = _LEGACY_SIZE + _HEADER_SIZE
+MXCSR_MASK: Final = 0xFFFF
 XFEATURES_FRAME: Final = 0x2E7
 """Components that a frame carries.
 
@@ -105,7 +106,12 @@ def thread_fpu(frame_image: bytes, size: int) -> bytes:
     """Return a frame's image as an XSAVE image of `size` bytes for a thread; what the guest may not set is cleared.
 
     A frame without the extended part restores x87 and SSE and puts the rest to its initial value, as Linux does.
+
+    Raises: ValueError  reserved bits of MXCSR are set, which no XRSTOR takes
     """
+    if int.from_bytes(frame_image[24:28], "little") & ~MXCSR_MASK:
+        msg = "reserved bits of MXCSR are set"
+        raise ValueError(msg)
     image = bytearray(size)
     image[: len(frame_image)] = frame_image
     image[_SW_OFFSET:_LEGACY_SIZE] = bytes(_LEGACY_SIZE - _SW_OFFSET)
@@ -114,9 +120,7 @@ def thread_fpu(frame_image: bytes, size: int) -> bytes:
     else:
         present = int.from_bytes(image[_LEGACY_SIZE : _LEGACY_SIZE + 8], "little") & XFEATURES_FRAME
     image[_LEGACY_SIZE : _LEGACY_SIZE + _HEADER_SIZE] = present.to_bytes(8, "little") + bytes(_HEADER_SIZE - 8)
-    image[28:32] = b"\xff\xff\x00\x00"
-    mxcsr = int.from_bytes(image[24:28], "little") & 0xFFFF
-    image[24:28] = mxcsr.to_bytes(4, "little")
+    image[28:32] = MXCSR_MASK.to_bytes(4, "little")
     return bytes(image)
 
 
@@ -183,8 +187,13 @@ def enter_handler(regs: Regs, frame: Frame, signo: int, handler: int) -> None:
 
 
 def read_frame(frame: bytes, before: Regs) -> Restored:
-    """Read a frame of FRAME_SIZE bytes that the guest may have changed; segment bases stay as in `before`."""
-    _, _, _, sp, stack_flags, _, size = _HEAD.unpack_from(frame, 0)
+    """Read a frame of FRAME_SIZE bytes that the guest may have changed; segment bases stay as in `before`.
+
+    Raises: ValueError  a code or stack segment that is not 64-bit user mode's: on Linux the return to it faults
+
+    Differs: 32-bit code segments are refused as well; nothing else here runs 32-bit code either.
+    """
+    _, flags, _, sp, stack_flags, _, size = _HEAD.unpack_from(frame, 0)
     regs = before.copy()
     (
         regs.r8,
@@ -205,16 +214,19 @@ def read_frame(frame: bytes, before: Regs) -> Restored:
         regs.rsp,
         regs.rip,
         eflags,
+        cs,
         _,
         _,
-        _,
-        _,
+        ss,
         _,
         _,
         _,
         _,
         fpu_address,
     ) = _MCONTEXT.unpack_from(frame, _HEAD.size)
+    if cs | 3 != USER_CS or (flags & UC_STRICT_RESTORE_SS and ss | 3 != USER_DS):
+        msg = "segments other than those of 64-bit user mode"
+        raise ValueError(msg)
     regs.eflags = (before.eflags & ~EFLAGS_USER) | (eflags & EFLAGS_USER)
     regs.orig_rax = NO_SYSCALL
     (mask,) = _MASK.unpack_from(frame, _HEAD.size + _MCONTEXT.size)

@@ -315,7 +315,7 @@ class Signals:
                 image = legacy if size == 512 else task.mm.copy_in(restored.fpu_address, size)
                 image = thread_fpu(image, task.context.fpu_size())
             task.context.set_fpu(image)
-        except LinuxError:
+        except (LinuxError, ValueError):  # not readable, or no frame
             self.force(task, SigInfo(SIGSEGV, SI_KERNEL))
             return regs
         if not on_stack(task.altstack, restored.regs.rsp) or restored.stack.flags & SS_AUTODISARM:
