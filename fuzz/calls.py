@@ -64,7 +64,7 @@ def once(program: Path, platform: str, seed: int) -> tuple[int, int]:
 
 
 def million(program: Path, platform: str) -> str:
-    """Make a million calls on a platform, several sandboxes at once: most of the time they wait. Return a line of figures.
+    """Make a million calls on a platform, several sandboxes at once, since they mostly wait. Return a line of figures.
 
     Raises: RuntimeError  as `once`
     """
