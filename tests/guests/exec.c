@@ -117,7 +117,41 @@ static void from_a_thread(void) {
     reap("exec from a thread", pid);
 }
 
+static void busy(void) {
+    char name[] = "/var/tmp/busy-XXXXXX", data[65536];
+    TRY("write to a running program", open(self, O_WRONLY));
+    TRY("truncate a running program", truncate(self, 3));
+    TRY("read a running program", open(self, O_RDONLY));
+    int in = open(self, O_RDONLY), out = mkstemp(name);
+    for (ssize_t n; (n = read(in, data, sizeof data)) > 0;) write(out, data, n);
+    fchmod(out, 0755);
+    close(out);
+    int fd = open(name, O_RDWR);
+    TRY("write to a copy", fd);
+    close(fd);
+    int fds[2];
+    pipe(fds);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fds[1], 1);
+        close(fds[0]);
+        close(fds[1]);
+        execl(name, name, "wait", NULL);
+        _exit(1);
+    }
+    close(fds[1]);
+    read(fds[0], data, 1); // it runs now
+    TRY("write to a copy that runs", open(name, O_RDWR));
+    TRY("unlink a copy that runs", unlink(name));
+    TRY("another of its name", open(name, O_RDWR | O_CREAT | O_EXCL, 0755));
+    TRY("written to", open(name, O_RDWR | O_TRUNC));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    unlink(name);
+}
+
 int main(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], "wait")) return write(1, "x", 1), pause();
     if (argc > 1) return second(argc, argv);
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     TRUTH("/proc/self/exe", n > 0 && access(self, X_OK) == 0);
@@ -126,5 +160,6 @@ int main(int argc, char **argv) {
     script();
     spawns();
     from_a_thread();
+    busy();
     return 0;
 }

@@ -327,6 +327,12 @@ class VolumeRegular(OverlayRegular):
         if raw != self.raw:
             super().update(raw)
 
+    def reached(self, dentry: Dentry | None) -> None:
+        """Remember the name that led here just now: of a file's several names others may be gone, or another file's."""
+        if dentry is not None and not dentry.dead:
+            self.directory = folder(dentry.parent)
+            self.name = dentry.name
+
     def refresh(self) -> None:
         """Ask the host for the attributes."""
         if self.held is not None:
@@ -360,6 +366,7 @@ class VolumeRegular(OverlayRegular):
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Open it on the host."""
+        self.reached(where.dentry)
         file: HostFd | None
         file, self.fresh = self.fresh, None
         if file is None:
@@ -370,6 +377,7 @@ class VolumeRegular(OverlayRegular):
         """Set the size."""
         if length < 0:
             raise EINVAL
+        self.reached(dentry)
         file = self.writable_fd()
         try:
             before = os.fstat(file.fd).st_size
@@ -390,6 +398,7 @@ class VolumeRegular(OverlayRegular):
 
     def set_mode(self, dentry: Dentry | None, mode: int) -> None:
         """Set the permission bits."""
+        self.reached(dentry)
         tree = self.fs.host
         place = os.dup(self.held.fd) if self.held is not None else tree.open_place(self.directory, self.name)
         try:
@@ -402,6 +411,7 @@ class VolumeRegular(OverlayRegular):
 
     def set_owner(self, dentry: Dentry | None, uid: int, gid: int) -> None:
         """Set owner and group."""
+        self.reached(dentry)
         try:
             if self.held is not None:
                 os.fchown(self.held.fd, uid, gid)
@@ -413,6 +423,7 @@ class VolumeRegular(OverlayRegular):
 
     def set_times(self, dentry: Dentry | None, atime: int | None, mtime: int | None) -> None:
         """Set time stamps."""
+        self.reached(dentry)
         self.refresh()
         times = (self.atime if atime is None else atime, self.mtime if mtime is None else mtime)
         try:

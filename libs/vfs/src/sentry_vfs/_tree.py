@@ -27,6 +27,7 @@ from sentry_abi.errors import (
     ENXIO,
     EPERM,
     EROFS,
+    ETXTBSY,
     EXDEV,
 )
 from sentry_abi.fcntl import (
@@ -110,8 +111,12 @@ MAX_NLINK: Final = 65000
 _NO_NAMES: Final = frozenset({b"", b".", b".."})
 
 
-class CookieSource(Protocol):
-    """Who numbers the renames of all trees."""
+class Owner(Protocol):
+    """The kernel that a tree is part of."""
+
+    def is_executed(self, inode: Inode) -> bool:
+        """Return whether a process executes the file now."""
+        ...
 
     def generate_inotify_cookie(self) -> int:
         """Return a number that was not used before, never 0."""
@@ -121,7 +126,7 @@ class CookieSource(Protocol):
 class Tree:
     """All mounts of a namespace."""
 
-    __slots__ = ("anonymous", "cookies", "generation", "keep", "memfds", "mounts", "pipes", "root_mount")
+    __slots__ = ("anonymous", "generation", "keep", "memfds", "mounts", "owner", "pipes", "root_mount")
 
     def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
         """Make a tree with one mount."""
@@ -132,7 +137,7 @@ class Tree:
         """Whether what the last walk found may be kept: it did not go through a volatile file system."""
         self.pipes = PipeFilesystem()
         self.anonymous = AnonymousFilesystem()
-        self.cookies: CookieSource | None = None
+        self.owner: Owner | None = None
         """What numbers the renames that inotify tells of."""
         self.memfds: Filesystem | None = None
         """Where memfd_create(2) makes files; whoever builds the tree sets it."""
@@ -403,14 +408,25 @@ class Tree:
         # the common case first: everybody may read it
         if want != READ or mode & 0o444 != 0o444:
             may(inode, creds, want)
-        if want & WRITE and kind in {S_IFREG, S_IFDIR} and where.mount.readonly:
-            raise EROFS
+        if want & WRITE:
+            if kind in {S_IFREG, S_IFDIR} and where.mount.readonly:
+                raise EROFS
+            self._may_change(inode)
         if kind == S_IFSOCK:
             raise ENXIO
         if kind in {S_IFCHR, S_IFBLK} and where.mount.flags & 4:
             raise EACCES
         if flags & O_NOATIME and not owns(inode, creds):
             raise EPERM
+
+    def _may_change(self, inode: Inode) -> None:
+        """Refuse to write to a program that runs (deny_write_access). Raises: ETXTBSY.
+
+        Derived from who executes what instead of counted, so that no count can go wrong; asked of executables only.
+        """
+        mode = inode.mode
+        if mode & 0o111 and mode & S_IFMT == S_IFREG and self.owner is not None and self.owner.is_executed(inode):
+            raise ETXTBSY
 
     def _open_tmpfile(
         self, start: Path | None, path: bytes, flags: int, mode: int, ctx: FSContext, creds: Credentials
@@ -656,7 +672,7 @@ class Tree:
         self, source: Dentry, old: bytes, target: Dentry, new: bytes, moved: Inode, victim: Inode | None
     ) -> None:
         """Tell of a rename: one cookie ties the two names together."""
-        cookie = self.cookies.generate_inotify_cookie() if self.cookies is not None else 1
+        cookie = self.owner.generate_inotify_cookie() if self.owner is not None else 1
         kind = IN_ISDIR if moved.is_dir else 0
         _inotify.in_directory(source, IN_MOVED_FROM | kind, old, cookie)
         _inotify.in_directory(target, IN_MOVED_TO | kind, new, cookie)
@@ -718,7 +734,7 @@ class Tree:
             _inotify.happened(where.dentry, inode, mask)
 
     def truncate(self, where: Path, length: int, creds: Credentials) -> None:
-        """Set a regular file's size by name. Raises: EISDIR, EINVAL, EROFS, EACCES."""
+        """Set a regular file's size by name. Raises: EISDIR, EINVAL, EROFS, EACCES, ETXTBSY."""
         inode = where.dentry.positive()
         if inode.is_dir:
             raise EISDIR
@@ -726,6 +742,7 @@ class Tree:
             raise EINVAL
         self._changeable(where)
         may(inode, creds, WRITE)
+        self._may_change(inode)
         inode.truncate(where.dentry, length)
         if not creds.capable(CAP_FSETID):
             inode.drop_ids()

@@ -37,6 +37,7 @@ from sentry_ktime import TimerQueue
 from sentry_limits import LimitSet
 from sentry_loader import host_hardware
 from sentry_mm import MemoryManager
+from sentry_vfs import Path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Platform
     from sentry_sockets import Network, Socket
-    from sentry_vfs import FDTable, FileDescription, FSContext, Tree
+    from sentry_vfs import FDTable, FileDescription, FSContext, Inode, Tree
 
 CLOCK_TICK_NS: Final = 10_000_000
 RELEASE: Final = b"6.1.0-sentry"
@@ -150,7 +151,7 @@ class Kernel:
             raise StateError(message)
         self.table = args.table
         self.vfs = args.tree
-        self.vfs.cookies = self
+        self.vfs.owner = self
         self.root_creds = args.creds
         self.application_cores = args.application_cores
         self.root_user_namespace = INITIAL
@@ -345,6 +346,14 @@ class Kernel:
         """Return the next inotify cookie: 32 bits, never 0."""
         self._cookie = (self._cookie + 1) & 0xFFFF_FFFF or 1
         return self._cookie
+
+    def is_executed(self, inode: "Inode") -> bool:
+        """Return whether a living process executes the file: it is then not to be written to."""
+        for task in self.loop.tasks.values():
+            exe = task.mm.exe
+            if isinstance(exe, Path) and exe.dentry.inode is inode:
+                return True
+        return False
 
     def save_error(self) -> Exception | None:
         """Return the first error that was set."""
