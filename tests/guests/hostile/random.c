@@ -61,6 +61,10 @@ static void child(int calls)
 		__atomic_add_fetch(made, 1, __ATOMIC_RELAXED);
 		if (nr == SYS_kill || nr == SYS_tgkill || nr == SYS_tkill) // it may end itself, but not the others
 			syscall(nr, getpid(), getpid(), next() % 70);
+		else if (nr == SYS_rt_sigqueueinfo || nr == SYS_process_vm_writev || nr == SYS_prlimit64)
+			syscall(nr, getpid(), argument(), argument(), argument(), argument(), argument());
+		else if (nr == SYS_rt_tgsigqueueinfo)
+			syscall(nr, getpid(), getpid(), argument(), argument());
 		else if (nr == SYS_fork || nr == SYS_clone || nr == SYS_clone3) {
 			if (next() % 8 == 0 && syscall(SYS_fork) == 0)
 				calls = i + 10;
