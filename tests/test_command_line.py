@@ -273,7 +273,10 @@ def test_interrupt_reaches_the_guest(sandbox: Sandbox, tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"started\n"
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        try:
+            _, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
         assert b"Traceback" not in err
         assert process.returncode in {128 + signal.SIGINT, -signal.SIGINT}
 
