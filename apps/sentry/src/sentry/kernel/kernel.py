@@ -29,7 +29,7 @@ from sentry.kernel.terminals import Terminals
 from sentry.kernel.vdso import Vdso
 from sentry.kernel.watcher import Watcher
 from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
-from sentry_abi.signal import SI_KERNEL, SI_USER, SIGKILL
+from sentry_abi.signal import SI_KERNEL, SI_USER, SIGINT, SIGKILL, SIGQUIT
 from sentry_arch import initial_regs
 from sentry_auth import INITIAL
 from sentry_futex import Manager
@@ -278,12 +278,16 @@ class Kernel:
     def host_signal(self, signo: int, *, forward: bool = False) -> None:
         """Take a signal that the host sent to the sentry.
 
-        The owner of the sandbox decides, else init's group gets it.
+        The owner of the sandbox decides, else init gets it. What a terminal's keys cause (SIGINT, SIGQUIT) goes to init's
+        whole process group, as on the host: a shell that waits for its command leaves the decision to the command.
         """
         if self.on_host_signal is not None and not forward:
             self.on_host_signal(signo)
         elif self.global_init is not None:
-            self.signals.send_group(self.global_init, SigInfo(signo, SI_USER))
+            init = self.global_init
+            groups = list(init.pgrp.members.values()) if signo in {SIGINT, SIGQUIT} else [init]
+            for group in groups:
+                self.signals.send_group(group, SigInfo(signo, SI_USER))
 
     def foreground_groups(self, session: "Session") -> list[ThreadGroup]:
         """Return the groups in the foreground of a session's terminal."""
