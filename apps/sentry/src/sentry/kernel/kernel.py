@@ -278,8 +278,8 @@ class Kernel:
     def host_signal(self, signo: int, *, forward: bool = False) -> None:
         """Take a signal that the host sent to the sentry.
 
-        The owner of the sandbox decides, else init gets it. What a terminal's keys cause (SIGINT, SIGQUIT) goes to init's
-        whole process group, as on the host: a shell that waits for its command leaves the decision to the command.
+        The owner of the sandbox decides, else init gets it. What a terminal's keys cause (SIGINT, SIGQUIT) goes to
+        init's whole process group, as on the host: a shell that waits for its command leaves the decision to the command.
         """
         if self.on_host_signal is not None and not forward:
             self.on_host_signal(signo)
