@@ -279,7 +279,7 @@ class Kernel:
         """Take a signal that the host sent to the sentry.
 
         The owner of the sandbox decides, else init gets it. What a terminal's keys cause (SIGINT, SIGQUIT) goes to
-        init's whole process group, as on the host: a shell that waits for its command leaves the decision to the command.
+        the whole process group of init, as on the host: a waiting shell leaves the decision to its command.
         """
         if self.on_host_signal is not None and not forward:
             self.on_host_signal(signo)
