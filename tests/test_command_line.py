@@ -1,5 +1,6 @@
 """The command as a user meets it: exit statuses, messages of one line, standard descriptors."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -279,6 +280,26 @@ def test_interrupt_reaches_the_guest(sandbox: Sandbox, tmp_path: Path) -> None:
             process.kill()
         assert b"Traceback" not in err
         assert process.returncode in {128 + signal.SIGINT, -signal.SIGINT}
+
+
+@pytest.mark.guest
+def test_interrupt_reaches_the_command_of_a_waiting_shell(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Control-C goes to the whole process group: a shell that catches it waits until its command has died of it."""
+    script = "trap : INT; sh -c 'echo started; exec sleep 1000'; echo after $?"
+    outcomes = []
+    for words in ([], [str(SENTRY), "do", "--platform", sandbox.platform, "--"]):
+        argv = [*words, "/bin/sh", "-c", script]
+        with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"started\n"
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                out, _ = process.communicate(timeout=10)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+        outcomes.append((out, process.returncode))
+    assert outcomes[0] == outcomes[1] == (b"after 130\n", 0)
 
 
 @pytest.mark.guest

@@ -127,7 +127,7 @@ def test_scatter_lists_against_a_byte_at_a_time(places: list[tuple[int, int]]) -
             whole = whole and 0 <= offset < 64
             if whole:
                 wanted.append(offset)
-    pieces = [IoVec(START + first, size) for first, size in places]
+    pieces = [(START + first, size) for first, size in places]
     if any(size for _, size in places) and not wanted:
         for call in (gather, scatter):
             with pytest.raises(EFAULT):
@@ -189,8 +189,8 @@ def test_iovecs_are_checked() -> None:
     """Count, sign, sum, and addresses beyond user memory."""
     memory = _memory()
     memory.copy_out(START, struct.pack("<QQQQ", START + 100, 5, START + 200, usermem.MAX_RW_COUNT))
-    assert import_iovec(memory, START, 2) == [IoVec(START + 100, 5), IoVec(START + 200, usermem.MAX_RW_COUNT - 5)]
-    assert import_iovec(memory, START, 0) == []
+    assert import_iovec(memory, START, 2) == ((START + 100, 5), (START + 200, usermem.MAX_RW_COUNT - 5))
+    assert import_iovec(memory, START, 0) == ()
     for count in (-1, usermem.IOV_MAX + 1):
         with pytest.raises(EINVAL):
             import_iovec(memory, START, count)
@@ -201,7 +201,7 @@ def test_iovecs_are_checked() -> None:
     with pytest.raises(EFAULT):
         import_iovec(memory, START, 1)
     memory.copy_out(START, struct.pack("<QQ", (1 << 64) - 1, 0))
-    assert import_iovec(memory, START, 1) == [IoVec((1 << 64) - 1, 0)]
+    assert import_iovec(memory, START, 1) == (((1 << 64) - 1, 0),)
     with pytest.raises(EFAULT):
         import_iovec(memory, START + 4090, 1)
 
@@ -218,13 +218,25 @@ def _sizes_to_write(memory: ByteMemory, pieces: list[IoVec]) -> list[int]:
 def test_scatter_lists_stop_at_the_first_bad_byte(call: Callable[[ByteMemory, list[IoVec]], list[int]]) -> None:
     """A bad first piece is EFAULT; a bad later one, or a piece cut short, ends the list."""
     memory = _memory(16)
-    good = IoVec(START, 4)
-    assert call(memory, [good, IoVec(0, 0), IoVec(START + 8, 4)]) == [4, 4]
-    assert call(memory, [good, IoVec(START + 12, 9), good]) == [4, 4]
-    assert call(memory, [good, IoVec(5, 1), good]) == [4]
+    good = (START, 4)
+    assert call(memory, [good, (0, 0), (START + 8, 4)]) == [4, 4]
+    assert call(memory, [good, (START + 12, 9), good]) == [4, 4]
+    assert call(memory, [good, (5, 1), good]) == [4]
     with pytest.raises(EFAULT):
-        call(memory, [IoVec(5, 1), good])
+        call(memory, [(5, 1), good])
     assert call(memory, []) == []
+
+
+@given(st.lists(st.integers(0, 9), max_size=6), st.integers(0, 40), st.integers(0, 40))
+def test_a_part_of_a_list(sizes: list[int], skip: int, limit: int) -> None:
+    """The first bytes left out, and no more than a number of them: as of the bytes side by side."""
+    memory = _memory(64)
+    memory.copy_out(START, bytes(range(64)))
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    pieces = [(START + at, size) for at, size in zip(starts, sizes, strict=True)]
+    wanted = bytes(range(sum(sizes)))[skip : skip + limit]
+    assert b"".join(gather(memory, pieces, skip, limit)) == wanted
+    assert b"".join(scatter(memory, pieces, skip, limit)) == wanted
 
 
 def _shared_page() -> tuple[mmap.mmap, int, "ctypes.Array[ctypes.c_char]"]:

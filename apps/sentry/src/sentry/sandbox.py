@@ -135,8 +135,8 @@ def _serve(
             kernel.platform.catch(signo)
     if console is not None:
         take_console(kernel, console, group)
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # what there is by now stays: modules, classes, the table
+    gc.enable()
     gc.set_threshold(50_000, 50, 100)
     kernel.start()
     kernel.wait_exited()
@@ -288,10 +288,10 @@ def describe(error: LinuxError) -> str:
 def open_events(path: str) -> "Events":
     """Return the events of a kernel that go to a Unix socket or a file. Raises: UsageFailure."""
     import socket  # noqa: PLC0415  (only where asked for)
-    import stat  # noqa: PLC0415
+    import stat  # noqa: PLC0415  (as above)
 
-    from sentry.kernel.events import Events  # noqa: PLC0415
-    from sentry_eventchannel import SocketEmitter  # noqa: PLC0415
+    from sentry.kernel.events import Events  # noqa: PLC0415  (as above)
+    from sentry_eventchannel import SocketEmitter  # noqa: PLC0415  (as above)
 
     try:
         if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH110, PTH116  (start-up: no pathlib)

@@ -169,12 +169,35 @@ def _load(inode: Inode, raw: bytes) -> int:
     return size  # type: ignore[no-any-return]  # struct has no types
 
 
-def _same(inode: Inode, old: bytes | None, new: bytes) -> bool:
-    """Return whether two struct stat are of one file: device, number and type."""
-    return old is not None and old[:16] == new[:16] and STAT.unpack_from(new)[3] & S_IFMT == inode.mode & S_IFMT
+class _OfHost(Inode):
+    """An inode whose attributes are the host's until it is changed: the struct stat last seen is kept as it is."""
+
+    __slots__ = ()
+
+    raw: bytes | None
+
+    def stat(self) -> bytes:
+        """Return struct stat."""
+        return self.raw or super().stat()
+
+    def update(self, raw: bytes) -> None:
+        """Take the host's new attributes."""
+        self.raw = raw  # type: ignore[misc]  # a slot of each class that takes this one in
+        _load(self, raw)
+
+    def same(self, raw: bytes) -> bool:
+        """Return whether raw is of the file shown: device, number and type."""
+        old = self.raw
+        return old is not None and old[:16] == raw[:16] and STAT.unpack_from(raw)[3] & S_IFMT == self.mode & S_IFMT
+
+    def change(self, dentry: Dentry | None) -> None:
+        """Become independent of the host's attributes."""
+        self.raw = None  # type: ignore[misc]  # as above
+        if dentry is not None and not dentry.pinned and not dentry.dead:
+            dentry.pin()
 
 
-class OverlayDirectory(Directory):
+class OverlayDirectory(_OfHost, Directory):
     """A directory; below it may be one of the host."""
 
     __slots__ = ("host", "raw")
@@ -188,25 +211,6 @@ class OverlayDirectory(Directory):
         self.raw = raw
         if raw is not None:
             _load(self, raw)
-
-    def stat(self) -> bytes:
-        """Return struct stat."""
-        return self.raw or super().stat()
-
-    def update(self, raw: bytes) -> None:
-        """Take the host's new attributes."""
-        self.raw = raw
-        _load(self, raw)
-
-    def same(self, raw: bytes) -> bool:
-        """Return whether raw is of the file shown."""
-        return _same(self, self.raw, raw)
-
-    def change(self, dentry: Dentry | None) -> None:
-        """Become independent of the host's attributes."""
-        self.raw = None
-        if dentry is not None and not dentry.pinned:
-            dentry.pin()
 
     def lookup(self, parent: Dentry, name: bytes) -> Dentry:
         """Look a name up on the host."""
@@ -266,7 +270,7 @@ class OverlayDirectory(Directory):
             whiteout.pin()
 
 
-class OverlayRegular(Regular):
+class OverlayRegular(_OfHost, Regular):
     """A regular file; until it is changed its bytes are the host's."""
 
     __slots__ = ("_size", "directory", "host_key", "name", "raw")
@@ -282,28 +286,17 @@ class OverlayRegular(Regular):
         self._size = _load(self, raw)
         self.host_key = (int.from_bytes(raw[:8], "little"), self.ino)
 
-    def stat(self) -> bytes:
-        """Return struct stat."""
-        return self.raw or super().stat()
-
     def update(self, raw: bytes) -> None:
         """Take the host's new attributes."""
         self.raw = raw
         self._size = _load(self, raw)
         self.fs.host.forget(self)
 
-    def same(self, raw: bytes) -> bool:
-        """Return whether raw is of the file shown."""
-        return _same(self, self.raw, raw)
-
     def change(self, dentry: Dentry | None) -> None:
         """Become independent of the host's attributes; the content may still be the host's."""
-        if self.raw is not None:
-            self.raw = None
-            if dentry is None or self.nlink > 1:
-                self.fs.keep(self)
-        if dentry is not None and not dentry.pinned and not dentry.dead:
-            dentry.pin()
+        if self.raw is not None and (dentry is None or self.nlink > 1):
+            self.fs.keep(self)
+        super().change(dentry)
 
     def fd(self) -> HostFd:
         """Return the open host file. Raises: ESTALE if it was replaced on the host, what opening raises."""
@@ -416,7 +409,7 @@ class LowerFile(RegularFile):
         return read_host(host, bufs, pos)
 
 
-class OverlaySymlink(Symlink):
+class OverlaySymlink(_OfHost, Symlink):
     """A symbolic link."""
 
     __slots__ = ("directory", "name", "raw")
@@ -431,31 +424,20 @@ class OverlaySymlink(Symlink):
         self.raw: bytes | None = raw
         _load(self, raw)
 
-    def stat(self) -> bytes:
-        """Return struct stat."""
-        return self.raw or super().stat()
-
     def size(self) -> int:
         """Return the length of the target."""
         return len(self.readlink())
 
     def update(self, raw: bytes) -> None:
         """Take the host's new attributes; the target is read again."""
-        self.raw = raw
+        super().update(raw)
         self.target = b""
-        _load(self, raw)
-
-    def same(self, raw: bytes) -> bool:
-        """Return whether raw is of the link shown."""
-        return _same(self, self.raw, raw)
 
     def change(self, dentry: Dentry | None) -> None:
         """Become independent of the host."""
         if self.raw is not None:
             self.readlink()
-            self.raw = None
-        if dentry is not None and not dentry.pinned and not dentry.dead:
-            dentry.pin()
+        super().change(dentry)
 
     def readlink(self) -> bytes:
         """Return the target."""
@@ -464,7 +446,7 @@ class OverlaySymlink(Symlink):
         return self.target
 
 
-class OverlaySpecial(Inode):
+class OverlaySpecial(_OfHost):
     """A device, FIFO or socket of the host: it can be looked at, not opened."""
 
     __slots__ = ("raw",)
@@ -474,25 +456,6 @@ class OverlaySpecial(Inode):
         super().__init__(fs, 0, 0)
         self.raw: bytes | None = raw
         _load(self, raw)
-
-    def stat(self) -> bytes:
-        """Return struct stat."""
-        return self.raw or super().stat()
-
-    def update(self, raw: bytes) -> None:
-        """Take the host's new attributes."""
-        self.raw = raw
-        _load(self, raw)
-
-    def same(self, raw: bytes) -> bool:
-        """Return whether raw is of the file shown."""
-        return _same(self, self.raw, raw)
-
-    def change(self, dentry: Dentry | None) -> None:
-        """Become independent of the host's attributes."""
-        self.raw = None
-        if dentry is not None and not dentry.pinned and not dentry.dead:
-            dentry.pin()
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Refuse: a driver or a process of the host stands behind it. Raises: EACCES, ENXIO."""

@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sentry_abi import elf as abi
 from sentry_abi.errors import ELIBBAD, ELOOP, ENOENT, ENOEXEC, ENOMEM
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_down, page_up
-from sentry_loader import _stack as s
 from sentry_loader._elf import Elf, read_elf, read_interpreter
 from sentry_loader._script import LINE, parse_script
+from sentry_loader._stack import build_stack, check_arguments
 
 if TYPE_CHECKING:
     from sentry_loader._file import ExecFile
@@ -72,7 +73,7 @@ def host_hardware() -> Hardware:
         data = b""
     for at in range(0, len(data) - 15, 16):
         found[int.from_bytes(data[at : at + 8], "little")] = int.from_bytes(data[at + 8 : at + 16], "little")
-    return Hardware(found.get(s.AT_HWCAP, 0), found.get(s.AT_HWCAP2, 0), found.get(s.AT_MINSIGSTKSZ, 2048))
+    return Hardware(found.get(abi.AT_HWCAP, 0), found.get(abi.AT_HWCAP2, 0), found.get(abi.AT_MINSIGSTKSZ, 2048))
 
 
 class Image:
@@ -146,7 +147,6 @@ class Image:
         self._set_brk(mm, bias)
         vdso = self._map_vdso(mm)
         pointer = self._write_stack(mm, stack_top, bias, base, vdso)
-        mm.exe = self.exe
         return LoadedImage(entry, pointer, self.comm, self.exe)
 
     def _bias(self, mm: "MemoryManager", elf: Elf) -> int:
@@ -200,26 +200,26 @@ class Image:
 
     def _write_stack(self, mm: "MemoryManager", top: int, bias: int, base: int, vdso: int) -> int:
         elf, ids = self.elf, self.ids
-        auxv = [(s.AT_SYSINFO_EHDR, vdso)] if vdso else []
+        auxv = [(abi.AT_SYSINFO_EHDR, vdso)] if vdso else []
         auxv += [
-            (s.AT_MINSIGSTKSZ, self.hardware.minsigstksz),
-            (s.AT_HWCAP, self.hardware.hwcap),
-            (s.AT_PAGESZ, PAGE_SIZE),
-            (s.AT_CLKTCK, 100),
-            (s.AT_PHDR, (elf.table_addr + bias) & _MASK),
-            (s.AT_PHENT, 56),
-            (s.AT_PHNUM, elf.table_count),
-            (s.AT_BASE, base),
-            (s.AT_FLAGS, 0),
-            (s.AT_ENTRY, (elf.entry + bias) & _MASK),
-            (s.AT_UID, ids.uid),
-            (s.AT_EUID, ids.euid),
-            (s.AT_GID, ids.gid),
-            (s.AT_EGID, ids.egid),
-            (s.AT_SECURE, int(ids.secure)),
-            (s.AT_HWCAP2, self.hardware.hwcap2),
+            (abi.AT_MINSIGSTKSZ, self.hardware.minsigstksz),
+            (abi.AT_HWCAP, self.hardware.hwcap),
+            (abi.AT_PAGESZ, PAGE_SIZE),
+            (abi.AT_CLKTCK, 100),
+            (abi.AT_PHDR, (elf.table_addr + bias) & _MASK),
+            (abi.AT_PHENT, 56),
+            (abi.AT_PHNUM, elf.table_count),
+            (abi.AT_BASE, base),
+            (abi.AT_FLAGS, 0),
+            (abi.AT_ENTRY, (elf.entry + bias) & _MASK),
+            (abi.AT_UID, ids.uid),
+            (abi.AT_EUID, ids.euid),
+            (abi.AT_GID, ids.gid),
+            (abi.AT_EGID, ids.egid),
+            (abi.AT_SECURE, int(ids.secure)),
+            (abi.AT_HWCAP2, self.hardware.hwcap2),
         ]
-        image = s.build_stack(top, self.argv, self.envp, self.path, self.random[:16], self._number(4, 13), auxv)
+        image = build_stack(top, self.argv, self.envp, self.path, self.random[:16], self._number(4, 13), auxv)
         mm.copy_out(image.pointer, image.data)
         mm.stack_start = image.pointer
         mm.arg_start, mm.arg_end = image.arg_start, image.arg_end
@@ -251,7 +251,7 @@ def prepare(
     Raises: ENOEXEC, ELIBBAD, ELOOP, E2BIG, ENOENT, and what open_exec raises.
     """
     arguments = list(argv) or [b""]
-    s.check_arguments(arguments, envp, path, stack_limit)
+    check_arguments(arguments, envp, path, stack_limit)
     script = path
     for _ in range(_MAX_DEPTH + 1):
         head = bytes(file.pread(LINE, 0))
@@ -261,7 +261,7 @@ def prepare(
         if path_inaccessible:
             raise ENOENT
         arguments[:1] = [name, script] if argument is None else [name, argument, script]
-        s.check_arguments(arguments, envp, path, stack_limit)
+        check_arguments(arguments, envp, path, stack_limit)
         script = name
         file = open_exec(name)
     else:

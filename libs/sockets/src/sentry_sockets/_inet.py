@@ -524,7 +524,7 @@ class TcpSocket(InetSocket):
         """Return how much a read would take now."""
         return min(count, self.inbox.size)
 
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401
+    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send as much as there is room for; an address is not looked at."""
         del control, to
         peer = self.peer
@@ -663,7 +663,7 @@ class UdpSocket(InetSocket):
         """Return how much a read would take now."""
         return min(count, self.inbox.first_size())
 
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401
+    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send one datagram; nobody there is an error only for a connected socket, and told later."""
         del control
         place = self.remote if to is None else self.destination(to)

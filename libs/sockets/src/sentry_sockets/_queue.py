@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sentry_vfs import Buffer, FileDescription
+from sentry_vfs import Buffer, Chunks, FileDescription, put_bytes, take_bytes
 
 PAGE: Final = 4096
 
@@ -60,7 +60,7 @@ class ByteQueue:
 
     def __init__(self) -> None:
         """Make an empty queue."""
-        self._chunks: deque[bytes | bytearray] = deque()
+        self._chunks: Chunks = deque()
         self._head = 0
         self.size = 0
         self.taken = 0
@@ -69,7 +69,6 @@ class ByteQueue:
 
     def append(self, bufs: Sequence[Buffer], room: int) -> int:
         """Put in as much of bufs as room allows; return how much."""
-        chunks = self._chunks
         done = 0
         for buf in bufs:
             length = len(buf)
@@ -79,15 +78,7 @@ class ByteQueue:
             if not length:
                 continue
             done += length
-            if length < PAGE and chunks:
-                last = chunks[-1]
-                if type(last) is bytearray and len(last) + length <= PAGE:
-                    if len(chunks) == 1 and self._head:
-                        last = chunks[0] = bytearray(memoryview(last)[self._head :])
-                        self._head = 0
-                    last += buf
-                    continue
-            chunks.append(bytearray(buf) if length < PAGE // 4 else bytes(buf))
+            self._head = put_bytes(self._chunks, self._head, buf)
         self.size += done
         return done
 
@@ -157,30 +148,7 @@ class ByteQueue:
 
     def take(self, bufs: list[memoryview], limit: int) -> int:
         """Move the first bytes, at most limit, into bufs."""
-        chunks, head, done = self._chunks, self._head, 0
-        for buf in bufs:
-            room = len(buf)
-            room = min(room, limit - done)
-            at = 0
-            while at < room and chunks:
-                chunk = chunks[0]
-                take = len(chunk) - head
-                if take > room - at:
-                    take = room - at
-                    buf[at:room] = memoryview(chunk)[head : head + take]
-                    head += take
-                elif head:
-                    buf[at : at + take] = memoryview(chunk)[head:]
-                    head = 0
-                    chunks.popleft()
-                else:
-                    buf[at : at + take] = chunk
-                    chunks.popleft()
-                at += take
-            done += at
-            if not chunks or done == limit:
-                break
-        self._head = head
+        done, self._head = take_bytes(self._chunks, self._head, bufs, limit)
         self.size -= done
         self.taken += done
         if self.marks:

@@ -163,7 +163,7 @@ class Socket(FileDescription):
 
     # data
 
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401
+    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send; descriptions in control are the message's from the moment this returns.
 
         `to` is what the family's addresses lead to: a socket, or a place.

@@ -323,7 +323,7 @@ class UnixStream(UnixConnection):
         """Return how much a read would take now."""
         return min(count, self.inbox.size)
 
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401
+    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send as much as there is room for."""
         peer = self.peer
         if to is not None:
@@ -473,7 +473,7 @@ class UnixSeqpacket(UnixConnection):
         """Return how much a read would take now."""
         return min(count, self.inbox.first_size())
 
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401
+    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send one message; an address is not looked at."""
         del to
         self.raise_error()
@@ -588,7 +588,7 @@ class UnixDatagram(UnixSocket):
                 before.error = ECONNRESET.errno
                 before.queue.notify(EVERYTHING)
 
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401
+    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send one datagram to a socket, or to the one that this is connected to."""
         target = to if to is not None else self.peer
         if target is None:

@@ -7,17 +7,19 @@ caller can mean is a ValueError.
 """
 
 import struct
-from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from sentry_abi.errors import E2BIG, EFAULT, EINVAL, ENAMETOOLONG
+from sentry_abi.fcntl import MAX_RW_COUNT, UIO_MAXIOV
 from sentry_abi.memory import TASK_SIZE
 
-IOV_MAX: Final = 1024
-MAX_RW_COUNT: Final = 0x7FFF_F000
-"""No call moves more than this (Linux: INT_MAX rounded down to a page)."""
+IOV_MAX: Final = UIO_MAXIOV
 
 Buffer = memoryview | bytes
+
+
+View = TypeVar("View", memoryview, Buffer)
 
 
 class GuestMemory(Protocol):
@@ -48,11 +50,8 @@ class GuestMemory(Protocol):
         ...
 
 
-class IoVec(NamedTuple):
-    """One piece of a scatter or gather list in guest memory."""
-
-    addr: int
-    size: int
+IoVec: TypeAlias = tuple[int, int]
+"""One piece of a scatter or gather list in guest memory: address and length in bytes."""
 
 
 def read_struct(memory: GuestMemory, addr: int, layout: struct.Struct) -> tuple[int, ...]:
@@ -101,7 +100,7 @@ def read_strings(memory: GuestMemory, addr: int, limit: int, each: int) -> list[
         addr += len(block) & -8
 
 
-def import_iovec(memory: GuestMemory, addr: int, count: int) -> list[IoVec]:
+def import_iovec(memory: GuestMemory, addr: int, count: int) -> tuple[IoVec, ...]:
     """Return a checked scatter list; lengths are cut so that their sum is at most MAX_RW_COUNT.
 
     Raises: EINVAL for a negative count, more than IOV_MAX pieces, or a length that is negative as ssize_t; EFAULT for
@@ -112,7 +111,7 @@ def import_iovec(memory: GuestMemory, addr: int, count: int) -> list[IoVec]:
     pieces: list[IoVec] = []
     left = MAX_RW_COUNT
     if count == 0:
-        return pieces
+        return ()
     for base, size in struct.iter_unpack("<QQ", memory.copy_in(addr, 16 * count)):
         if size >> 63:
             raise EINVAL
@@ -120,41 +119,41 @@ def import_iovec(memory: GuestMemory, addr: int, count: int) -> list[IoVec]:
             raise EFAULT
         size = min(size, left)  # noqa: PLW2901  (the cut length is the length)
         left -= size
-        pieces.append(IoVec(base, size))
-    return pieces
+        pieces.append((base, size))
+    return tuple(pieces)
 
 
-def gather(memory: GuestMemory, pieces: Sequence[IoVec]) -> list[Buffer]:
-    """Return what a gather list names, up to the first bad byte. Raises: EFAULT if that is the first."""
-    found: list[Buffer] = []
+def gather(memory: GuestMemory, pieces: Sequence[IoVec], skip: int = 0, limit: int = MAX_RW_COUNT) -> list[Buffer]:
+    """Return what a gather list names after its first skip bytes, at most limit bytes, up to the first bad byte.
+
+    Raises: EFAULT if there is nothing before that byte.
+    """
+    return _views(memory.readable, pieces, skip, limit)
+
+
+def scatter(memory: GuestMemory, pieces: Sequence[IoVec], skip: int = 0, limit: int = MAX_RW_COUNT) -> list[memoryview]:
+    """Return where a scatter list points to; see `gather`."""
+    return _views(memory.writable, pieces, skip, limit)
+
+
+def _views(reach: Callable[[int, int], list[View]], pieces: Sequence[IoVec], skip: int, limit: int) -> list[View]:
+    found: list[View] = []
     for addr, size in pieces:
-        if size == 0:
+        if skip >= size:
+            skip -= size
             continue
+        addr, size = addr + skip, min(size - skip, limit)  # noqa: PLW2901  (the part that counts)
+        skip = 0
+        if size <= 0:
+            break
         try:
-            part = memory.readable(addr, size)
+            part = reach(addr, size)
         except EFAULT:
             if not found:
                 raise
             break
         found += part
-        if sum(map(len, part)) < size:
-            break
-    return found
-
-
-def scatter(memory: GuestMemory, pieces: Sequence[IoVec]) -> list[memoryview]:
-    """Return where a scatter list points to, up to the first bad byte. Raises: EFAULT if that is the first."""
-    found: list[memoryview] = []
-    for addr, size in pieces:
-        if size == 0:
-            continue
-        try:
-            part = memory.writable(addr, size)
-        except EFAULT:
-            if not found:
-                raise
-            break
-        found += part
+        limit -= size
         if sum(map(len, part)) < size:
             break
     return found

@@ -3,6 +3,7 @@
 No locks: one kernel thread. Nothing here waits; what would wait raises EAGAIN.
 """
 
+from sentry_vfs._chunks import Chunks, put_bytes, take_bytes
 from sentry_vfs._context import FSContext
 from sentry_vfs._epoll import EpollFile, Item
 from sentry_vfs._eventfd import AnonymousFilesystem, EventFile, scatter
@@ -41,6 +42,7 @@ __all__ = [
     "WRITE",
     "AnonymousFilesystem",
     "Buffer",
+    "Chunks",
     "Credentials",
     "Dentry",
     "DirectoryFile",
@@ -78,6 +80,8 @@ __all__ = [
     "modified",
     "owns",
     "path_of",
+    "put_bytes",
     "scatter",
+    "take_bytes",
     "tty_ioctl",
 ]

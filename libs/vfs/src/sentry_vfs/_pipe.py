@@ -16,6 +16,7 @@ from sentry_abi.errors import EAGAIN, EBADF, EBUSY, EINVAL, ENOTTY, ENXIO, EPERM
 from sentry_abi.fcntl import O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 from sentry_abi.ioctl import FIONREAD
 from sentry_abi.stat import PIPEFS_MAGIC, S_IFIFO
+from sentry_vfs._chunks import Chunks, put_bytes, take_bytes
 from sentry_vfs._file import Buffer, FileDescription
 from sentry_vfs._node import Filesystem, Inode, Path
 from sentry_waiter import ERR, HUP, IN, OUT, RDNORM, WRNORM, Queue
@@ -34,7 +35,7 @@ class Pipe:
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         """Make an empty pipe without ends."""
-        self._chunks: deque[bytes | bytearray] = deque()
+        self._chunks: Chunks = deque()
         self._head = 0
         self.size = 0
         self.capacity = capacity
@@ -51,29 +52,7 @@ class Pipe:
             if not self.writers or not any(len(buf) for buf in bufs):
                 return 0
             raise EAGAIN
-        chunks, head, done = self._chunks, self._head, 0
-        for buf in bufs:
-            room = len(buf)
-            at = 0
-            while at < room and chunks:
-                chunk = chunks[0]
-                take = len(chunk) - head
-                if take > room - at:
-                    take = room - at
-                    buf[at:] = memoryview(chunk)[head : head + take]
-                    head += take
-                elif head:
-                    buf[at : at + take] = memoryview(chunk)[head:]
-                    head = 0
-                    chunks.popleft()
-                else:
-                    buf[at : at + take] = chunk
-                    chunks.popleft()
-                at += take
-            done += at
-            if not chunks:
-                break
-        self._head = head
+        done, self._head = take_bytes(self._chunks, self._head, bufs, self.size)
         self.size -= done
         if done:
             self.queue.notify(OUT | WRNORM)
@@ -122,29 +101,13 @@ class Pipe:
         done = 0
         for buf in bufs:
             part = buf if len(buf) <= room - done else memoryview(buf)[: room - done]
-            self._append(part)
+            self._head = put_bytes(self._chunks, self._head, part)
             done += len(part)
             if done == room:
                 break
         self.size += done
         self.queue.notify(IN | RDNORM)
         return done
-
-    def _append(self, data: Buffer) -> None:
-        chunks = self._chunks
-        length = len(data)
-        if length < ATOMIC and chunks:
-            last = chunks[-1]
-            if type(last) is bytearray and len(last) + length <= ATOMIC:
-                if len(chunks) == 1 and self._head:
-                    # a reader follows closely: forget what it has read, else the page fills with it
-                    chunks[0] = bytearray(memoryview(last)[self._head :])
-                    self._head = 0
-                    last = chunks[0]
-                last += data
-                return
-        if length:
-            chunks.append(bytearray(data) if length < ATOMIC // 4 else bytes(data))
 
     def set_capacity(self, wanted: int, *, privileged: bool = False) -> int:
         """Set the capacity, rounded up to a power of two pages; return it.

@@ -14,6 +14,36 @@ from typing import Any, ClassVar, Final, Protocol
 from sentry_abi import ioctl as io
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EIO, ENOTTY
 from sentry_abi.fcntl import O_ACCMODE, O_RDONLY, O_WRONLY
+from sentry_abi.ioctl import (
+    ECHO,
+    ECHOCTL,
+    ECHOE,
+    ECHONL,
+    ICANON,
+    ICRNL,
+    IEXTEN,
+    IGNCR,
+    INLCR,
+    ISIG,
+    ISTRIP,
+    NOFLSH,
+    ONLCR,
+    OPOST,
+    TOSTOP,
+    VEOF,
+    VEOL,
+    VEOL2,
+    VERASE,
+    VINTR,
+    VKILL,
+    VLNEXT,
+    VMIN,
+    VQUIT,
+    VREPRINT,
+    VSUSP,
+    VTIME,
+    VWERASE,
+)
 from sentry_abi.signal import SIGINT, SIGQUIT, SIGTSTP, SIGWINCH
 from sentry_abi.structs import TERMIOS, WINSIZE
 from sentry_vfs._eventfd import scatter
@@ -24,35 +54,6 @@ LINE_MAX: Final = 4095
 """Characters of one line; the rest of a longer one is dropped, its newline is not."""
 INPUT_MAX: Final = 65536
 OUTPUT_MAX: Final = 65536
-
-ISTRIP: Final = 0o40
-INLCR: Final = 0o100
-IGNCR: Final = 0o200
-ICRNL: Final = 0o400
-IUCLC: Final = 0o1000
-OPOST: Final = 0o1
-ONLCR: Final = 0o4
-OCRNL: Final = 0o10
-ONLRET: Final = 0o40
-ISIG: Final = 0o1
-ICANON: Final = 0o2
-ECHO: Final = 0o10
-ECHOE: Final = 0o20
-ECHOK: Final = 0o40
-ECHONL: Final = 0o100
-NOFLSH: Final = 0o200
-TOSTOP: Final = 0o400
-ECHOCTL: Final = 0o1000
-ECHOKE: Final = 0o4000
-IEXTEN: Final = 0o100000
-
-VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN = range(7)
-VSUSP: Final = 10
-VEOL: Final = 11
-VREPRINT: Final = 12
-VWERASE: Final = 14
-VLNEXT: Final = 15
-VEOL2: Final = 16
 
 INITIAL: Final = (
     0o2400,  # ICRNL | IXON

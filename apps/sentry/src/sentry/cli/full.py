@@ -70,7 +70,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function that ends in **options the options of the table, in the two places where Typer looks."""
     own = [p for p in inspect.signature(function).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     parameters = [*own, *(_parameter(option) for option in OPTIONS)]
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads the parameters from
     function.__annotations__ = {p.name: p.annotation for p in parameters}
     return function
 
@@ -78,7 +78,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _version(value: bool) -> None:  # noqa: FBT001  (Typer's calling convention)
     """Print the version and end."""
     if value:
-        print(f"sentry {sentry.__version__}")  # noqa: T201
+        print(f"sentry {sentry.__version__}")  # noqa: T201  (what was asked for)
         raise typer.Exit
 
 
@@ -90,7 +90,7 @@ def _global(
     version: Annotated[  # noqa: ARG001  (its callback acts)
         bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
     ] = False,
-    **options: Any,  # noqa: ANN401
+    **options: Any,  # noqa: ANN401  (those of Options, whose types they have)
 ) -> None:
     """Run Linux programs under a kernel of their own."""
     context.obj = options
@@ -101,7 +101,7 @@ def _global(
 def _do(
     context: typer.Context,
     command: Annotated[list[str], typer.Argument(metavar="COMMAND...", show_default=False)],
-    **options: Any,  # noqa: ANN401
+    **options: Any,  # noqa: ANN401  (those of Options, whose types they have)
 ) -> Run:
     """Run a command of the host in a sandbox over an in-memory copy of its files."""
     given: dict[str, Any] = {}
@@ -117,7 +117,7 @@ def _platforms() -> None:
     """Say which platforms work on this host, and what the others lack."""
     from sentry.sandbox import platforms_report  # noqa: PLC0415  (help does not need it)
 
-    print(platforms_report())  # noqa: T201
+    print(platforms_report())  # noqa: T201  (what was asked for)
 
 
 def parse(words: list[str]) -> Run | int:
@@ -128,7 +128,7 @@ def parse(words: list[str]) -> Run | int:
     try:
         result = typer.main.get_command(app).main(args=words, prog_name="sentry", standalone_mode=False)
     except _Complaint as complaint:
-        text = complaint.format_message()  # type: ignore[attr-defined]
+        text = complaint.format_message()  # type: ignore[attr-defined]  # Click's own exceptions have it
         message = " ".join(text.replace("\n", " ").split()) or "a command is missing"
         raise UsageFailure(message[:1].lower() + message[1:].rstrip(".") + "; see sentry --help") from None
     if sys.stdout is not None:

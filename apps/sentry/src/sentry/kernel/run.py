@@ -212,7 +212,7 @@ class Loop:
             else:
                 task.context.answer(result)
 
-    def _to_user(self, task: "Task", result: Any, delivery: "Delivery | None") -> None:  # noqa: ANN401
+    def _to_user(self, task: "Task", result: Any, delivery: "Delivery | None") -> None:  # noqa: ANN401  (as finish)
         """Deliver what is pending, beginning with a delivery already taken, then let the task run."""
         signals = self.kernel.signals
         group = task.group
@@ -267,7 +267,7 @@ class Loop:
             task.regs = None
 
     @staticmethod
-    def _settle(task: "Task", result: Any, delivery: "Delivery") -> None:  # noqa: ANN401
+    def _settle(task: "Task", result: Any, delivery: "Delivery") -> None:  # noqa: ANN401  (as finish)
         """Put a call's outcome into the registers of a task whose handler runs next.
 
         A value, or whether it starts again.

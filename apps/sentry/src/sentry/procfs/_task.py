@@ -149,8 +149,7 @@ def _root(task: "Task") -> Path:
 
 
 def _exe(task: "Task") -> Path:
-    exe = task.mm.exe
-    where = exe.where if isinstance(exe, FileDescription) else exe
+    where = task.mm.exe
     if not isinstance(where, Path):
         raise ENOENT
     return where

@@ -25,7 +25,8 @@ from sentry_abi.errors import (
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
 from sentry_fs import HostFile
-from sentry_vfs import Buffer, FileDescription, PathFile, PipeFile, TtyFile, accessed, modified
+from sentry_usermem import gather, import_iovec, scatter
+from sentry_vfs import FileDescription, PathFile, PipeFile, TtyFile, accessed, modified
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -244,82 +245,15 @@ def pwrite64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
 # vectors
 
 
-def vector(t: "Task", iov: int, count: int) -> tuple[tuple[int, int], ...]:
-    """Return the (address, length) pairs of an iovec array, cut at the most that one call moves.
-
-    Raises: EINVAL, EFAULT.
-    """
-    if not 0 <= count <= UIO_MAXIOV:
-        raise EINVAL
-    if not count:
-        return ()
-    raw = memoryview(t.mm.copy_in(iov, count * 16)).cast("Q")
-    pieces = []
-    left = MAX_RW_COUNT
-    for at in range(0, 2 * count, 2):
-        length = raw[at + 1]
-        if length >= _SIGN:
-            raise EINVAL
-        length = min(length, left)
-        left -= length
-        if length:
-            pieces.append((raw[at], length))
-    return tuple(pieces)
-
-
 def total(pieces: tuple[tuple[int, int], ...]) -> int:
     """Return how many bytes a vector stands for."""
     return sum(length for _, length in pieces)
 
 
-def room_in(t: "Task", pieces: tuple[tuple[int, int], ...], limit: int) -> list[memoryview]:
-    """Return writable views of the first limit bytes, up to the first bad byte. Raises: EFAULT if that is the first."""
-    views: list[memoryview] = []
-    for addr, length in pieces:
-        if limit <= 0:
-            break
-        length = min(length, limit)  # noqa: PLW2901  (the part that counts)
-        try:
-            part = t.mm.writable(addr, length)
-        except EFAULT:
-            if views:
-                break
-            raise
-        views += part
-        limit -= length
-        if sum(map(len, part)) < length:
-            break
-    return views
-
-
-def data_in(t: "Task", pieces: tuple[tuple[int, int], ...], skip: int, limit: int = _SIGN) -> list[Buffer]:
-    """Return readable views of a vector after its first skip bytes, at most limit, up to the first bad byte."""
-    views: list[Buffer] = []
-    for addr, length in pieces:
-        if skip >= length:
-            skip -= length
-            continue
-        addr, length = addr + skip, min(length - skip, limit)  # noqa: PLW2901  (the part that counts)
-        skip = 0
-        if length <= 0:
-            break
-        try:
-            part = t.mm.readable(addr, length)
-        except EFAULT:
-            if views:
-                break
-            raise
-        views += part
-        limit -= length
-        if sum(map(len, part)) < length:
-            break
-    return views
-
-
 @calls.call
 def readv(t: "Task", file: Fd, iov: Ptr, count: Int) -> Result:
     """readv(2)."""
-    return read_vector_on(t, VectorTransfer(file, vector(t, iov, count), 0))
+    return read_vector_on(t, VectorTransfer(file, import_iovec(t.mm, iov, count), 0))
 
 
 @attempt
@@ -330,7 +264,7 @@ def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
     if not wanted:
         return _nothing(file)
     try:
-        return seen(file, file.read(room_in(t, pieces, file.clamp(wanted))))
+        return seen(file, file.read(scatter(t.mm, pieces, 0, file.clamp(wanted))))
     except EAGAIN:
         return wait_io(t, read_vector_on, state, file, FOR_READ)
 
@@ -338,7 +272,7 @@ def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
 @calls.call
 def writev(t: "Task", file: Fd, iov: Ptr, count: Int) -> Result:
     """writev(2)."""
-    pieces = vector(t, iov, count)
+    pieces = import_iovec(t.mm, iov, count)
     if not file.writable:
         raise EBADF
     return write_vector_on(t, VectorTransfer(file, pieces, 0))
@@ -352,7 +286,7 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
     while True:
         limit = allowed(t, file, file.pos, wanted - done) if file.seekable else _SIGN
         try:
-            got = file.write(data_in(t, pieces, done, limit))
+            got = file.write(gather(t.mm, pieces, done, limit))
         except EAGAIN:
             if done and file.flags & O_NONBLOCK:
                 return done
@@ -375,17 +309,17 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
 def preadv(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     """preadv(2)."""
     pos = _position(pos)
-    pieces = vector(t, iov, count)
-    return seen(file, file.pread(room_in(t, pieces, file.clamp_at(total(pieces), pos)), pos))
+    pieces = import_iovec(t.mm, iov, count)
+    return seen(file, file.pread(scatter(t.mm, pieces, 0, file.clamp_at(total(pieces), pos)), pos))
 
 
 @calls.call
 def pwritev(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
     """pwritev(2)."""
     pos = _position(pos)
-    pieces = vector(t, iov, count)
+    pieces = import_iovec(t.mm, iov, count)
     limit = allowed(t, file, pos, total(pieces)) if file.writable else 0
-    return changed(file, file.pwrite(data_in(t, pieces, 0, limit), pos))
+    return changed(file, file.pwrite(gather(t.mm, pieces, 0, limit), pos))
 
 
 @calls.named("preadv2", partial="RWF_NOWAIT is refused")
@@ -402,8 +336,8 @@ def pwritev2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, f
     del high
     _check_rwf(flags)
     if flags & RWF_APPEND:
-        pieces = vector(t, iov, count)
-        return changed(file, file.pwrite(data_in(t, pieces, 0), file.size()))
+        pieces = import_iovec(t.mm, iov, count)
+        return changed(file, file.pwrite(gather(t.mm, pieces, 0), file.size()))
     return writev(t, file, iov, count) if pos == -1 else pwritev(t, file, iov, count, pos)
 
 

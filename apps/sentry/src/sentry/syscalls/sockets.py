@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, UInt
 from sentry.syscalls.files import RLIMIT_NOFILE, put
-from sentry.syscalls.io import SIGPIPE, data_in, room_in, total, vector
+from sentry.syscalls.io import SIGPIPE, total
 from sentry.syscalls.poll import deadline_of
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, done_or_restart, wait_io
 from sentry_abi.capability import CAP_NET_RAW, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN
@@ -82,6 +82,7 @@ from sentry_sockets import (
     open_inet,
     unix_name,
 )
+from sentry_usermem import gather, import_iovec, scatter
 from sentry_vfs import WRITE, FileDescription, may
 from sentry_waiter import OUT
 
@@ -410,7 +411,7 @@ def send_on(t: "Task", state: Send) -> Result:
         if control.files and any(not held.refs for held in control.files):
             raise EBADF
         try:
-            data = data_in(t, pieces, done)
+            data = gather(t.mm, pieces, done)
             if file.kind != SOCK_STREAM and sum(map(len, data)) < wanted:
                 raise EMSGSIZE if wanted > file.message_limit() else EFAULT
             done += file.transmit(data, control, to)
@@ -517,7 +518,7 @@ def _message_to_send(t: "Task", file: Socket, message: int, flags: int) -> Send:
         raise EINVAL
     to = None
     address = _address_in(t, name, min(name_length, MAX_ADDRESS)) if name else b""
-    pieces = vector(t, iov, count)
+    pieces = import_iovec(t.mm, iov, count)
     along = _control_in(t, file, control, control_length)
     if address:
         to = _destination(t, file, address)
@@ -591,29 +592,16 @@ class Receive(NamedTuple):
     done: int
 
 
-def _rest(pieces: tuple[tuple[int, int], ...], skip: int) -> tuple[tuple[int, int], ...]:
-    """Return a vector without its first skip bytes."""
-    if not skip:
-        return pieces
-    left = []
-    for addr, length in pieces:
-        gone = min(skip, length)
-        skip -= gone
-        if length > gone:
-            left.append((addr + gone, length - gone))
-    return tuple(left)
-
-
 @attempt
 def receive_on(t: "Task", state: Receive) -> Result:
     """Receive a message, or all of the bytes that MSG_WAITALL asks for."""
     file, pieces, flags, done = state.file, state.pieces, state.flags, state.done
     wanted = total(pieces)
-    gather = flags & MSG_WAITALL and not flags & MSG_PEEK and file.kind == SOCK_STREAM
+    all_of_it = flags & MSG_WAITALL and not flags & MSG_PEEK and file.kind == SOCK_STREAM
     while True:
         room = file.clamp(wanted - done)
         try:
-            got = file.receive(room_in(t, _rest(pieces, done), room) if room else [], flags)
+            got = file.receive(scatter(t.mm, pieces, done, room), flags)
         except EAGAIN:
             if flags & MSG_DONTWAIT or file.flags & O_NONBLOCK:
                 if done:
@@ -625,7 +613,7 @@ def receive_on(t: "Task", state: Receive) -> Result:
                 return _received(t, state, Received(done))
             raise
         done += got.length
-        if not gather or done >= wanted or not got.length or got.control.files:
+        if not all_of_it or done >= wanted or not got.length or got.control.files:
             return _received(t, state, got._replace(length=done))
 
 
@@ -709,7 +697,7 @@ def _message_to_fill(t: "Task", file: Socket, message: int, flags: int) -> Recei
     if name and name_length & 0x8000_0000:
         raise EINVAL
     _check_receive(file, flags)
-    pieces = vector(t, iov, count)
+    pieces = import_iovec(t.mm, iov, count)
     return Receive(file, pieces, flags, message, name, name_length, control, control_length, 0)
 
 

@@ -10,9 +10,11 @@ from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW
 from sentry_abi.structs import STAT, STATFS, STATX
-from sentry_vfs import FOLLOW, FileDescription, accessed
+from sentry_vfs import FOLLOW, accessed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sentry.kernel.task import Task
 
 calls = Calls("attributes and directories")
@@ -113,61 +115,52 @@ def _statfs(raw: bytes, flags: int) -> bytes:
     return STATFS.pack(*fields[:-1], fields[-1] | flags & 15)
 
 
-def _listing(file: FileDescription) -> list[tuple[bytes, int, int]]:
+def _dents(t: "Task", file: Fd, buf: int, count: int, pack: "Callable[[bytes, int, int, int, int], bytes]") -> int:
+    """Write as many records as fit, each made by pack(name, inode, position behind it, length, type).
+
+    Raises: ENOENT for a removed directory, EINVAL if not even one fits, EFAULT.
+    """
     found = file.entries()
     if file.where is not None and file.where.dentry.dead:
         raise ENOENT
-    return found
+    records: list[bytes] = []
+    room = min(count, 1 << 18)
+    at = file.pos
+    for name, ino, kind in found[at:]:
+        length = len(name) + 27 & -8
+        room -= length
+        if room < 0:
+            break
+        at += 1
+        records.append(pack(name, ino, at, length, kind))
+    if not records:
+        if at < len(found):
+            raise EINVAL
+        return 0
+    data = b"".join(records)
+    t.mm.copy_out(buf, data)
+    file.pos = at
+    if file.inode is not None and file.inode.fs.watched:
+        accessed(file)
+    return len(data)
+
+
+def _dirent64(name: bytes, ino: int, at: int, length: int, kind: int) -> bytes:
+    return _DIRENT.pack(ino, at, length, kind) + name.ljust(length - 19, b"\0")
+
+
+def _dirent(name: bytes, ino: int, at: int, length: int, kind: int) -> bytes:
+    """Return a record of old: the type is its last byte."""
+    return _OLD_DIRENT.pack(ino, at, length) + name.ljust(length - 19, b"\0") + bytes((kind,))
 
 
 @calls.call
 def getdents64(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
     """getdents64(2)."""
-    found = _listing(file)
-    records: list[bytes] = []
-    room = min(count, 1 << 18)
-    at = file.pos
-    pack = _DIRENT.pack
-    for name, ino, kind in found[at:]:
-        length = len(name) + 27 & -8
-        room -= length
-        if room < 0:
-            break
-        at += 1
-        records.append(pack(ino, at, length, kind) + name.ljust(length - 19, b"\0"))
-    if not records:
-        if at < len(found):
-            raise EINVAL
-        return 0
-    data = b"".join(records)
-    t.mm.copy_out(buf, data)
-    file.pos = at
-    if file.inode is not None and file.inode.fs.watched:
-        accessed(file)
-    return len(data)
+    return _dents(t, file, buf, count, _dirent64)
 
 
 @calls.call
 def getdents(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
-    """getdents(2): the type is the last byte of a record."""
-    found = _listing(file)
-    records: list[bytes] = []
-    room = min(count, 1 << 18)
-    at = file.pos
-    for name, ino, kind in found[at:]:
-        length = len(name) + 27 & -8
-        room -= length
-        if room < 0:
-            break
-        at += 1
-        records.append(_OLD_DIRENT.pack(ino, at, length) + name.ljust(length - 19, b"\0") + bytes((kind,)))
-    if not records:
-        if at < len(found):
-            raise EINVAL
-        return 0
-    data = b"".join(records)
-    t.mm.copy_out(buf, data)
-    file.pos = at
-    if file.inode is not None and file.inode.fs.watched:
-        accessed(file)
-    return len(data)
+    """getdents(2)."""
+    return _dents(t, file, buf, count, _dirent)

@@ -1,0 +1,60 @@
+"""Bytes that wait in a pipe or a socket: a deque of chunks, and how much of the first one is gone already.
+
+One write is one copy in, one read one copy out; small writes are gathered in a page. Plain functions, so that who
+has the chunks pays no object in between.
+"""
+
+from collections import deque
+from typing import Final
+
+from sentry_vfs._file import Buffer
+
+Chunks = deque[bytes | bytearray]
+_PAGE: Final = 4096
+
+
+def put_bytes(chunks: Chunks, head: int, data: Buffer) -> int:
+    """Append data; return the new head."""
+    length = len(data)
+    if length < _PAGE and chunks:
+        last = chunks[-1]
+        if type(last) is bytearray and len(last) + length <= _PAGE:
+            if len(chunks) == 1 and head:
+                # a reader follows closely: forget what it has read, else the page fills with it
+                last = chunks[0] = bytearray(memoryview(last)[head:])
+                head = 0
+            last += data
+            return head
+    if length:
+        chunks.append(bytearray(data) if length < _PAGE // 4 else bytes(data))
+    return head
+
+
+def take_bytes(chunks: Chunks, head: int, bufs: list[memoryview], limit: int) -> tuple[int, int]:
+    """Move the first bytes of chunks, at most limit, into bufs; head bytes of the first chunk are gone already.
+
+    Return how many bytes were moved, and the new head.
+    """
+    done = 0
+    for buf in bufs:
+        room = min(len(buf), limit - done)
+        at = 0
+        while at < room and chunks:
+            chunk = chunks[0]
+            left = len(chunk) - head
+            if left > room - at:
+                left = room - at
+                buf[at:room] = memoryview(chunk)[head : head + left]
+                head += left
+            elif head:
+                buf[at : at + left] = memoryview(chunk)[head:]
+                head = 0
+                chunks.popleft()
+            else:
+                buf[at : at + left] = chunk
+                chunks.popleft()
+            at += left
+        done += at
+        if not chunks or done == limit:
+            break
+    return done, head
