@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path as HostPath
 from typing import Any
@@ -223,6 +224,7 @@ def snapshot(side: HostSide | OverlaySide, path: bytes = b".") -> dict[bytes, ob
 
 @settings(deadline=None, max_examples=150)
 @given(OPERATIONS)
+@example([("read", b"n"), ("symlink", b"a", b"n"), ("write", b"n", 512)])  # a missing name becomes a link
 def test_the_same_calls_have_the_same_results(operations: list[tuple[Any, ...]]) -> None:
     """Errors, contents, links and listings agree after every call, and the lower directory never changes."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -267,6 +269,25 @@ def test_host_changes_show_until_a_file_is_changed_here(over: World, tmp_path: H
     tree.rmdir(None, b"f", ctx, creds)
     (tmp_path / "f/x").write_bytes(b"")
     assert outcome(tree.lookup, (None, b"f", ctx, creds)) == "errno 2"
+
+
+def test_what_the_host_moves_above_a_file_shows_soon(over: World, tmp_path: HostPath) -> None:
+    """A directory renamed and a link that leads elsewhere now are seen when the kept finds are forgotten."""
+    tree, ctx, creds = over.tree, over.ctx, over.creds
+    for name, size in ("one", 1), ("two", 2):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_bytes(b"x" * size)
+    (tmp_path / "link").symlink_to("one")
+    paths = (b"one/f", b"link/f")
+    assert [tree.lookup(None, path, ctx, creds).dentry.positive().size() for path in paths] == [1, 1]
+    (tmp_path / "one").rename(tmp_path / "was")
+    (tmp_path / "two").rename(tmp_path / "one")
+    time.sleep(0.15)
+    assert [tree.lookup(None, path, ctx, creds).dentry.positive().size() for path in paths] == [2, 2]
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("was")
+    time.sleep(0.15)
+    assert [tree.lookup(None, path, ctx, creds).dentry.positive().size() for path in paths] == [2, 1]
 
 
 def test_open_files_follow_the_first_change(over: World, tmp_path: HostPath) -> None:
@@ -316,6 +337,7 @@ def test_rename_across_mounts_is_refused(over: World, tmp_path: HostPath) -> Non
 @settings(deadline=None, max_examples=150)
 @given(OPERATIONS)
 @example([("write", b"b", 512), ("rename", b"d/a", b"a")])  # the other name of a file with two goes
+@example([("read", b"n"), ("symlink", b"a", b"n"), ("write", b"n", 512)])  # a missing name becomes a link
 def test_a_volume_does_to_the_host_what_the_calls_say(operations: list[tuple[Any, ...]]) -> None:
     """The same calls through a volume and directly have the same results, and leave the same on the host."""
     with tempfile.TemporaryDirectory() as scratch:

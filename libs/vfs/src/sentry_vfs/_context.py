@@ -1,7 +1,8 @@
 """A task's file context: root, working directory, umask, and what it has found so far.
 
 The finds are a dictionary from path text to place. One is good as long as nothing was renamed, removed above it or
-mounted (the tree's `generation`), the one who asks is the same, and its last dentry still stands in the tree.
+mounted, and no link was made (the tree's `generation`), the one who asks is the same, and its last dentry still stands
+in the tree. The host tells nobody what it renames: all are forgotten after FINDS_S.
 Contexts made by fork share it until one of them changes its directory.
 """
 
@@ -13,17 +14,20 @@ if TYPE_CHECKING:
     from sentry_vfs._node import Credentials
 
 MAX_FINDS: Final = 4096
+FINDS_S: Final = 0.1
+"""How long finds are kept, in seconds: the longest that a directory which the host moved can still seem in its place."""
 
 
 class Finds:
     """Places by path text, for one root, one working directory and one identity."""
 
-    __slots__ = ("creds", "follow", "generation", "nofollow")
+    __slots__ = ("creds", "follow", "generation", "nofollow", "until")
 
     def __init__(self) -> None:
         """Make an empty one."""
         self.creds: Credentials | None = None
         self.generation = -1
+        self.until = 0.0
         self.follow: dict[bytes, Path] = {}
         self.nofollow: dict[bytes, Path] = {}
 

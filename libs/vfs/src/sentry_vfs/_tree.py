@@ -6,10 +6,11 @@ machine of `docs/performance.md`: 0.1 us a path that was found before (0.9 if th
 still there), 1.2 us a component otherwise.
 
 Order of checks follows Linux fs/namei.c (6.1): link_path_walk, do_open, do_mkdirat, do_unlinkat, do_rmdir,
-do_renameat2, do_linkat. Differs: when a kept find is used, the host is asked about its last name only, not about the
-directories above it.
+do_renameat2, do_linkat. Differs: when a kept find is used, the host is asked about its last name only; a directory or
+link above it that the host has replaced by another is seen FINDS_S later.
 """
 
+from time import monotonic
 from typing import Final, Protocol
 
 from sentry_abi.errors import (
@@ -71,7 +72,7 @@ from sentry_abi.stat import (
     S_IFSOCK,
 )
 from sentry_vfs import _inotify
-from sentry_vfs._context import MAX_FINDS, FSContext
+from sentry_vfs._context import FINDS_S, MAX_FINDS, FSContext
 from sentry_vfs._eventfd import AnonymousFilesystem
 from sentry_vfs._file import FileDescription, PathFile, path_of
 from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
@@ -198,7 +199,8 @@ class Tree:
         Raises: ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG; what reading a directory of the host raises.
         """
         finds = ctx.finds
-        if finds.generation != self.generation or finds.creds is not creds:
+        now = monotonic()
+        if finds.generation != self.generation or finds.creds is not creds or now > finds.until:
             if finds.creds is not creds:
                 finds = ctx.finds = type(finds)()
                 finds.creds = creds
@@ -206,6 +208,7 @@ class Tree:
                 finds.follow.clear()
                 finds.nofollow.clear()
             finds.generation = self.generation
+            finds.until = now + FINDS_S
         if flags > NAME or (start is not None and path[:1] != b"/"):
             return self._walk(start, path, ctx, creds, flags)
         known = finds.follow if flags & FOLLOW else finds.nofollow
@@ -516,6 +519,7 @@ class Tree:
         parent = self._make_place(where, creds)
         uid, gid = new_owner(parent, creds)
         parent.symlink(where.dentry, target, uid, gid)
+        self.generation += 1  # a find of the missing name would now end at the link instead of following it
         self._made(where.dentry)
 
     def link(self, old: Path, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
@@ -542,6 +546,8 @@ class Tree:
         if inode.nlink >= MAX_NLINK:
             raise EMLINK
         parent.link(where.dentry, old.dentry)
+        if inode.is_symlink:
+            self.generation += 1  # as in symlink
         if inode.fs.watched:
             _inotify.links_changed(inode)
             self._made(where.dentry)

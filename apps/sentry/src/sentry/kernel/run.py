@@ -9,7 +9,7 @@ from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
-from sentry.kernel.pending import Pending
+from sentry.kernel.pending import Attempt, Pending
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.task import DEAD, HELD, PARKED, RUNNING, VFORK, ZOMBIE
 from sentry_abi import errors
@@ -69,6 +69,16 @@ ENDED: Final = Control("ENDED")
 
 class KernelBug(Exception):  # noqa: N818  (named for what it is)
     """A broken invariant of our own: the sandbox ends with a report."""
+
+
+def _outcome(attempt: Attempt, task: "Task", state: Any) -> Any:  # noqa: ANN401  (as finish; a wait's own record)
+    """Try a waiting call again: return what it returns, minus the errno of an error, or the class of a restart."""
+    try:
+        return attempt(task, state)
+    except LinuxError as error:
+        return -error.errno
+    except errors.RestartError as restart:
+        return type(restart)
 
 
 class Loop:
@@ -352,13 +362,7 @@ class Loop:
         self.unpark(task)
         deadline = pending.deadline
         task.timed_out = deadline is not None and self.kernel.clock.monotonic_ns() >= deadline
-        result: Any
-        try:
-            result = pending.attempt(task, pending.state)
-        except LinuxError as error:
-            result = -error.errno
-        except errors.RestartError as restart:
-            result = type(restart)
+        result = _outcome(pending.attempt, task, pending.state)
         task.timed_out = False
         if not isinstance(result, Pending):
             if self.trace is not None:
@@ -380,12 +384,7 @@ class Loop:
         """End a wait for a handler: with what was done so far, or as the call's restart class says."""
         result: Any = pending.restart
         if pending.on_signal is not None:
-            try:
-                result = pending.on_signal(task, pending.state)
-            except LinuxError as error:
-                result = -error.errno
-            except errors.RestartError as restart:
-                result = type(restart)
+            result = _outcome(pending.on_signal, task, pending.state)
         task.state = RUNNING
         if self.trace is not None:
             self.trace.resumed(task, result)

@@ -10,6 +10,7 @@ from sentry_abi.errors import (
     EACCES,
     EAGAIN,
     EBADF,
+    EFAULT,
     EFBIG,
     EINVAL,
     EMFILE,
@@ -114,6 +115,22 @@ def put(t: "Task", file: FileDescription, flags: int, minimum: int = 0) -> int:
         if not file.refs:
             file.incref()
             file.decref()
+        raise
+
+
+def put_pair(t: "Task", pair: tuple[FileDescription, FileDescription], fds: int, flags: int) -> None:
+    """Give two new descriptions numbers and write those to fds, or give them none. Raises: EMFILE, EFAULT."""
+    first = put(t, pair[0], flags)
+    try:
+        second = put(t, pair[1], flags)
+    except EMFILE:
+        t.files.close(first)
+        raise
+    try:
+        t.mm.copy_out(fds, first.to_bytes(4, "little") + second.to_bytes(4, "little"))
+    except EFAULT:
+        t.files.close(first)
+        t.files.close(second)
         raise
 
 

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr, Size, UInt
-from sentry.syscalls.files import RLIMIT_NOFILE, put
+from sentry.syscalls.files import RLIMIT_NOFILE, put, put_pair
 from sentry_abi.errors import (
     EBADF,
-    EFAULT,
     EINTR,
     EINVAL,
-    EMFILE,
     ERESTART_RESTARTBLOCK,
     ERESTARTNOHAND,
     LinuxError,
@@ -45,18 +43,7 @@ def pipe2(t: "Task", fds: Ptr, flags: Int) -> Result:
     if flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT):
         raise EINVAL
     ends = make_pipe(t.kernel.vfs.pipes, t.creds.fsuid, t.creds.fsgid, flags & (O_NONBLOCK | O_DIRECT))
-    reader = put(t, ends[0], flags)
-    try:
-        writer = put(t, ends[1], flags)
-    except EMFILE:
-        t.files.close(reader)
-        raise
-    try:
-        t.mm.copy_out(fds, reader.to_bytes(4, "little") + writer.to_bytes(4, "little"))
-    except EFAULT:
-        t.files.close(reader)
-        t.files.close(writer)
-        raise
+    put_pair(t, ends, fds, flags)
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, UInt
-from sentry.syscalls.files import RLIMIT_NOFILE, put
+from sentry.syscalls.files import RLIMIT_NOFILE, put, put_pair
 from sentry.syscalls.io import SIGPIPE, total
 from sentry.syscalls.poll import deadline_of
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, done_or_restart, wait_io
@@ -159,19 +159,7 @@ def socketpair(t: "Task", family: Int, kind: Int, protocol: Int, fds: Ptr) -> Re
     if not isinstance(pair[0], UnixSocket) or not isinstance(pair[1], UnixSocket):
         raise EOPNOTSUPP
     pair[0].join(pair[1], _peer_creds(t))
-    flags = O_CLOEXEC if kind & SOCK_CLOEXEC else 0
-    first = put(t, pair[0], flags)
-    try:
-        second = put(t, pair[1], flags)
-    except EMFILE:
-        t.files.close(first)
-        raise
-    try:
-        t.mm.copy_out(fds, first.to_bytes(4, "little") + second.to_bytes(4, "little"))
-    except EFAULT:
-        t.files.close(first)
-        t.files.close(second)
-        raise
+    put_pair(t, pair, fds, O_CLOEXEC if kind & SOCK_CLOEXEC else 0)
     return 0
 
 
