@@ -117,6 +117,35 @@ static void from_a_thread(void) {
     reap("exec from a thread", pid);
 }
 
+static void written(void) {
+    char script[] = "/var/tmp/script-XXXXXX";
+    int fd = mkstemp(script), other = open(script, O_RDONLY);
+    write(fd, "#!/bin/true\n", 12);
+    fchmod(fd, 0755);
+    TRY("execute a script that is written to", execl(script, script, NULL));
+    int again = dup(fd);
+    close(fd);
+    TRY("while another number is open", execl(script, script, NULL));
+    close(again);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl(script, script, NULL);
+        _exit(1);
+    }
+    reap("when it is only read", pid);
+    close(other);
+    unlink(script);
+    int memory = memfd_create("program", 0);
+    write(memory, "#!/bin/true\n", 12);
+    pid = fork();
+    if (pid == 0) {
+        fexecve(memory, (char *[]){"x", NULL}, environ);
+        _exit(1);
+    }
+    reap("a memory file that can be written to", pid);
+    close(memory);
+}
+
 static void busy(void) {
     char name[] = "/var/tmp/busy-XXXXXX", data[65536];
     TRY("write to a running program", open(self, O_WRONLY));
@@ -128,6 +157,7 @@ static void busy(void) {
     close(out);
     int fd = open(name, O_RDWR);
     TRY("write to a copy", fd);
+    TRY("execute what is written to", execl(name, name, "wait", NULL));
     close(fd);
     int fds[2];
     pipe(fds);
@@ -160,6 +190,7 @@ int main(int argc, char **argv) {
     script();
     spawns();
     from_a_thread();
+    written();
     busy();
     return 0;
 }

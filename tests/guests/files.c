@@ -25,6 +25,23 @@ static void show_text(const char *name, const char *path) {
     close(fd);
 }
 
+static void finds(void) {
+    put("real", "content");
+    show_text("missing", "later");
+    CALL("becomes a link", symlink("real", "later"));
+    show_text("followed", "later");
+    put("later", "written through it");
+    show_text("what it leads to", "real");
+    show_text("missing", "much-later");
+    CALL("becomes a name of a link", linkat(AT_FDCWD, "later", AT_FDCWD, "much-later", 0));
+    show_text("followed", "much-later");
+    CALL("a directory", mkdir("place", 0755));
+    CALL("a link to it", symlink("place", "alias"));
+    CALL("a hard link to a directory", link("alias/", "no"));
+    CALL("rmdir of a link", rmdir("alias/"));
+    unlink("later"), unlink("much-later"), unlink("real"), unlink("alias"), rmdir("place");
+}
+
 static void creation(void) {
     umask(022);
     NUM("open", open("new", O_RDWR | O_CREAT | O_EXCL, 0666) >= 0);
@@ -243,6 +260,7 @@ static void directories(void) {
 }
 
 int main(void) {
+    finds();
     char here[PATH_MAX];
     if (!getcwd(here, sizeof here)) return 1;
     creation();

@@ -56,6 +56,47 @@ static void records(void) {
     close(other);
 }
 
+static void inside(void) {
+    int fd = open("inside", O_RDWR | O_CREAT, 0644);
+    CALL("write lock", lock(fd, F_SETLK, F_WRLCK, 0, 3));
+    CALL("read lock within", lock(fd, F_SETLK, F_RDLCK, 0, 2));
+    CALL("read lock within that", lock(fd, F_SETLK, F_RDLCK, 0, 1));
+    pid_t child = fork();
+    if (!child) {
+        CALL("shared", lock(fd, F_SETLK, F_RDLCK, 0, 2));
+        CALL("refused", lock(fd, F_SETLK, F_RDLCK, 2, 1));
+        _exit(0);
+    }
+    reap("child", child);
+    close(fd);
+}
+
+static void deadlock(void) {
+    int fd = open("dead", O_RDWR | O_CREAT, 0644), ready[2];
+    char byte;
+    pipe(ready);
+    CALL("mine", lock(fd, F_SETLKW, F_WRLCK, 0, 1));
+    pid_t child = fork();
+    if (!child) {
+        lock(fd, F_SETLKW, F_WRLCK, 1, 1);
+        write(ready[1], "x", 1);
+        alarm(20);
+        lock(fd, F_SETLKW, F_WRLCK, 0, 1); // waits for the parent
+        _exit(3);
+    }
+    read(ready[0], &byte, 1);
+    sleep_ms(100);
+    alarm(20);
+    CALL("each has what the other wants", lock(fd, F_SETLKW, F_WRLCK, 1, 1));
+    CALL("of a description it is not seen", lock(fd, F_OFD_SETLK, F_WRLCK, 1, 1));
+    CALL("let go", lock(fd, F_SETLK, F_UNLCK, 0, 0));
+    reap("child", child);
+    alarm(0);
+    CALL("all mine", lock(fd, F_SETLKW, F_WRLCK, 0, 0));
+    close(fd);
+    close(ready[0]), close(ready[1]);
+}
+
 static void whole(void) {
     int a = open("lock", O_RDWR), b = open("lock", O_RDWR);
     CALL("shared", flock(a, LOCK_SH));
@@ -174,6 +215,8 @@ static void polling(void) {
 
 int main(void) {
     records();
+    inside();
+    deadlock();
     whole();
     polling();
     return 0;

@@ -225,6 +225,7 @@ def snapshot(side: HostSide | OverlaySide, path: bytes = b".") -> dict[bytes, ob
 @settings(deadline=None, max_examples=150)
 @given(OPERATIONS)
 @example([("read", b"n"), ("symlink", b"a", b"n"), ("write", b"n", 512)])  # a missing name becomes a link
+@example([("link", b"t/", b"a"), ("rmdir", b"t/")])  # a slash after a link, followed and not
 def test_the_same_calls_have_the_same_results(operations: list[tuple[Any, ...]]) -> None:
     """Errors, contents, links and listings agree after every call, and the lower directory never changes."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -338,6 +339,7 @@ def test_rename_across_mounts_is_refused(over: World, tmp_path: HostPath) -> Non
 @given(OPERATIONS)
 @example([("write", b"b", 512), ("rename", b"d/a", b"a")])  # the other name of a file with two goes
 @example([("read", b"n"), ("symlink", b"a", b"n"), ("write", b"n", 512)])  # a missing name becomes a link
+@example([("link", b"t/", b"a"), ("rmdir", b"t/")])  # a slash after a link, followed and not
 def test_a_volume_does_to_the_host_what_the_calls_say(operations: list[tuple[Any, ...]]) -> None:
     """The same calls through a volume and directly have the same results, and leave the same on the host."""
     with tempfile.TemporaryDirectory() as scratch:

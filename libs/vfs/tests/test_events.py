@@ -1,7 +1,7 @@
 """eventfd, epoll and locks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentry_abi.errors import EAGAIN, EEXIST, EINVAL, ELOOP, ENOENT, EPERM
@@ -124,6 +124,7 @@ LOCKING = st.lists(st.tuples(st.integers(0, 2), st.sampled_from([F_RDLCK, F_WRLC
 
 
 @given(LOCKING)
+@example([(1, F_WRLCK, (0, 3)), (1, F_RDLCK, (0, 2)), (1, F_RDLCK, (0, 1)), (0, F_RDLCK, (0, 2))])  # inside its own
 def test_record_locks_against_a_map_of_bytes(operations: list[tuple[int, int, tuple[int, int]]]) -> None:
     """A lock is granted exactly when no other owner's lock on any byte forbids it."""
     owners = [object(), object(), object()]

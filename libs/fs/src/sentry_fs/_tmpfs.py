@@ -336,7 +336,7 @@ class Directory(_Attributes):
 class Regular(_Attributes):
     """A regular file; also what mmap maps."""
 
-    __slots__ = ("charged", "data", "mappers", "seals", "users")
+    __slots__ = ("charged", "data", "mappers", "seals", "users", "writers")
 
     fs: Tmpfs
 
@@ -347,6 +347,9 @@ class Regular(_Attributes):
         self.charged = 0
         """How many bytes count against the limit of the file system."""
         self.users = 0
+        """How many descriptions there are."""
+        self.writers = 0
+        """How many of them are open for writing."""
         self.seals = F_SEAL_SEAL
         self.mappers: set[Any] = set()
 
@@ -355,6 +358,10 @@ class Regular(_Attributes):
     def in_use(self) -> bool:
         """Return whether it is open or mapped."""
         return bool(self.users or self.mappers)
+
+    def is_written(self) -> bool:
+        """Return whether it is open for writing."""
+        return self.writers > 0
 
     def let_go(self) -> None:
         """Give the contents back if nobody can reach them any more."""
@@ -561,11 +568,13 @@ class RegularFile(FileDescription):
         """Open the file."""
         super().__init__(flags, where, inode)
         inode.users += 1
+        inode.writers += flags & O_ACCMODE != O_RDONLY
 
     def release(self) -> None:
         """Let go of the contents if this was the last to reach them."""
         inode = self.inode
         inode.users -= 1
+        inode.writers -= self.flags & O_ACCMODE != O_RDONLY
         if inode.nlink <= 0:
             inode.let_go()
 

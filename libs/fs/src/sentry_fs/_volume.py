@@ -473,10 +473,9 @@ class VolumeFile(RegularFile):
 
     def release(self) -> None:
         """Let go of the host file."""
-        inode = self.inode
-        inode.users -= 1
-        if not inode.users:
-            inode.held = None
+        super().release()
+        if not self.inode.users:
+            self.inode.held = None
 
     def read(self, bufs: list[memoryview]) -> int:
         """Read at the position. Raises: EBADF."""

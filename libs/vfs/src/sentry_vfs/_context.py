@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_FINDS: Final = 4096
 FINDS_S: Final = 0.1
-"""How long finds are kept, in seconds: the longest that a directory which the host moved can still seem in its place."""
+"""How long finds are kept, in seconds: the longest that a directory moved by the host still seems in its place."""
 
 
 class Finds:

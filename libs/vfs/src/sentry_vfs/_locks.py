@@ -1,8 +1,8 @@
 """Record locks (fcntl) and whole-file locks (flock) of an inode.
 
 Record locks belong to a descriptor table (POSIX) or to a description (OFD); any close of the file in the table drops
-the table's. Whole-file locks belong to a description. Sources: Linux fs/locks.c, fcntl(2), flock(2). Differs: EDEADLK
-is not detected.
+the table's. Whole-file locks belong to a description. Sources: Linux fs/locks.c, fcntl(2), flock(2). Who waits is not
+known here, nor who waits for whom.
 """
 
 from typing import Final, NamedTuple
@@ -57,8 +57,8 @@ class LockTable:
             raise EAGAIN
         kept: list[Lock] = []
         start, end = wanted.start, wanted.end
-        for lock in self._records:
-            if lock.owner is not wanted.owner or lock.end < start or end < lock.start:
+        for lock in self._records:  # of one owner and kind no two touch
+            if lock.owner is not wanted.owner or lock.end < wanted.start or wanted.end < lock.start:
                 kept.append(lock)
             elif lock.kind == wanted.kind:
                 start, end = min(start, lock.start), max(end, lock.end)

@@ -178,6 +178,10 @@ class Inode:
         """Return whether an open file still reaches the content of a file without a name."""
         return False
 
+    def is_written(self) -> bool:
+        """Return whether it is open for writing: it is then not to be executed."""
+        return False
+
     def change(self, dentry: "Dentry | None") -> None:
         """Be told that an attribute or the content is about to change; dentry is the name it is reached by."""
 

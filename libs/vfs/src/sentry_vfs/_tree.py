@@ -224,7 +224,8 @@ class Tree:
             del known[path]
         found = self._walk(None, path, ctx, creds, flags)
         dentry = found[1]
-        if self.keep and not dentry.dead and (dentry.inode is not None or path[-1] != 47) and not flags & NAME:
+        # not with a slash at the end: what it follows depends on NAME
+        if self.keep and not dentry.dead and path[-1] != 47 and not flags & NAME:
             if len(known) >= MAX_FINDS:
                 known.clear()
             known[path] = found

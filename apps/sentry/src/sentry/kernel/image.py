@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Final, cast
 
-from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, LinuxError
+from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, ETXTBSY, LinuxError
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_RDONLY
 from sentry_abi.mount import MS_NOSUID
 from sentry_abi.resource import RLIMIT_STACK
@@ -102,20 +102,16 @@ def open_executable(
     """Open a file for execution (do_open_execat).
 
     Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable,
-    or on a mount that says noexec.
+    or on a mount that says noexec; ETXTBSY while it is open for writing.
     """
-    tree = kernel.vfs
-    where = tree.lookup(start, path, fs, creds, 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW)
-    inode = where.dentry.positive()
-    kind = inode.mode & S_IFMT
-    if kind == S_IFLNK:
+    where = kernel.vfs.lookup(start, path, fs, creds, 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW)
+    if where.dentry.positive().mode & S_IFMT == S_IFLNK:
         raise ELOOP
-    if kind != S_IFREG:
-        raise EACCES
+    executable = _open_at(kernel, creds, where)
     if path.endswith(b"/"):
+        executable.close()
         raise ENOTDIR
-    tree.access(where, EXECUTE, creds)
-    return Executable(inode.open(where, O_RDONLY), where)
+    return executable
 
 
 def open_program(
@@ -165,7 +161,7 @@ def open_program(
             if not path:
                 if not flags & AT_EMPTY_PATH or start is None:
                     raise ENOENT
-                first = _executable_at(kernel, creds, start)
+                first = _open_at(kernel, creds, start)
             else:
                 first = open_executable(kernel, fs, creds, start, path, flags)
         opened.append(first)
@@ -192,9 +188,11 @@ def open_program(
     return ProgramImage(image, opened, new, secure=secure)
 
 
-def _executable_at(kernel: "Kernel", creds: "Credentials", where: Path) -> Executable:
+def _open_at(kernel: "Kernel", creds: "Credentials", where: Path) -> Executable:
     inode = where.dentry.positive()
     if inode.mode & S_IFMT != S_IFREG:
         raise EACCES
     kernel.vfs.access(where, EXECUTE, creds)
+    if inode.is_written() and inode.fs is not kernel.vfs.memfds:  # Linux does not count a memory file's own descriptor
+        raise ETXTBSY
     return Executable(inode.open(where, O_RDONLY), where)

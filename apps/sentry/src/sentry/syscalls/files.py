@@ -1,21 +1,20 @@
-"""Opening, closing, duplicating and controlling files. Source: Linux fs/open.c, fs/fcntl.c, fs/locks.c, fs/ioctl.c."""
+"""Opening, closing, duplicating and controlling files. Source: Linux fs/open.c, fs/fcntl.c, fs/ioctl.c."""
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
+from sentry.syscalls.locks import RECORD_COMMANDS, record_lock
 from sentry.syscalls.waits import path_at, start_at
 from sentry_abi.errors import (
     E2BIG,
     EACCES,
-    EAGAIN,
     EBADF,
     EFAULT,
     EFBIG,
     EINVAL,
     EMFILE,
     ENODEV,
-    ENOLCK,
     EOPNOTSUPP,
     EPERM,
     ERESTARTSYS,
@@ -30,34 +29,22 @@ from sentry_abi.fcntl import (
     F_GETFD,
     F_GETFL,
     F_GETLEASE,
-    F_GETLK,
     F_GETOWN,
     F_GETOWN_EX,
     F_GETPIPE_SZ,
     F_GETSIG,
     F_NOTIFY,
-    F_OFD_GETLK,
-    F_OFD_SETLK,
-    F_OFD_SETLKW,
-    F_RDLCK,
     F_SETFD,
     F_SETFL,
     F_SETLEASE,
-    F_SETLK,
-    F_SETLKW,
     F_SETOWN,
     F_SETOWN_EX,
     F_SETPIPE_SZ,
     F_SETSIG,
     F_UNLCK,
-    F_WRLCK,
     FALLOC_FL_PUNCH_HOLE,
     FASYNC,
     FD_CLOEXEC,
-    LOCK_EX,
-    LOCK_NB,
-    LOCK_SH,
-    LOCK_UN,
     O_APPEND,
     O_CLOEXEC,
     O_CREAT,
@@ -74,19 +61,15 @@ from sentry_abi.fcntl import (
 )
 from sentry_abi.ioctl import FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD
 from sentry_abi.stat import S_IFMT, S_IFREG
-from sentry_abi.structs import FLOCK
 from sentry_fs import Regular, Tmpfs
 from sentry_vfs import (
     BENEATH,
-    EOF,
     IN_ROOT,
     NO_LINKS,
     NO_MAGIC,
     NO_MOUNTS,
     Dentry,
     FileDescription,
-    Lock,
-    LockTable,
     Mount,
     Path,
     PathFile,
@@ -289,12 +272,9 @@ def fcntl(t: "Task", fd: FdNum, command: Int, arg: Size) -> Result:
     if command == F_SETFL:
         file.set_flags(file.flags & ~_SETTABLE | arg & _SETTABLE)
         return 0
-    if command in _RECORD_COMMANDS:
-        return _record_lock(t, file, command, arg)
+    if command in RECORD_COMMANDS:
+        return record_lock(t, file, command, arg)
     return _control_more(t, file, command, arg)
-
-
-_RECORD_COMMANDS: Final = frozenset({F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW})
 
 
 def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> int:
@@ -347,101 +327,6 @@ def _seals(file: FileDescription, command: int, arg: int) -> int:
     if not file.writable or inode.seals & 1:
         raise EPERM
     inode.seals |= arg
-    return 0
-
-
-class Locking(NamedTuple):
-    """A record lock that waits."""
-
-    file: FileDescription
-    lock: Lock
-
-
-def _table(file: FileDescription) -> LockTable:
-    inode = file.inode
-    if inode is None:
-        raise ENOLCK
-    if inode.locks is None:
-        inode.locks = LockTable()
-    return inode.locks
-
-
-def _record_lock(t: "Task", file: FileDescription, command: int, arg: int) -> Result:
-    kind, whence, start, length, pid = FLOCK.unpack(t.mm.copy_in(arg, FLOCK.size))
-    of_file = command >= F_OFD_GETLK
-    if of_file and pid:
-        raise EINVAL
-    if kind not in {F_RDLCK, F_WRLCK, F_UNLCK} or whence not in {0, 1, 2}:
-        raise EINVAL
-    start += (0, file.pos, file.size())[whence]
-    if length < 0:
-        start, length = start + length, -length
-    if start < 0 or start + length > EOF:
-        raise EINVAL
-    owner: object = file if of_file else t.files
-    lock = Lock(start, start + length if length else EOF, kind, owner, -1 if of_file else t.group.tgid)
-    table = _table(file)
-    if command in {F_GETLK, F_OFD_GETLK}:
-        if kind == F_UNLCK:
-            raise EINVAL
-        other = table.conflict(lock)
-        if other is None:
-            reply = FLOCK.pack(F_UNLCK, whence, start, length, pid)
-        else:
-            reply = FLOCK.pack(
-                other.kind, 0, other.start, 0 if other.end == EOF else other.end - other.start, other.pid
-            )
-        t.mm.copy_out(arg, reply)
-        return 0
-    if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
-        raise EBADF
-    if command in {F_SETLKW, F_OFD_SETLKW}:
-        return lock_on(t, Locking(file, lock))
-    table.set(lock)
-    return 0
-
-
-@attempt
-def lock_on(t: "Task", state: Locking) -> Result:
-    """Take a record lock, or wait on."""
-    del t
-    table = _table(state.file)
-    try:
-        table.set(state.lock)
-    except EAGAIN:
-        return Pending(lock_on, state, ((table.queue, OUT),))
-    return 0
-
-
-class Flocking(NamedTuple):
-    """A whole-file lock that waits."""
-
-    file: FileDescription
-    operation: int
-
-
-@calls.call
-def flock(t: "Task", file: Fd, operation: Int) -> Result:
-    """flock(2)."""
-    if operation & ~LOCK_NB not in {LOCK_SH, LOCK_EX, LOCK_UN}:
-        raise EINVAL
-    if isinstance(file, PathFile):
-        raise EBADF
-    if operation & LOCK_NB:
-        _table(file).flock(file, operation & ~LOCK_NB)
-        return 0
-    return flock_on(t, Flocking(file, operation))
-
-
-@attempt
-def flock_on(t: "Task", state: Flocking) -> Result:
-    """Take a whole-file lock, or wait on."""
-    del t
-    table = _table(state.file)
-    try:
-        table.flock(state.file, state.operation)
-    except EAGAIN:
-        return Pending(flock_on, state, ((table.queue, OUT),))
     return 0
 
 
