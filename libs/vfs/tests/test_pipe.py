@@ -120,8 +120,10 @@ def test_capacity() -> None:
     with pytest.raises(EPERM):
         pipe.set_capacity(1 << 21)
     assert pipe.set_capacity(1 << 21, privileged=True) == 1 << 21
+    with pytest.raises(EBUSY):
+        pipe.set_capacity(0)  # a page
     with pytest.raises(EINVAL):
-        pipe.set_capacity(0)
+        pipe.set_capacity((1 << 31) + 1)
 
 
 def test_fifo_opens() -> None:

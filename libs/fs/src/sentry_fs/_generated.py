@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sentry_abi.errors import EBADF, EINVAL, EIO, ENOENT
-from sentry_abi.fcntl import O_ACCMODE, O_WRONLY
+from sentry_abi.fcntl import O_WRONLY
 from sentry_abi.stat import S_IFDIR, S_IFLNK, S_IFREG
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, scatter
 
@@ -66,13 +66,13 @@ class GeneratedFile(FileDescription):
 
     def clamp(self, count: int) -> int:
         """Return how much is left."""
-        if self.flags & O_ACCMODE == O_WRONLY:
+        if self.flags & O_WRONLY:
             return count
         return max(0, min(count, len(self.content(self.pos)) - self.pos))
 
     def clamp_at(self, count: int, pos: int) -> int:
         """Return how much is left after pos."""
-        if self.flags & O_ACCMODE == O_WRONLY:
+        if self.flags & O_WRONLY:
             return count
         return max(0, min(count, len(self.content(pos)) - pos))
 
@@ -84,7 +84,7 @@ class GeneratedFile(FileDescription):
 
     def pread(self, bufs: list[memoryview], pos: int) -> int:
         """Read at pos. Raises: EBADF."""
-        if self.flags & O_ACCMODE == O_WRONLY:
+        if self.flags & O_WRONLY:
             raise EBADF
         content = self._content if self._content is not None else self.content(pos)
         return scatter(bufs, content[pos:])

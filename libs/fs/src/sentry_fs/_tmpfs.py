@@ -23,6 +23,7 @@ from sentry_abi.errors import (
     EPERM,
 )
 from sentry_abi.fcntl import (
+    F_SEAL_FUTURE_WRITE,
     F_SEAL_GROW,
     F_SEAL_SEAL,
     F_SEAL_SHRINK,
@@ -30,9 +31,8 @@ from sentry_abi.fcntl import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     FALLOC_FL_ZERO_RANGE,
-    O_ACCMODE,
     O_APPEND,
-    O_RDONLY,
+    O_RDWR,
     O_WRONLY,
     SEEK_DATA,
 )
@@ -54,6 +54,8 @@ from sentry_pgalloc import MemoryKind
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode
 
 TMPFS_KIND: Final = MemoryKind.TMPFS
+SEALED_WRITE: Final = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+"""With one of these nobody may write any more; with the second alone mappings made before may."""
 XATTR_CREATE: Final = 1
 XATTR_REPLACE: Final = 2
 
@@ -178,17 +180,13 @@ class _Attributes(Inode):
         self.xattrs: dict[bytes, bytes] | None = None
 
     def getxattr(self, name: bytes) -> bytes:
-        """Return an extended attribute. Raises: ENODATA, EOPNOTSUPP."""
-        self._check_name(name)
+        """Return an extended attribute. Raises: ENODATA."""
         if self.xattrs is None or name not in self.xattrs:
             raise ENODATA
         return self.xattrs[name]
 
     def setxattr(self, dentry: Dentry | None, name: bytes, value: bytes, flags: int) -> None:
-        """Set an extended attribute. Raises: EOPNOTSUPP, EEXIST, ENODATA."""
-        self._check_name(name)
-        if name.startswith(b"user.") and self.mode & S_IFMT not in {S_IFREG, S_IFDIR}:
-            raise EPERM
+        """Set an extended attribute. Raises: EEXIST, ENODATA, ENOSPC."""
         known = self.xattrs or {}
         if flags & XATTR_CREATE and name in known:
             raise EEXIST
@@ -207,17 +205,11 @@ class _Attributes(Inode):
         return sorted(self.xattrs or ())
 
     def removexattr(self, dentry: Dentry | None, name: bytes) -> None:
-        """Remove an extended attribute. Raises: ENODATA, EOPNOTSUPP."""
-        self._check_name(name)
+        """Remove an extended attribute. Raises: ENODATA."""
         if self.xattrs is None or name not in self.xattrs:
             raise ENODATA
         self.change(dentry)
         del self.xattrs[name]
-
-    @staticmethod
-    def _check_name(name: bytes) -> None:
-        if not name.startswith((b"user.", b"trusted.", b"security.")):
-            raise EOPNOTSUPP
 
 
 class Directory(_Attributes):
@@ -441,7 +433,7 @@ class Regular(_Attributes):
         return done
 
     def _check_seals(self, end: int) -> None:
-        if self.seals & F_SEAL_WRITE or (self.seals & F_SEAL_GROW and end > self.size()):
+        if self.seals & SEALED_WRITE or (self.seals & F_SEAL_GROW and end > self.size()):
             raise EPERM
 
     def truncate(self, dentry: Dentry | None, length: int) -> None:
@@ -465,7 +457,7 @@ class Regular(_Attributes):
             raise EOPNOTSUPP
         if mode & FALLOC_FL_PUNCH_HOLE and not mode & FALLOC_FL_KEEP_SIZE:
             raise EOPNOTSUPP
-        if self.seals & F_SEAL_WRITE and mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE):
+        if self.seals & SEALED_WRITE and mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE):
             raise EPERM
         end = offset + length
         data = self.own(dentry)
@@ -568,13 +560,13 @@ class RegularFile(FileDescription):
         """Open the file."""
         super().__init__(flags, where, inode)
         inode.users += 1
-        inode.writers += flags & O_ACCMODE != O_RDONLY
+        inode.writers += self.writable
 
     def release(self) -> None:
         """Let go of the contents if this was the last to reach them."""
         inode = self.inode
         inode.users -= 1
-        inode.writers -= self.flags & O_ACCMODE != O_RDONLY
+        inode.writers -= self.writable
         if inode.nlink <= 0:
             inode.let_go()
 
@@ -592,7 +584,7 @@ class RegularFile(FileDescription):
 
     def read(self, bufs: list[memoryview]) -> int:
         """Read at the position. Raises: EBADF."""
-        if self.flags & O_ACCMODE == O_WRONLY:
+        if self.flags & O_WRONLY:
             raise EBADF
         done = self.inode.read(bufs, self.pos)
         self.pos += done
@@ -600,15 +592,17 @@ class RegularFile(FileDescription):
 
     def pread(self, bufs: list[memoryview], pos: int) -> int:
         """Read at pos. Raises: EBADF."""
-        if self.flags & O_ACCMODE == O_WRONLY:
+        if self.flags & O_WRONLY:
             raise EBADF
         return self.inode.read(bufs, pos)
 
     def write(self, bufs: Sequence[Buffer]) -> int:
         """Write at the position, or at the end with O_APPEND. Raises: EBADF, EFBIG."""
         flags = self.flags
-        if flags & O_ACCMODE == O_RDONLY:
+        if not (flags + 1) & O_RDWR:
             raise EBADF
+        if not bufs:
+            return 0
         inode = self.inode
         if flags & O_APPEND:
             self.pos = inode.size()
@@ -620,8 +614,10 @@ class RegularFile(FileDescription):
 
     def pwrite(self, bufs: Sequence[Buffer], pos: int) -> int:
         """Write at pos; with O_APPEND at the end (Linux does, POSIX does not). Raises: EBADF, EFBIG."""
-        if self.flags & O_ACCMODE == O_RDONLY:
+        if not (self.flags + 1) & O_RDWR:
             raise EBADF
+        if not bufs:
+            return 0
         inode = self.inode
         if self.drops_ids:
             inode.drop_ids()
@@ -644,12 +640,12 @@ class RegularFile(FileDescription):
 
     def truncate(self, length: int) -> None:
         """Set the size. Raises: EINVAL (not open for writing)."""
-        if self.flags & O_ACCMODE == O_RDONLY:
+        if not (self.flags + 1) & O_RDWR:
             raise EINVAL
         self.inode.truncate(self.where.dentry, length)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """Reserve or punch. Raises: EBADF, EOPNOTSUPP."""
-        if self.flags & O_ACCMODE == O_RDONLY:
+        if not (self.flags + 1) & O_RDWR:
             raise EBADF
         self.inode.allocate(self.where.dentry, mode, offset, length)

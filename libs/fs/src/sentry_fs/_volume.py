@@ -485,14 +485,14 @@ class VolumeFile(RegularFile):
 
     def pread(self, bufs: list[memoryview], pos: int) -> int:
         """Read at pos. Raises: EBADF."""
-        if self.flags & O_ACCMODE == O_WRONLY:
+        if self.flags & O_WRONLY:
             raise EBADF
         return read_host(self._host, bufs, pos)
 
     def write(self, bufs: Sequence[Buffer]) -> int:
         """Write at the position, or at the end with O_APPEND. Raises: EBADF, EFBIG, ENOSPC."""
         done = self.pwrite(bufs, self.pos)
-        if self.flags & O_APPEND:
+        if self.flags & O_APPEND and done:
             self.pos = os.fstat(self._host.fd).st_size
         else:
             self.pos += done
@@ -500,7 +500,7 @@ class VolumeFile(RegularFile):
 
     def pwrite(self, bufs: Sequence[Buffer], pos: int) -> int:
         """Write at pos; with O_APPEND at the end. Raises: EBADF, EFBIG, ENOSPC."""
-        if self.flags & O_ACCMODE == O_RDONLY:
+        if not self.writable:
             raise EBADF
         how = os.RWF_APPEND if self.flags & O_APPEND else 0
         try:
@@ -528,7 +528,7 @@ class VolumeFile(RegularFile):
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """Reserve space. Raises: EBADF, EOPNOTSUPP for everything but that."""
-        if self.flags & O_ACCMODE == O_RDONLY:
+        if not self.writable:
             raise EBADF
         if mode:
             raise EOPNOTSUPP

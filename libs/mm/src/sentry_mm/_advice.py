@@ -8,7 +8,7 @@ import os
 from typing import Final
 
 from sentry_abi import mman as c
-from sentry_abi.errors import EBUSY, EINVAL, EIO, ENOMEM, EPERM
+from sentry_abi.errors import EACCES, EBUSY, EINVAL, EIO, ENOMEM, EPERM
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_up
 from sentry_abi.mman import PROT_WRITE
 from sentry_abi.resource import RLIM_INFINITY, RLIMIT_MEMLOCK
@@ -106,9 +106,11 @@ class Advice(Heap):
         self.areas.join_range(low, high)
 
     def _remove_pages(self, area: Area, low: int, high: int) -> None:
-        """MADV_REMOVE: punch the file under a shared writable mapping. Raises: EINVAL, EACCES as EINVAL."""
-        if not area.flags & VM_SHARED or area.flags & VM_LOCKED or not area.max_prot & PROT_WRITE:
+        """MADV_REMOVE: punch the file under a shared writable mapping. Raises: EINVAL, EACCES."""
+        if area.flags & VM_LOCKED or area.file is None:
             raise EINVAL
+        if not area.flags & VM_SHARED or not area.max_prot & PROT_WRITE:
+            raise EACCES
         for run in self.runs.within(low, high):
             if run.backing is self.memory:
                 first, last = max(run.start, low), min(run.end, high)

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from sentry_abi.memory import page_up
+from sentry_abi.mman import PROT_WRITE
 from sentry_futex import Manager
 from sentry_mm._areas import Area
 from sentry_mm._fork import Fork
-from sentry_mm._mappable import NoLimits
+from sentry_mm._mappable import NoLimits, SharedMemory
 from sentry_pgalloc import MemoryFile
 from sentry_platform import Op
 
@@ -74,6 +75,8 @@ class MemoryManager(Fork):
         """Return what /proc/PID/maps shows behind an area: its file's path, [heap], [stack] or nothing."""
         if area.name:
             return area.name
+        if isinstance(area.file, SharedMemory):
+            return b"/dev/zero (deleted)"
         if area.file is None:
             if area.start < self.brk_end and area.end > self.brk_start:
                 return b"[heap]"
@@ -91,3 +94,12 @@ def truncated(file: "Mappable", size: int) -> None:
     """Tell every address space that maps file, by its attribute `mappers`, that it is size bytes long now."""
     for manager in list(getattr(file, "mappers", ())):
         manager.invalidate(file, size)
+
+
+def may_be_written(file: "Mappable") -> bool:
+    """Return whether a shared mapping lets somebody write to file, now or after mprotect (mapping_writably_mapped)."""
+    return any(
+        area.file is file and area.shared and area.max_prot & PROT_WRITE
+        for manager in getattr(file, "mappers", ())
+        for area in manager.vmas
+    )

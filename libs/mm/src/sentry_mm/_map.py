@@ -15,6 +15,7 @@ from sentry_abi.errors import (
     ENOMEM,
     EOVERFLOW,
     EPERM,
+    LinuxError,
 )
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE
 from sentry_abi.mman import (
@@ -77,12 +78,14 @@ class Map(Access):
         max_prot: int = _RWX,
         name: object = b"",
         may_lock: bool = False,
+        refusal: LinuxError | None = None,
     ) -> int:
         """Map length bytes of file, or of nothing if it is None, at addr or where there is room; return the address.
 
         max_prot: what the open file allows at most (a shared mapping of a file open for reading: no PROT_WRITE).
         name: the file's path, or what it is made from.
         may_lock: the caller has CAP_IPC_LOCK.
+        refusal: why the file may not be mapped this way, raised when everything else about the place is right.
         Raises: EINVAL, ENOMEM, EOVERFLOW, EPERM, EEXIST, EAGAIN, EACCES.
         """
         if offset & (PAGE_SIZE - 1) or not length:
@@ -96,6 +99,8 @@ class Map(Access):
             raise ENOMEM
         fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)
         addr = self._place(addr, length, flags)
+        if refusal is not None:
+            raise refusal
         area_flags = self._flags(flags, file)
         self._may_lock(area_flags, length, privileged=may_lock)
         prot &= _RWX

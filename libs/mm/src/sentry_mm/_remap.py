@@ -34,24 +34,43 @@ class Remap(Protect):
     def mremap(
         self, old: int, old_length: int, new_length: int, flags: int, new: int = 0, *, may_lock: bool = False
     ) -> int:
-        """Resize or move a mapping; return where it is. Raises: EINVAL, EFAULT, ENOMEM, EAGAIN, EPERM."""
-        if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) or (
-            flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) and not flags & MREMAP_MAYMOVE
-        ):
+        """Resize or move a mapping; return where it is.
+
+        The order is that of check_mremap_params (Linux 6.17 and later); before, an unmapped `old` was found first.
+
+        Raises: EINVAL, EFAULT, ENOMEM, EAGAIN, EPERM.
+        """
+        if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP):
             raise EINVAL
         old_length, new_length = page_up(old_length), page_up(new_length)
-        if old & (PAGE_SIZE - 1) or not new_length or (flags & MREMAP_DONTUNMAP and old_length != new_length):
+        if old & (PAGE_SIZE - 1) or not 0 < new_length <= TASK_SIZE:
+            raise EINVAL
+        if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) and (
+            not flags & MREMAP_MAYMOVE
+            or (flags & MREMAP_DONTUNMAP and old_length != new_length)
+            or new > TASK_SIZE - new_length
+            or new & (PAGE_SIZE - 1)
+            or (old + old_length > new and new + new_length > old)
+        ):
             raise EINVAL
         area = self.areas.at(old)
         if area is None:
             raise EFAULT
-        if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
-            return self._remap_to(area, old, old_length, new_length, flags, new, may_lock=may_lock)
+        if flags & MREMAP_FIXED and old_length == new_length > area.end - old:
+            # several areas, moved one by one with the gaps between them (remap_move, Linux 6.17)
+            stop = old + old_length
+            for start, end in [(max(each.start, old), min(each.end, stop)) for each in self.areas.within(old, stop)]:
+                self.mremap(start, end - start, end - start, flags, new + start - old, may_lock=may_lock)
+            return new
+        moves = bool(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
+        if moves or new_length > old_length:
+            self._check_resize(area, old, min(old_length, new_length), new_length, privileged=may_lock)
+        if moves:
+            return self._remap_to(area, old, old_length, new_length, flags, new)
         if old_length >= new_length:
             if old_length > new_length:
                 self._unmap(old + new_length, min(old + old_length, TASK_SIZE))
             return old
-        self._check_resize(area, old, old_length, new_length, privileged=may_lock)
         end = old + old_length
         if (
             old_length
@@ -66,7 +85,7 @@ class Remap(Protect):
         return self._move(area, old, old_length, new_length, self.find_free(new_length), keep=old_length == 0)
 
     def _check_resize(self, area: Area, old: int, old_length: int, new_length: int, *, privileged: bool) -> None:
-        """Linux: mm/mremap.c vma_to_resize. Raises: EINVAL, EFAULT, EAGAIN, EPERM, ENOMEM."""
+        """Check what is to move or grow (check_prep_vma). Raises: EINVAL, EFAULT, EAGAIN, EPERM, ENOMEM."""
         if old_length == 0 and not area.flags & VM_SHARED:
             raise EINVAL
         if old_length > area.end - old:
@@ -78,16 +97,9 @@ class Remap(Protect):
             self._may_lock(area.flags, grow, privileged=privileged)
             self._allowed(grow, grow if area.prot & PROT_WRITE and not area.flags & (VM_SHARED | VM_GROWSDOWN) else 0)
 
-    def _remap_to(
-        self, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int, *, may_lock: bool
-    ) -> int:
-        if flags & MREMAP_FIXED:
-            if new & (PAGE_SIZE - 1) or new_length > TASK_SIZE or new > TASK_SIZE - new_length:
-                raise EINVAL
-            if old + old_length > new and new + new_length > old:
-                raise EINVAL
-            if new < MMAP_MIN_ADDR:
-                raise EPERM
+    def _remap_to(self, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
+        if flags & MREMAP_FIXED and new < MMAP_MIN_ADDR:
+            raise EPERM
         if flags & MREMAP_DONTUNMAP and (area.flags & VM_SHARED and old_length == 0):
             raise EINVAL
         if flags & MREMAP_FIXED:
@@ -98,13 +110,8 @@ class Remap(Protect):
         found = self.areas.at(old)
         if found is None:
             raise EFAULT
-        self._check_resize(found, old, old_length, new_length, privileged=may_lock)
         if not flags & MREMAP_FIXED:
-            new = (
-                new
-                if new and not new & (PAGE_SIZE - 1) and self._is_free(new, new + new_length)
-                else self.find_free(new_length)
-            )
+            new = new if new and self._is_free(new, new + new_length) else self.find_free(new_length)
         return self._move(
             found, old, old_length, new_length, new, keep=old_length == 0, refill=bool(flags & MREMAP_DONTUNMAP)
         )

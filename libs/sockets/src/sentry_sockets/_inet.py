@@ -721,9 +721,7 @@ class UdpSocket(InetSocket):
         """Receive one datagram."""
         self.raise_error()
         if not self.inbox.messages:
-            if self.shut & SHUT_READ:
-                return Received(0)
-            raise EAGAIN
+            return self.empty(flags)
         got, _ = self.inbox.receive(bufs, flags)
         return got
 

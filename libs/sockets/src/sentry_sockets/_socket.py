@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from sentry_abi.errors import (
     BY_NUMBER,
+    EAGAIN,
     EDOM,
     EINVAL,
     ENOPROTOOPT,
@@ -22,6 +23,7 @@ from sentry_abi.errors import (
 from sentry_abi.fcntl import O_NONBLOCK, O_RDWR
 from sentry_abi.ioctl import FIONREAD, TIOCOUTQ
 from sentry_abi.socket import (
+    MSG_DONTWAIT,
     SO_ACCEPTCONN,
     SO_BROADCAST,
     SO_DEBUG,
@@ -173,11 +175,26 @@ class Socket(FileDescription):
         raise EOPNOTSUPP
 
     def receive(self, bufs: list[memoryview], flags: int) -> Received:
-        """Receive into bufs; flags are MSG_PEEK and MSG_TRUNC.
+        """Receive into bufs; flags are MSG_PEEK, MSG_TRUNC and MSG_DONTWAIT.
 
         Raises: ENOTCONN, EINVAL, EAGAIN and the error that waits.
         """
         raise EOPNOTSUPP
+
+    def check_connected(self) -> None:
+        """Raise what a send fails with before anybody looks at what goes along."""
+
+    def admit(self, length: int) -> None:
+        """Raise what a send of length bytes fails with before anybody looks for its destination."""
+
+    def empty(self, flags: int) -> Received:
+        """Answer the receive of a datagram when there is none.
+
+        Nothing, if nobody can send any more and the caller would wait (__skb_wait_for_more_packets). Raises: EAGAIN.
+        """
+        if self.shut & SHUT_READ and not (flags & MSG_DONTWAIT or self.flags & O_NONBLOCK):
+            return Received(0)
+        raise EAGAIN
 
     def message_limit(self) -> int:
         """Return the most bytes that one message may have."""

@@ -28,6 +28,7 @@ from sentry_abi.errors import (
     EPIPE,
     EPROTOTYPE,
 )
+from sentry_abi.fcntl import O_NONBLOCK
 from sentry_abi.socket import (
     AF_UNIX,
     MSG_PEEK,
@@ -61,6 +62,10 @@ LISTENING: Final = 1
 CONNECTED: Final = 2
 
 
+UNKNOWN: Final = Ucred(0, 65534, 65534)
+"""What SO_PASSCRED tells of a message that was sent when nobody asked."""
+
+
 class UnixSocket(Socket, Holder):
     """What the three kinds share: names and credentials."""
 
@@ -82,11 +87,6 @@ class UnixSocket(Socket, Holder):
 
     # names
 
-    def check_unbound(self) -> None:
-        """Check that the socket has no name. Raises: EINVAL."""
-        if self.name:
-            raise EINVAL
-
     def bind_abstract(self, name: bytes) -> None:
         """Take an abstract name, any free one if it is empty. Raises: EINVAL, EADDRINUSE."""
         if self.name:
@@ -97,11 +97,20 @@ class UnixSocket(Socket, Holder):
         self.network.claim(name, self)
         self.name = name
 
+    def autobind(self) -> None:
+        """Take a name if the peer may want to know who sends."""
+        if self.pass_creds and not self.name:
+            self.bind_abstract(b"")
+
     def bind_inode(self, name: bytes, inode: Inode) -> None:
         """Become the socket behind a path that was just made."""
         self.network.bound[inode] = self
         self.bound_inode = inode
         self.name = name
+
+    def source(self) -> bytes:
+        """Return the name that a receiver of a message from here sees: the one at that time, nothing for none."""
+        return pack_unix(self.name) if self.name else b""
 
     def local_address(self) -> bytes:
         """Return the name of this end."""
@@ -148,7 +157,9 @@ class UnixSocket(Socket, Holder):
                     file.incref()
             else:
                 self.network.flight.land(control.files)
-        return control if self.pass_creds else control._replace(creds=None)
+        if not self.pass_creds:
+            return control._replace(creds=None)
+        return control if control.creds is not None else control._replace(creds=UNKNOWN)
 
     def release(self) -> None:
         """Give up the name; what was connected learns that this end is gone."""
@@ -246,7 +257,7 @@ class UnixConnection(UnixSocket):
         if pending is None:
             raise EINVAL
         if not pending:
-            if self.shut & SHUT_READ:
+            if self.shut & SHUT_READ and not self.flags & O_NONBLOCK:
                 raise EINVAL
             raise EAGAIN
         found = pending.popleft()
@@ -372,7 +383,7 @@ class UnixStream(UnixConnection):
         if not inbox.size:
             self.raise_error()
             if self.shut & SHUT_READ:
-                return Received(0)
+                return Received(0, b"", self._handed_out(NOTHING, flags))
             raise EAGAIN
         control = NOTHING
         limit = inbox.size
@@ -380,10 +391,10 @@ class UnixStream(UnixConnection):
             limit, control = inbox.span(wanted, creds=self.pass_creds)
             control = self._handed_out(control, flags)
         if flags & MSG_PEEK:
-            return Received(inbox.peek(bufs, limit), b"", control)
+            return Received(inbox.peek(bufs, limit), self.peer.source(), control)
         done = inbox.take(bufs, limit)
         self.peer.queue.notify(WRITE_READY)
-        return Received(done, b"", control)
+        return Received(done, self.peer.source(), control)
 
     def unread(self) -> int:
         """Return how many bytes lie here."""
@@ -473,13 +484,18 @@ class UnixSeqpacket(UnixConnection):
         """Return how much a read would take now."""
         return min(count, self.inbox.first_size())
 
+    def check_connected(self) -> None:
+        """Check what unix_seqpacket_sendmsg does first. Raises: the error that waits, ENOTCONN."""
+        self.raise_error()
+        if self.peer is None or self.state != CONNECTED:
+            raise ENOTCONN
+
     def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send one message; an address is not looked at."""
         del to
-        self.raise_error()
+        self.check_connected()
+        self.autobind()
         peer = self.peer
-        if peer is None or self.state != CONNECTED:
-            raise ENOTCONN
         data = b"".join(bufs)
         if len(data) > self.sndbuf - 32:
             raise EMSGSIZE
@@ -498,19 +514,20 @@ class UnixSeqpacket(UnixConnection):
         """Receive one message."""
         if self.state != CONNECTED:
             raise ENOTCONN
+        self.raise_error()
         if not self.inbox.messages:
-            self.raise_error()
             if self.shut & SHUT_READ:
                 return Received(0)
             raise EAGAIN
         got, message = self.inbox.receive(bufs, flags)
         if not flags & MSG_PEEK:
             self.peer.queue.notify(WRITE_READY)
-        return got._replace(control=self._handed_out(message.control, flags))
+        return got._replace(source=self.peer.source(), control=self._handed_out(message.control, flags))
 
     def unread(self) -> int:
-        """Return how many messages lie here."""
-        return len(self.inbox.messages)
+        """Return how many messages lie here; an empty one in front does not count (unix_release_sock)."""
+        messages = self.inbox.messages
+        return len(messages) - (1 if messages and not messages[0].data else 0)
 
     def held_files(self) -> list[FileDescription]:
         """Return the descriptions in messages."""
@@ -530,10 +547,10 @@ class UnixSeqpacket(UnixConnection):
         return mask | READ_READY if self.inbox.messages else mask
 
     def pending_bytes(self) -> int:
-        """Return the size of the first message. Raises: EINVAL on a listener."""
+        """Return the size of all messages. Raises: EINVAL on a listener."""
         if self.state == LISTENING:
             raise EINVAL
-        return self.inbox.first_size()
+        return sum(len(message.data) for message in self.inbox.messages)
 
     def unsent_bytes(self) -> int:
         """Return how much room what the other end has not read takes."""
@@ -568,7 +585,8 @@ class UnixDatagram(UnixSocket):
             raise EPROTOTYPE
         if target.peer is not None and target.peer is not self:
             raise EPERM
-        self._leave()
+        if target is not self.peer:
+            self._leave()
         self.peer = target
         self.state = CONNECTED
         self.queue.notify(EVERYTHING)
@@ -591,24 +609,17 @@ class UnixDatagram(UnixSocket):
     def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send one datagram to a socket, or to the one that this is connected to."""
         target = to if to is not None else self.peer
+        data = b"".join(bufs)
+        self.admit(len(data))
         if target is None:
             raise ENOTCONN
-        if self.pass_creds and not self.name:
-            self.bind_abstract(b"")
-        data = b"".join(bufs)
-        if len(data) > self.sndbuf - 32:
-            raise EMSGSIZE
-        self.raise_error()
-        if self.shut & SHUT_WRITE:
-            raise EPIPE
         if self.outstanding >= self.sndbuf:
             raise EAGAIN
         if target.kind != SOCK_DGRAM:
             raise EPROTOTYPE
         if target.gone:
             if to is None:
-                self.peer = None
-                self.state = CLOSED
+                self.dissolve()
             raise ECONNREFUSED
         if target.peer is not None and target.peer is not self:
             raise EPERM
@@ -618,10 +629,19 @@ class UnixDatagram(UnixSocket):
             raise EAGAIN
         control = self._sent_along(control, target)
         self.network.flight.launch(control.files)
-        target.inbox.put(Message(data, pack_unix(self.name) if self.name else b"", control, self))
+        target.inbox.put(Message(data, b"", control, self))
         self.outstanding += len(data) + OVERHEAD
         target.queue.notify(READ_READY)
         return len(data)
+
+    def admit(self, length: int) -> None:
+        """Check what sock_alloc_send_pskb does. Raises: EMSGSIZE, the error that waits, EPIPE."""
+        self.autobind()
+        if length > self.sndbuf - 32:
+            raise EMSGSIZE
+        self.raise_error()
+        if self.shut & SHUT_WRITE:
+            raise EPIPE
 
     def _blocked_by(self, target: "UnixDatagram") -> bool:
         """Return whether target's queue is full, and be told when it is not."""
@@ -634,13 +654,13 @@ class UnixDatagram(UnixSocket):
         """Receive one datagram."""
         self.raise_error()
         if not self.inbox.messages:
-            if self.shut & SHUT_READ:
-                return Received(0)
-            raise EAGAIN
+            return self.empty(flags)
         got, message = self.inbox.receive(bufs, flags)
         if not flags & MSG_PEEK:
             self._taken(message)
-        return got._replace(control=self._handed_out(message.control, flags))
+        assert isinstance(message.sender, UnixSocket)
+        source = message.sender.source()
+        return got._replace(source=source, control=self._handed_out(message.control, flags))
 
     def _taken(self, message: Message) -> None:
         sender = message.sender

@@ -13,7 +13,7 @@ from sentry_vfs._inotify import InotifyFile, Watch, accessed, happened, modified
 from sentry_vfs._locks import EOF, Lock, LockTable
 from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
 from sentry_vfs._permission import EXECUTE, READ, WRITE, may, may_delete, owns
-from sentry_vfs._pipe import Pipe, PipeFile, PipeFilesystem, PipeInode, make_pipe
+from sentry_vfs._pipe import SLOT, Packet, Pipe, PipeFile, PipeFilesystem, PipeInode, make_pipe
 from sentry_vfs._tree import (
     BENEATH,
     FOLLOW,
@@ -22,6 +22,7 @@ from sentry_vfs._tree import (
     NO_LINKS,
     NO_MAGIC,
     NO_MOUNTS,
+    Start,
     Tree,
 )
 from sentry_vfs._tty import JobControl, MasterFile, Output, Tty, TtyFile, tty_ioctl
@@ -39,6 +40,7 @@ __all__ = [
     "NO_MOUNTS",
     "NR_OPEN",
     "READ",
+    "SLOT",
     "WRITE",
     "AnonymousFilesystem",
     "Buffer",
@@ -62,12 +64,14 @@ __all__ = [
     "MasterFile",
     "Mount",
     "Output",
+    "Packet",
     "Path",
     "PathFile",
     "Pipe",
     "PipeFile",
     "PipeFilesystem",
     "PipeInode",
+    "Start",
     "Tree",
     "Tty",
     "TtyFile",

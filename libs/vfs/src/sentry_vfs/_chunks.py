@@ -1,4 +1,4 @@
-"""Bytes that wait in a pipe or a socket: a deque of chunks, and how much of the first one is gone already.
+"""Bytes that wait in a socket: a deque of chunks, and how much of the first one is gone already.
 
 One write is one copy in, one read one copy out; small writes are gathered in a page. Plain functions, so that who
 has the chunks pays no object in between.

@@ -59,6 +59,8 @@ class EpollFile(FileDescription):
 
     __slots__ = ("_items", "_ready")
 
+    reads_nothing = False
+
     def __init__(self, fs: AnonymousFilesystem) -> None:
         """Make an empty instance."""
         super().__init__(O_RDWR, None, fs.inode, Queue())
@@ -88,13 +90,13 @@ class EpollFile(FileDescription):
         self._arm(item)
 
     def modify(self, file: FileDescription, fd: int, events: int, data: int) -> None:
-        """Change what is watched for. Raises: ENOENT, EINVAL (EPOLLEXCLUSIVE)."""
-        if file is self:
+        """Change what is watched for. Raises: EINVAL (EPOLLEXCLUSIVE), ENOENT."""
+        if file is self or events & EPOLLEXCLUSIVE:
             raise EINVAL
         item = self._items.get((file, fd))
         if item is None:
             raise ENOENT
-        if (events | item.events) & EPOLLEXCLUSIVE:
+        if item.events & EPOLLEXCLUSIVE:
             raise EINVAL
         item.events = events
         item.data = data

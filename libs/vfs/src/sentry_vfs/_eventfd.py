@@ -31,6 +31,8 @@ class EventFile(FileDescription):
 
     __slots__ = ("count", "semaphore")
 
+    reads_nothing = False
+
     def __init__(self, fs: AnonymousFilesystem, count: int, flags: int, *, semaphore: bool) -> None:
         """Make an eventfd with an initial count."""
         super().__init__(flags | O_RDWR, None, fs.inode, Queue())
@@ -55,11 +57,10 @@ class EventFile(FileDescription):
         return 8
 
     def write(self, bufs: Sequence[Buffer]) -> int:
-        """Add to the count. Raises: EINVAL (less than 8 bytes, or 2^64 - 1), EAGAIN (it would overflow)."""
-        data = b"".join(bufs)
-        if len(data) < 8:
+        """Add to the count. Raises: EINVAL (not 8 bytes, or 2^64 - 1), EAGAIN (it would overflow)."""
+        if sum(map(len, bufs)) != 8:
             raise EINVAL
-        self.add(int.from_bytes(data[:8], "little"))
+        self.add(int.from_bytes(b"".join(bufs), "little"))
         return 8
 
     def add(self, value: int) -> None:

@@ -29,10 +29,20 @@ class FDTable:
         self.users = 1
 
     def get(self, register: int) -> FileDescription:
-        """Return the description of a descriptor, of which the low 32 bits count.
+        """Return the description of a descriptor, of which the low 32 bits count (fdget).
 
-        Raises: EBADF.
+        Raises: EBADF, also for one that was opened with O_PATH.
         """
+        fd = register & 0xFFFF_FFFF
+        files = self._files
+        if fd < len(files):
+            file = files[fd]
+            if file is not None and not file.is_place:
+                return file
+        raise EBADF
+
+    def get_any(self, register: int) -> FileDescription:
+        """Return the description, be it opened with O_PATH (fdget_raw). Raises: EBADF."""
         fd = register & 0xFFFF_FFFF
         files = self._files
         if fd < len(files):
@@ -95,7 +105,7 @@ class FDTable:
 
         Raises: EBADF.
         """
-        file = self.get(fd)
+        file = self.get_any(fd)
         self._files[fd] = None
         self._cloexec.discard(fd)
         self._hint = min(self._hint, fd)
@@ -109,12 +119,12 @@ class FDTable:
 
     def cloexec(self, fd: int) -> bool:
         """Return whether a descriptor is closed by execve. Raises: EBADF."""
-        self.get(fd)
+        self.get_any(fd)
         return fd in self._cloexec
 
     def set_cloexec(self, fd: int, on: bool = True) -> None:  # noqa: FBT001, FBT002  (the flag is the value)
         """Set whether execve closes a descriptor. Raises: EBADF."""
-        self.get(fd)
+        self.get_any(fd)
         if on:
             self._cloexec.add(fd)
         else:

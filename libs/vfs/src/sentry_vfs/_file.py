@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sentry_abi.errors import EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE
 from sentry_abi.fcntl import (
-    O_ACCMODE,
     O_CLOEXEC,
     O_CREAT,
     O_EXCL,
     O_NOCTTY,
     O_PATH,
-    O_RDONLY,
+    O_RDWR,
     O_TRUNC,
     O_WRONLY,
     SEEK_CUR,
@@ -29,7 +28,7 @@ from sentry_abi.fcntl import (
     SEEK_SET,
 )
 from sentry_vfs._node import Inode, Path
-from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
+from sentry_waiter import IN, NVAL, OUT, RDNORM, WRNORM, Queue
 
 if TYPE_CHECKING:
     from sentry_vfs._epoll import Item
@@ -47,6 +46,9 @@ class FileDescription:
     """True while an open(2) that has to wait (a FIFO's) is not through; such a class overrides it."""
     seekable: ClassVar[bool] = False
     is_tty: ClassVar[bool] = False
+    is_place: ClassVar[bool] = False
+    reads_nothing: ClassVar[bool] = True
+    """Whether a read of no bytes is answered with 0 without asking the file."""
     breaks_with_signal: ClassVar[bool] = True
     """Whether a write that fails with EPIPE sends SIGPIPE: not so for sockets that keep message borders."""
     timed: bool = False
@@ -108,12 +110,12 @@ class FileDescription:
     @property
     def readable(self) -> bool:
         """Return whether it was opened for reading."""
-        return self.flags & O_ACCMODE != O_WRONLY
+        return not self.flags & O_WRONLY
 
     @property
     def writable(self) -> bool:
         """Return whether it was opened for writing."""
-        return self.flags & O_ACCMODE != O_RDONLY
+        return bool((self.flags + 1) & O_RDWR)
 
     def clamp(self, count: int) -> int:
         """Return an upper bound, at most count, of what read could return now: how much room is worth preparing."""
@@ -233,6 +235,22 @@ class PathFile(FileDescription):
 
     __slots__ = ()
 
+    is_place: ClassVar[bool] = True
+
+    @property
+    def readable(self) -> bool:
+        """Return False."""
+        return False
+
+    @property
+    def writable(self) -> bool:
+        """Return False."""
+        return False
+
+    def readiness(self) -> int:
+        """Return that nothing can be waited for."""
+        return NVAL
+
     def read(self, bufs: list[memoryview]) -> int:
         """Refuse. Raises: EBADF."""
         raise EBADF
@@ -276,10 +294,6 @@ class PathFile(FileDescription):
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """Refuse. Raises: EBADF."""
         raise EBADF
-
-    def readiness(self) -> int:
-        """Return nothing that poll could report but an invalid descriptor."""
-        return 0x20
 
 
 class DirectoryFile(FileDescription):

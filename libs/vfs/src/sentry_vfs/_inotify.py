@@ -82,6 +82,8 @@ class InotifyFile(FileDescription):
 
     __slots__ = ("_by_inode", "_by_number", "_events", "_next")
 
+    reads_nothing = False
+
     queue: Queue
 
     def __init__(self, fs: "AnonymousFilesystem", flags: int) -> None:

@@ -48,6 +48,13 @@ class LockTable:
                 return lock
         return None
 
+    def held(self, wanted: Lock) -> Lock | None:
+        """Return the owner's own first lock in a range."""
+        for lock in self._records:
+            if lock.owner is wanted.owner and lock.start < wanted.end and wanted.start < lock.end:
+                return lock
+        return None
+
     def set(self, wanted: Lock) -> None:
         """Set or drop (F_UNLCK) a record lock; parts of the owner's older locks in the range are replaced.
 

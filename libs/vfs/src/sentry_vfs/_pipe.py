@@ -1,11 +1,11 @@
 """Pipes and FIFOs.
 
-Content is a queue of byte strings: one write is one copy in, one read one copy out, whatever the sizes; small writes
-are gathered in a page, so that a byte costs a byte. Nothing is moved when a part of a string is read, only `_head`
-advances.
+Content lies in slots of a page, as in Linux: capacity is counted in slots, a small write goes into the page of the one
+before if it fits there whole, and a packet (O_DIRECT) has slots of its own. The bytes of neighbouring slots are one
+string, so that one write is one copy in and one read one copy out, whatever the sizes; nothing is moved when a part of
+a string is read, only `_head` advances.
 
-Sources: Linux fs/pipe.c, pipe(7); gVisor pkg/sentry/kernel/pipe. Differs: capacity is counted in bytes, Linux counts
-pages, so that a pipe full of one-byte writes through O_DIRECT holds more here.
+Sources: Linux fs/pipe.c, fs/splice.c, pipe(7); gVisor pkg/sentry/kernel/pipe.
 """
 
 from collections import deque
@@ -13,38 +13,61 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from sentry_abi.errors import EAGAIN, EBADF, EBUSY, EINVAL, ENOTTY, ENXIO, EPERM, EPIPE
-from sentry_abi.fcntl import O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
+from sentry_abi.fcntl import O_ACCMODE, O_DIRECT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 from sentry_abi.ioctl import FIONREAD
 from sentry_abi.stat import PIPEFS_MAGIC, S_IFIFO
-from sentry_vfs._chunks import Chunks, put_bytes, take_bytes
 from sentry_vfs._file import Buffer, FileDescription
 from sentry_vfs._node import Filesystem, Inode, Path
 from sentry_waiter import ERR, HUP, IN, OUT, RDNORM, WRNORM, Queue
 
-ATOMIC: Final = 4096
-"""PIPE_BUF: a write up to this size goes in whole or not at all."""
+SLOT: Final = 4096
+"""The size of a slot in bytes, and PIPE_BUF: a write up to this size goes in whole or not at all."""
 DEFAULT_CAPACITY: Final = 65536
 MAX_CAPACITY: Final = 1 << 20
 """fs.pipe-max-size, for callers without CAP_SYS_RESOURCE."""
 
 
+class Packet(bytes):
+    """What one write through O_DIRECT put in: at most a slot, read by one read, which drops what it has no room for."""
+
+    __slots__ = ()
+
+
 class Pipe:
     """The buffer between the ends, and who holds the ends."""
 
-    __slots__ = ("_chunks", "_head", "capacity", "queue", "reader_opens", "readers", "size", "writer_opens", "writers")
+    __slots__ = (
+        "_chunks",
+        "_head",
+        "_used",
+        "capacity",
+        "queue",
+        "reader_opens",
+        "readers",
+        "size",
+        "writer_opens",
+        "writers",
+    )
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         """Make an empty pipe without ends."""
-        self._chunks: Chunks = deque()
+        self._chunks: deque[bytes | bytearray] = deque()
+        """A write may go on in the last slot of a bytearray; bytes came by splice, tee or vmsplice, or are a Packet."""
         self._head = 0
+        self._used = 0
         self.size = 0
         self.capacity = capacity
         self.queue = Queue()
         self.readers = self.writers = 0
         self.reader_opens = self.writer_opens = 0
 
-    def read(self, bufs: list[memoryview]) -> int:
-        """Take bytes into bufs; 0 if there are none and no writer.
+    @property
+    def free_slots(self) -> int:
+        """Return how many slots are empty."""
+        return self.capacity // SLOT - self._used
+
+    def read(self, bufs: list[memoryview], *, across: bool = False) -> int:
+        """Take bytes into bufs, across packets or not beyond one; 0 if there are none and no writer.
 
         Raises: EAGAIN.
         """
@@ -52,59 +75,142 @@ class Pipe:
             if not self.writers or not any(len(buf) for buf in bufs):
                 return 0
             raise EAGAIN
-        done, self._head = take_bytes(self._chunks, self._head, bufs, self.size)
-        self.size -= done
+        chunks = self._chunks
+        only = 0
+        """Where the packet ends that ends the read."""
+        done = 0
+        for buf in bufs:
+            room = len(buf)
+            at = 0
+            while at < room and chunks:
+                chunk, head = chunks[0], self._head
+                if isinstance(chunk, Packet) and not only and not across:
+                    only = done + at + len(chunk) - head
+                part = min(len(chunk) - head, room - at)
+                buf[at : at + part] = memoryview(chunk)[head : head + part] if part != len(chunk) else chunk
+                at += part
+                self._advance(part)
+                if done + at == only:
+                    break
+            done += at
+            if only and done == only:
+                break
+        if only > done:
+            self._advance(only - done)
         if done:
             self.queue.notify(OUT | WRNORM)
         return done
 
-    def peek(self, count: int) -> list[memoryview]:
-        """Return views of the first count bytes (or all there are) without taking them."""
-        views = []
+    def _advance(self, count: int) -> None:
+        """Take count bytes of the first chunk."""
+        chunk, head = self._chunks[0], self._head
+        self.size -= count
+        if head + count < len(chunk):
+            self._used -= (head + count) // SLOT - head // SLOT
+            self._head = head + count
+        else:
+            self._used -= -(-len(chunk) // SLOT) - head // SLOT
+            self._head = 0
+            self._chunks.popleft()
+
+    def peek(self, count: int, slots: int = 1 << 31) -> list[memoryview]:
+        """Return views of the first bytes without taking them, one a slot: at most count bytes and slots views."""
+        views: list[memoryview] = []
         head = self._head
         for chunk in self._chunks:
-            if count <= 0:
-                break
-            view = memoryview(chunk)[head : head + count].toreadonly()
-            views.append(view)
-            count -= len(view)
+            view = memoryview(chunk).toreadonly()
+            while head < len(chunk) and count > 0 and len(views) < slots:
+                end = min(len(chunk), head // SLOT * SLOT + SLOT, head + count)
+                views.append(view[head:end])
+                count -= end - head
+                head = end
             head = 0
         return views
 
     def discard(self, count: int) -> None:
         """Take count bytes, at most as many as there are, and forget them."""
         count = min(count, self.size)
-        self.size -= count
         while count:
-            left = len(self._chunks[0]) - self._head
-            if left > count:
-                self._head += count
-                break
-            self._chunks.popleft()
-            self._head = 0
-            count -= left
+            part = min(len(self._chunks[0]) - self._head, count)
+            self._advance(part)
+            count -= part
         self.queue.notify(OUT | WRNORM)
 
-    def write(self, bufs: Sequence[Buffer]) -> int:
-        """Put as much of bufs in as fits; all or nothing up to `ATOMIC` bytes in total.
+    def write(self, bufs: Sequence[Buffer], *, packets: bool = False) -> int:
+        """Put as much of bufs in as fits; all or nothing up to a slot in total.
+
+        Raises: EPIPE without a reader, EAGAIN.
+        """
+        total = sum(map(len, bufs))
+        if not total:
+            return 0
+        if not self.readers:
+            raise EPIPE
+        data = memoryview(bufs[0] if len(bufs) == 1 else b"".join(bufs))
+        done = self._fill_last(data[: total % SLOT])
+        room = min(total - done, self.free_slots * SLOT)
+        if room > 0:
+            part = data[done : done + room]
+            if packets:
+                self._chunks.extend(Packet(part[at : at + SLOT]) for at in range(0, room, SLOT))
+            else:
+                self._chunks.append(bytearray(part))
+            self._used += -(-room // SLOT)
+            done += room
+        if not done:
+            raise EAGAIN
+        self.size += done
+        self.queue.notify(IN | RDNORM)
+        return done
+
+    def _fill_last(self, data: memoryview) -> int:
+        """Put data into the last slot if it fits there whole; return its length or 0."""
+        if not data or not self._chunks:
+            return 0
+        last = self._chunks[-1]
+        full = len(last) % SLOT
+        if type(last) is not bytearray or not full or full + len(data) > SLOT:
+            return 0
+        last += data
+        return len(data)
+
+    def send(self, target: "Pipe", count: int, *, take: bool) -> int:
+        """Put the first count bytes into another pipe, slot by slot, as many as there is room for (tee, splice).
+
+        Raises: EPIPE without a reader, EAGAIN.
+        """
+        slots: list[Buffer] = []
+        head, left, room = self._head, count, target.free_slots
+        for chunk in self._chunks:
+            kind: type[bytes | bytearray] = Packet if isinstance(chunk, Packet) else bytes
+            if take and isinstance(chunk, bytearray):
+                kind = bytearray
+            while head < len(chunk) and left > 0 and len(slots) < room:
+                end = min(len(chunk), head // SLOT * SLOT + SLOT, head + left)
+                slots.append(kind(memoryview(chunk)[head:end]))
+                left -= end - head
+                head = end
+            head = 0
+        done = target.give(slots)
+        if take:
+            self.discard(done)
+        return done
+
+    def give(self, views: Sequence[Buffer]) -> int:
+        """Put each of views, at most a slot long, into a slot of its own, as many as there are slots for.
 
         Raises: EPIPE without a reader, EAGAIN.
         """
         if not self.readers:
             raise EPIPE
-        total = sum(map(len, bufs))
-        if not total:
-            return 0
-        room = self.capacity - self.size
-        if room <= 0 or (total <= ATOMIC and room < total):
+        given = [
+            view if isinstance(view, bytes | bytearray) else bytes(view) for view in views[: max(0, self.free_slots)]
+        ]
+        if not given:
             raise EAGAIN
-        done = 0
-        for buf in bufs:
-            part = buf if len(buf) <= room - done else memoryview(buf)[: room - done]
-            self._head = put_bytes(self._chunks, self._head, part)
-            done += len(part)
-            if done == room:
-                break
+        done = sum(map(len, given))
+        self._chunks.extend(given)
+        self._used += len(given)
         self.size += done
         self.queue.notify(IN | RDNORM)
         return done
@@ -114,12 +220,12 @@ class Pipe:
 
         Raises: EINVAL, EPERM (beyond the limit), EBUSY (more than that is in it).
         """
-        if not 0 < wanted <= 1 << 31:
+        if wanted > 1 << 31:
             raise EINVAL
-        size = max(4096, 1 << (wanted - 1).bit_length())
+        size = 1 << (max(wanted, SLOT) - 1).bit_length()
         if size > MAX_CAPACITY and not privileged and size > self.capacity:
             raise EPERM
-        if size < self.size:
+        if size // SLOT < self._used:
             raise EBUSY
         self.capacity = size
         self.queue.notify(OUT | WRNORM)
@@ -191,7 +297,7 @@ class PipeFile(FileDescription):
         """Put bytes in. Raises: EBADF, EPIPE, EAGAIN."""
         if not self._writes:
             raise EBADF
-        return self.pipe.write(bufs)
+        return self.pipe.write(bufs, packets=bool(self.flags & O_DIRECT))
 
     def readiness(self) -> int:
         """Return the poll(2) bits; a hang-up only after a writer has existed."""
@@ -203,7 +309,7 @@ class PipeFile(FileDescription):
             if not pipe.writers and pipe.writer_opens:
                 mask |= HUP
         if self._writes:
-            if pipe.capacity - pipe.size >= ATOMIC:
+            if pipe.free_slots > 0:
                 mask |= OUT | WRNORM
             if not pipe.readers:
                 mask |= ERR
@@ -249,8 +355,10 @@ class PipeInode(Inode):
 def open_fifo(inode: PipeInode, where: Path, flags: int) -> PipeFile:
     """Open a FIFO; the file's `opening` tells whether open(2) has to wait for the other end.
 
-    Raises: ENXIO (write-only and nonblocking without a reader).
+    Raises: EINVAL (neither to read nor to write), ENXIO (write-only and nonblocking without a reader).
     """
+    if flags & O_ACCMODE == O_ACCMODE:
+        raise EINVAL
     pipe = inode.pipe
     if pipe is None or not (pipe.readers or pipe.writers):
         pipe = inode.pipe = Pipe()

@@ -30,6 +30,7 @@ from sentry_abi.errors import (
     EROFS,
     ETXTBSY,
     EXDEV,
+    LinuxError,
 )
 from sentry_abi.fcntl import (
     NAME_MAX,
@@ -109,6 +110,9 @@ NO_MAGIC: Final = 64
 
 _ACCESS = (READ, WRITE, READ | WRITE, READ | WRITE)
 MAX_NLINK: Final = 65000
+Start = Path | LinuxError | None
+"""Where a relative path begins; None: the working directory. An error: a descriptor that nothing can begin at, raised
+when the walk gets there, since Linux finds other errors first."""
 _NO_NAMES: Final = frozenset({b"", b".", b".."})
 
 
@@ -127,7 +131,7 @@ class Owner(Protocol):
 class Tree:
     """All mounts of a namespace."""
 
-    __slots__ = ("anonymous", "generation", "keep", "memfds", "mounts", "owner", "pipes", "root_mount")
+    __slots__ = ("anonymous", "generation", "keep", "memfds", "mounts", "owner", "pipes", "root_mount", "slashed")
 
     def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
         """Make a tree with one mount."""
@@ -136,6 +140,8 @@ class Tree:
         self.generation = 0
         self.keep = True
         """Whether what the last walk found may be kept: it did not go through a volatile file system."""
+        self.slashed = False
+        """Whether the last walk ended at a name that is no directory and has a slash after it, be it a link's."""
         self.pipes = PipeFilesystem()
         self.anonymous = AnonymousFilesystem()
         self.owner: Owner | None = None
@@ -193,7 +199,7 @@ class Tree:
 
     # walking
 
-    def walk(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW) -> Path:
+    def walk(self, start: Start, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW) -> Path:
         """Return the place of path, relative to start or else the working directory; its dentry may be negative.
 
         Raises: ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG; what reading a directory of the host raises.
@@ -231,25 +237,30 @@ class Tree:
             known[path] = found
         return found
 
-    def lookup(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW) -> Path:
+    def lookup(self, start: Start, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW) -> Path:
         """Return the place of an existing file. Raises: as walk."""
         found = self.walk(start, path, ctx, creds, flags)
         if found[1].inode is None:
             raise ENOENT
         return found
 
-    def _walk(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials, flags: int) -> Path:
+    def _walk(self, start: Start, path: bytes, ctx: FSContext, creds: Credentials, flags: int) -> Path:
+        self.slashed = False
         if not path:
             raise ENOENT
         if len(path) >= PATH_MAX:
             raise ENAMETOOLONG
         root = ctx.root
         if flags & (IN_ROOT | BENEATH):
+            if isinstance(start, LinuxError):
+                raise start
             root = start or ctx.cwd
         if path[0] == 47:
             if flags & BENEATH:
                 raise EXDEV
             mount, dentry = root
+        elif isinstance(start, LinuxError):
+            raise start
         else:
             mount, dentry = start or ctx.cwd
         self.keep = not mount.fs.volatile
@@ -310,14 +321,16 @@ class Tree:
                     if flags & BENEATH:
                         raise EXDEV
                     mount, dentry = root
-                if target[-1] == 47 and not todo:
-                    must_be_dir = True
                 more = target.rstrip(b"/").split(b"/")
                 more.reverse()
+                if target[-1] == 47 and not todo:
+                    must_be_dir = True
+                    self.slashed = sum(name not in {b"", b"."} for name in more) == 1
                 todo += more
                 continue
             dentry = child
         if must_be_dir and dentry.children is None and not flags & NAME:
+            self.slashed = True
             raise ENOENT if dentry.inode is None else ENOTDIR
         return Path(mount, dentry)
 
@@ -341,7 +354,7 @@ class Tree:
 
     def open(
         self,
-        start: Path | None,
+        start: Start,
         path: bytes,
         flags: int,
         mode: int,
@@ -362,7 +375,12 @@ class Tree:
         if flags & O_CREAT and path and (path[-1] == 47 or self._last(path) in _NO_NAMES):
             self.walk(start, path, ctx, creds, resolve & ~FOLLOW | NAME)
             raise EEXIST if flags & O_EXCL and path[-1] != 47 else EISDIR
-        where = self.walk(start, path, ctx, creds, resolve)
+        try:
+            where = self.walk(start, path, ctx, creds, resolve)
+        except (ENOENT, ENOTDIR, ELOOP):
+            if flags & O_CREAT and self.slashed:  # a link leads to a name with a slash after it
+                raise EISDIR from None
+            raise
         dentry = where.dentry
         inode = dentry.inode
         want = _ACCESS[flags & O_ACCMODE] | (WRITE if flags & O_TRUNC else 0)
@@ -382,16 +400,13 @@ class Tree:
                 raise EEXIST
             if inode.is_dir:
                 raise EISDIR
+        if flags & O_DIRECTORY and not inode.is_dir:
+            raise ENOTDIR
         if inode.is_symlink:
             if not flags & O_PATH:
                 raise ELOOP
-            if flags & O_DIRECTORY:
-                raise ENOTDIR
-        elif inode.is_dir:
-            if want & WRITE and not flags & O_PATH:
-                raise EISDIR
-        elif flags & O_DIRECTORY:
-            raise ENOTDIR
+        elif inode.is_dir and want & WRITE and not flags & O_PATH:
+            raise EISDIR
         if flags & O_PATH:
             return PathFile(flags, where, inode)
         self._may_open(where, inode, flags, want, creds)
@@ -433,7 +448,7 @@ class Tree:
             raise ETXTBSY
 
     def _open_tmpfile(
-        self, start: Path | None, path: bytes, flags: int, mode: int, ctx: FSContext, creds: Credentials
+        self, start: Start, path: bytes, flags: int, mode: int, ctx: FSContext, creds: Credentials
     ) -> FileDescription:
         if flags & O_ACCMODE == O_RDONLY:
             raise EINVAL
@@ -453,21 +468,21 @@ class Tree:
         """Check that a file may be made at a negative place; return the directory's inode."""
         directory = where.dentry.parent
         inode = directory.positive()
+        if directory.dead:
+            raise ENOENT
         if where.mount.readonly:
             raise EROFS
         may(inode, creds, WRITE | EXECUTE)
-        if directory.dead:
-            raise ENOENT
         return inode
 
-    def _new(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> Path:
+    def _new(self, start: Start, path: bytes, ctx: FSContext, creds: Credentials) -> Path:
         """Return the negative place of a file to be made. Raises: EEXIST."""
         where = self.walk(start, path, ctx, creds, NAME)
         if where.dentry.inode is not None:
             raise EEXIST
         return where
 
-    def mkdir(self, start: Path | None, path: bytes, mode: int, ctx: FSContext, creds: Credentials) -> None:
+    def mkdir(self, start: Start, path: bytes, mode: int, ctx: FSContext, creds: Credentials) -> None:
         """Make a directory. Raises: as walk; EEXIST, EROFS, EACCES."""
         where = self._new(start, path, ctx, creds)
         parent = self._make_place(where, creds)
@@ -483,9 +498,7 @@ class Tree:
         if directory is not None and directory.fs.watched:
             _inotify.in_directory(dentry.parent, IN_CREATE | mask, dentry.name)
 
-    def mknod(
-        self, start: Path | None, path: bytes, mode: int, rdev: int, ctx: FSContext, creds: Credentials
-    ) -> Dentry:
+    def mknod(self, start: Start, path: bytes, mode: int, rdev: int, ctx: FSContext, creds: Credentials) -> Dentry:
         """Make a file of any kind but a directory or link; return its dentry.
 
         Raises: as walk; EEXIST, EINVAL, EPERM.
@@ -510,7 +523,7 @@ class Tree:
         self._made(where.dentry)
         return where.dentry
 
-    def symlink(self, start: Path | None, path: bytes, target: bytes, ctx: FSContext, creds: Credentials) -> None:
+    def symlink(self, start: Start, path: bytes, target: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Make a symbolic link. Raises: as walk; EEXIST, ENOENT for an empty target."""
         if not target:
             raise ENOENT
@@ -523,7 +536,7 @@ class Tree:
         self.generation += 1  # a find of the missing name would now end at the link instead of following it
         self._made(where.dentry)
 
-    def link(self, old: Path, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
+    def link(self, old: Path, start: Start, path: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Give the file at old another name. Raises: as walk; EEXIST, EXDEV, EPERM for directories, EMLINK."""
         where = self._new(start, path, ctx, creds)
         if path[-1] == 47:
@@ -559,7 +572,7 @@ class Tree:
     def _last(path: bytes) -> bytes:
         return path.rstrip(b"/").rsplit(b"/", 1)[-1]
 
-    def unlink(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
+    def unlink(self, start: Start, path: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Remove a name of anything but a directory. Raises: as walk; EISDIR, ENOTDIR, EROFS, EPERM, EBUSY."""
         mount, dentry = self.walk(start, path, ctx, creds, NAME)
         if self._last(path) in _NO_NAMES:
@@ -584,7 +597,7 @@ class Tree:
                 _inotify.gone(inode)
             _inotify.in_directory(dentry.parent, IN_DELETE, dentry.name)
 
-    def rmdir(self, start: Path | None, path: bytes, ctx: FSContext, creds: Credentials) -> None:
+    def rmdir(self, start: Start, path: bytes, ctx: FSContext, creds: Credentials) -> None:
         """Remove an empty directory. Raises: as walk; EINVAL, ENOTEMPTY, EBUSY, ENOTDIR, EROFS, EPERM."""
         mount, dentry = self.walk(start, path, ctx, creds, NAME)
         last = self._last(path)
@@ -609,9 +622,9 @@ class Tree:
 
     def rename(
         self,
-        old_start: Path | None,
+        old_start: Start,
         old_path: bytes,
-        new_start: Path | None,
+        new_start: Start,
         new_path: bytes,
         flags: int,
         ctx: FSContext,
@@ -636,11 +649,13 @@ class Tree:
         if old_mount.readonly:
             raise EROFS
         if victim is None:
-            if flags & RENAME_EXCHANGE:
+            if flags & RENAME_EXCHANGE or (new.parent.dead and new.parent.parent is not new.parent):
                 raise ENOENT
         elif flags & RENAME_NOREPLACE:
             raise EEXIST
         if not moved.is_dir and (old_path[-1] == 47 or (new_path[-1] == 47 and not flags & RENAME_EXCHANGE)):
+            raise ENOTDIR
+        if flags & RENAME_EXCHANGE and victim is not None and not victim.is_dir and new_path[-1] == 47:
             raise ENOTDIR
         if moved.is_dir and new.is_below(old) and new is not old:
             raise EINVAL
@@ -654,8 +669,6 @@ class Tree:
             may_delete(target, victim, creds)
         else:
             may(target, creds, WRITE | EXECUTE)
-        if new.parent.dead and new.parent.parent is not new.parent:
-            raise ENOENT
         if victim is not None and not flags & RENAME_EXCHANGE:
             if moved.is_dir and not victim.is_dir:
                 raise ENOTDIR
@@ -717,9 +730,14 @@ class Tree:
                 raise EPERM
             if gid != -1 and (creds.fsuid != inode.uid or (gid != inode.gid and not in_group(creds, gid))):
                 raise EPERM
+        drop = 0
+        if not inode.is_dir and not inode.is_symlink:
+            keeps = not inode.mode & 0o010 and (in_group(creds, inode.gid) or creds.capable(CAP_FSETID))
+            drop = inode.mode & (0o4000 if keeps else 0o6000)
+        if drop and not owns(inode, creds):
+            raise EPERM
         inode.set_owner(where.dentry, uid, gid)
-        if not inode.is_dir and not inode.is_symlink and inode.mode & 0o6000:
-            drop = 0o4000 | (0o2000 if inode.mode & 0o010 else 0)
+        if drop:
             inode.set_mode(where.dentry, inode.mode & ~drop)
         if inode.is_dir:
             self.generation += 1

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from sentry_abi import ioctl as io
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EIO, ENOTTY
-from sentry_abi.fcntl import O_ACCMODE, O_RDONLY, O_WRONLY
+from sentry_abi.fcntl import O_WRONLY
 from sentry_abi.ioctl import (
     ECHO,
     ECHOCTL,
@@ -417,14 +417,14 @@ class TtyFile(FileDescription):
 
     def read(self, bufs: list[memoryview]) -> int:
         """Read a line or what is there. Raises: EBADF, EIO, EAGAIN; a restart when stopped in the background."""
-        if self.flags & O_ACCMODE == O_WRONLY:
+        if self.flags & O_WRONLY:
             raise EBADF
         self.tty.control.may_read(self.tty)
         return self.tty.take(bufs)
 
     def write(self, bufs: Sequence[Buffer]) -> int:
         """Show. Raises: EBADF, EIO, EAGAIN; a restart when stopped in the background with TOSTOP."""
-        if self.flags & O_ACCMODE == O_RDONLY:
+        if not self.writable:
             raise EBADF
         tty = self.tty
         if tty.hung:

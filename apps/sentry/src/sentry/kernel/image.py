@@ -155,7 +155,7 @@ def open_program(
             if dirfd != AT_FDCWD and not path.startswith(b"/"):
                 if files is None:
                     raise EINVAL
-                base = files.get(dirfd)
+                base = files.get_any(dirfd)
                 start = base.where
                 shown = b"/dev/fd/%d" % dirfd + (b"/" + path if path else b"")
             if not path:

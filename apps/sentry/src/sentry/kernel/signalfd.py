@@ -54,6 +54,8 @@ class SignalFile(FileDescription):
 
     __slots__ = ("kernel", "mask")
 
+    reads_nothing = False
+
     queue: Queue
 
     def __init__(self, kernel: "Kernel", mask: int, flags: int) -> None:

@@ -26,6 +26,8 @@ class TimerFile(FileDescription):
 
     __slots__ = ("clock", "due", "interval_ns", "kernel", "next_ns", "ticks", "timer_seq")
 
+    reads_nothing = False
+
     queue: Queue
 
     def __init__(self, kernel: "Kernel", clock: int, flags: int) -> None:

@@ -177,7 +177,7 @@ class FdDirectory(GeneratedDirectory):
         permit(self.task)
         fd = int(name)
         try:
-            file = self.task.files.get(fd)
+            file = self.task.files.get_any(fd)
         except LinuxError:
             return None
         return FdInfo(self.fs, self.task, file, fd) if self.info else FdLink(self.fs, self.task, file, fd)
@@ -205,7 +205,7 @@ class FdLink(Link):
     def alive(self) -> bool:
         """Return whether the number still has this description."""
         try:
-            return not gone(self._task) and self._task.files.get(self._fd) is self._file
+            return not gone(self._task) and self._task.files.get_any(self._fd) is self._file
         except LinuxError:
             return False
 
@@ -242,7 +242,7 @@ class FdInfo(TaskFile):
     def alive(self) -> bool:
         """Return whether the number still has this description."""
         try:
-            return not gone(self.task) and self.task.files.get(self._fd) is self._file
+            return not gone(self.task) and self.task.files.get_any(self._fd) is self._file
         except LinuxError:
             return False
 

@@ -10,7 +10,8 @@ page::
 
 The binder writes one small function per distinct signature (not per handler) and binds a number's handler on that
 number's first call: an unused call costs nothing at start, a used one no more than its conversions. Converters are
-expressions over one register; they never touch guest memory, and only `Fd` can fail (EBADF). Where Linux looks at
+expressions over one register; they never touch guest memory, and only `Fd` and `AnyFd`, which also takes a descriptor
+opened with O_PATH, can fail (EBADF). Where Linux looks at
 something else before the descriptor, a handler takes `FdNum` and looks it up itself: the order of errors is part of
 the ABI.
 
@@ -32,6 +33,7 @@ class Convert(NamedTuple):
 
 
 Fd = Annotated["FileDescription", Convert("t.files.get({a})", "fd")]
+AnyFd = Annotated["FileDescription", Convert("t.files.get_any({a})", "fd")]
 FdNum = Annotated[int, Convert("(({a} & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000", "fd")]
 Int = Annotated[int, Convert("(({a} & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000", "int")]
 UInt = Annotated[int, Convert("{a} & 0xFFFFFFFF", "uint")]

@@ -170,4 +170,4 @@ def pidfd_getfd(t: "Task", fd: FdNum, target: FdNum, flags: Flags) -> Result:
     }
     if group is not t.group and not (same and group.dumpable) and not mine.capable(CAP_SYS_PTRACE):
         raise EPERM
-    return put(t, group.tasks[0].files.get(target), O_CLOEXEC)
+    return put(t, group.tasks[0].files.get_any(target), O_CLOEXEC)

@@ -1,15 +1,16 @@
 """Opening, closing, duplicating and controlling files. Source: Linux fs/open.c, fs/fcntl.c, fs/ioctl.c."""
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from sentry.kernel.pending import Pending, Result, attempt
-from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
+from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
 from sentry.syscalls.locks import RECORD_COMMANDS, record_lock
 from sentry.syscalls.waits import path_at, start_at
 from sentry_abi.errors import (
     E2BIG,
     EACCES,
     EBADF,
+    EBUSY,
     EFAULT,
     EFBIG,
     EINVAL,
@@ -34,6 +35,12 @@ from sentry_abi.fcntl import (
     F_GETPIPE_SZ,
     F_GETSIG,
     F_NOTIFY,
+    F_SEAL_EXEC,
+    F_SEAL_FUTURE_WRITE,
+    F_SEAL_GROW,
+    F_SEAL_SEAL,
+    F_SEAL_SHRINK,
+    F_SEAL_WRITE,
     F_SETFD,
     F_SETFL,
     F_SETLEASE,
@@ -42,6 +49,7 @@ from sentry_abi.fcntl import (
     F_SETPIPE_SZ,
     F_SETSIG,
     F_UNLCK,
+    FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     FASYNC,
     FD_CLOEXEC,
@@ -62,6 +70,7 @@ from sentry_abi.fcntl import (
 from sentry_abi.ioctl import FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD
 from sentry_abi.stat import S_IFMT, S_IFREG
 from sentry_fs import Regular, Tmpfs
+from sentry_mm import Mappable, may_be_written
 from sentry_vfs import (
     BENEATH,
     IN_ROOT,
@@ -72,7 +81,6 @@ from sentry_vfs import (
     FileDescription,
     Mount,
     Path,
-    PathFile,
     Pipe,
     PipeFile,
     modified,
@@ -130,6 +138,8 @@ def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: 
         raise EINVAL
     if not flags & O_PATH:
         flags |= O_LARGEFILE
+    if t.files.is_full(t.limits.soft(RLIMIT_NOFILE)):  # found out before a file is made
+        raise EMFILE
     file = t.kernel.vfs.open(start_at(t, dirfd, path), path, flags, mode, t.fs, t.creds, resolve)
     if not file.opening:
         return put(t, file, flags)
@@ -224,7 +234,7 @@ def close_range(t: "Task", first: UInt, last: UInt, flags: Flags) -> Result:
 
 
 @calls.call
-def dup(t: "Task", file: Fd) -> Result:
+def dup(t: "Task", file: AnyFd) -> Result:
     """dup(2)."""
     return put(t, file, 0)
 
@@ -232,7 +242,7 @@ def dup(t: "Task", file: Fd) -> Result:
 @calls.call
 def dup2(t: "Task", old: FdNum, new: FdNum) -> Result:
     """dup2(2)."""
-    file = t.files.get(old)
+    file = t.files.get_any(old)
     if old != new:
         t.files.install_at(file, new, False, t.limits.soft(RLIMIT_NOFILE))  # noqa: FBT003  (no cloexec)
     return new
@@ -243,7 +253,7 @@ def dup3(t: "Task", old: FdNum, new: FdNum, flags: Int) -> Result:
     """dup3(2)."""
     if flags & ~O_CLOEXEC or old == new:
         raise EINVAL
-    file = t.files.get(old)
+    file = t.files.get_any(old)
     t.files.install_at(file, new, bool(flags & O_CLOEXEC), t.limits.soft(RLIMIT_NOFILE))
     return new
 
@@ -254,8 +264,8 @@ def dup3(t: "Task", old: FdNum, new: FdNum, flags: Int) -> Result:
 @calls.call
 def fcntl(t: "Task", fd: FdNum, command: Int, arg: Size) -> Result:
     """fcntl(2)."""
-    file = t.files.get(fd)
-    if isinstance(file, PathFile) and command not in {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL}:
+    file = t.files.get_any(fd)
+    if file.is_place and command not in {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL}:
         raise EBADF
     if command in {F_DUPFD, F_DUPFD_CLOEXEC}:
         minimum = (arg & 0xFFFF_FFFF ^ 0x8000_0000) - 0x8000_0000
@@ -317,15 +327,22 @@ def _pipe(file: FileDescription) -> Pipe:
 
 
 def _seals(file: FileDescription, command: int, arg: int) -> int:
+    if command == F_ADD_SEALS:
+        if not file.writable:
+            raise EPERM
+        if arg & ~63:
+            raise EINVAL
     inode = file.inode
-    if not isinstance(inode, Regular) or not isinstance(inode.fs, Tmpfs):
+    if not isinstance(inode, Regular) or type(inode.fs) is not Tmpfs:
         raise EINVAL
     if command == F_GET_SEALS:
         return inode.seals
-    if arg & ~31:
-        raise EINVAL
-    if not file.writable or inode.seals & 1:
+    if inode.seals & F_SEAL_SEAL:
         raise EPERM
+    if arg & F_SEAL_EXEC and inode.mode & 0o111:
+        arg |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+    if arg & ~inode.seals & F_SEAL_WRITE and may_be_written(cast("Mappable", inode)):
+        raise EBUSY
     inode.seals |= arg
     return 0
 
@@ -338,15 +355,12 @@ def ioctl(t: "Task", fd: FdNum, command: UInt, arg: Ptr) -> Result:
         t.files.set_cloexec(fd)
     elif command == FIONCLEX:
         t.files.set_cloexec(fd, False)  # noqa: FBT003  (the flag is the value)
-    elif isinstance(file, PathFile):
-        raise EBADF
     elif command in {FIONBIO, FIOASYNC}:
         bit = O_NONBLOCK if command == FIONBIO else FASYNC
         on = any(t.mm.copy_in(arg, 4))
         file.set_flags(file.flags | bit if on else file.flags & ~bit)
     elif command == FIONREAD and file.inode is not None and file.inode.mode & S_IFMT == S_IFREG and file.seekable:
-        left = max(0, min(file.size() - file.pos, 0x7FFF_FFFF))
-        t.mm.copy_out(arg, left.to_bytes(4, "little"))
+        t.mm.copy_out(arg, (file.size() - file.pos & 0xFFFF_FFFF).to_bytes(4, "little"))
     else:
         return file.ioctl(command, arg, t.mm)
     return 0
@@ -356,12 +370,11 @@ def ioctl(t: "Task", fd: FdNum, command: UInt, arg: Ptr) -> Result:
 
 
 @calls.call
-def ftruncate(t: "Task", file: Fd, length: Long) -> Result:
+def ftruncate(t: "Task", fd: FdNum, length: Long) -> Result:
     """ftruncate(2)."""
     if length < 0:
         raise EINVAL
-    if isinstance(file, PathFile):
-        raise EBADF
+    file = t.files.get(fd)
     check_size(t, length)
     file.truncate(length)
     _tell_modified(file)
@@ -386,7 +399,7 @@ def fallocate(t: "Task", file: Fd, mode: Int, offset: Long, length: Long) -> Res
     """fallocate(2)."""
     if offset < 0 or length <= 0:
         raise EINVAL
-    if mode & ~0x7F:
+    if mode & ~0x7F or mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) == FALLOC_FL_PUNCH_HOLE:
         raise EOPNOTSUPP
     if not file.writable:
         raise EBADF
@@ -433,8 +446,6 @@ def sync_file_range(t: "Task", file: Fd, offset: Long, length: Long, flags: Flag
 def fadvise64(t: "Task", file: Fd, offset: Long, length: Long, advice: Int) -> Result:
     """posix_fadvise(2): checked, then ignored."""
     del t, offset
-    if isinstance(file, PathFile):
-        raise EBADF
     if isinstance(file, PipeFile):
         raise ESPIPE
     if length < 0 or not 0 <= advice <= 5:
@@ -462,10 +473,8 @@ def sync(t: "Task") -> Result:
 
 @calls.call
 def syncfs(t: "Task", file: Fd) -> Result:
-    """syncfs(2)."""
-    del t
-    if isinstance(file, PathFile):
-        raise EBADF
+    """syncfs(2): nothing here is behind the descriptor's file system."""
+    del t, file
     return 0
 
 

@@ -4,10 +4,11 @@ The guest's memory is given to a file as views, so that bytes move once. How muc
 the file says it could give now (`clamp`): preparing breaks copy-on-write. Source: Linux fs/read_write.c, fs/splice.c.
 """
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
-from sentry.syscalls.binder import Calls, Fd, Flags, Int, Long, Ptr, Size
+from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Ptr, Size
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import (
     EAGAIN,
@@ -21,12 +22,13 @@ from sentry_abi.errors import (
     EPIPE,
     ESPIPE,
     EXDEV,
+    LinuxError,
 )
-from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR, UIO_MAXIOV
+from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR, SEEK_HOLE, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
 from sentry_fs import HostFile
 from sentry_usermem import gather, import_iovec, scatter
-from sentry_vfs import FileDescription, PathFile, PipeFile, TtyFile, accessed, modified
+from sentry_vfs import SLOT, FileDescription, PipeFile, TtyFile, accessed, modified
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -37,6 +39,7 @@ SIGPIPE: Final = 13
 SIGXFSZ: Final = 25
 RLIMIT_FSIZE: Final = 1
 SPLICE_F_NONBLOCK: Final = 2
+SPLICE_F_ALL: Final = 15
 RWF_HIPRI: Final = 1
 RWF_NOWAIT: Final = 8
 RWF_APPEND: Final = 16
@@ -80,10 +83,19 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
                 accessed(file)
             return done
         return file.read([]) if count else _nothing(file)
+    except EFAULT:
+        raise _before_fault(file) from None
     except EAGAIN:
         if isinstance(file, TtyFile):
             return _wait_for_typing(t, file, buf, count)
         return wait_io(t, read_on, Transfer(file, buf, count, 0), file, FOR_READ)
+
+
+def _before_fault(file: FileDescription) -> LinuxError:
+    """Return the error of a read that has no good buffer: what is wrong with the file comes first."""
+    if not file.readable:
+        return EBADF()
+    return EISDIR() if _is_directory(file) else EFAULT()
 
 
 class Typing(NamedTuple):
@@ -116,10 +128,11 @@ def type_on(t: "Task", state: Typing) -> Result:
 
 def _nothing(file: FileDescription) -> int:
     """Answer a read of no bytes. Raises: EBADF, EISDIR."""
-    if not file.readable or isinstance(file, PathFile):
+    if not file.readable:
         raise EBADF
-    inode = file.inode
-    if inode is not None and inode.mode & S_IFMT == S_IFDIR:
+    if not file.reads_nothing:
+        return file.read([])
+    if _is_directory(file):
         raise EISDIR
     return 0
 
@@ -217,28 +230,29 @@ def allowed(t: "Task", file: FileDescription, pos: int, count: int) -> int:
     return min(count, limit - pos)
 
 
-def _position(pos: int) -> int:
+@calls.call
+def pread64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
+    """pread(2)."""
     if pos < 0:
         raise EINVAL
-    return pos
-
-
-@calls.call
-def pread64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
-    """pread(2)."""
-    pos = _position(pos)
+    file = t.files.get(fd)
     count = min(count, MAX_RW_COUNT)
     room = file.clamp_at(count, pos)
-    return seen(file, file.pread(t.mm.writable(buf, room) if room else [], pos))
+    try:
+        return seen(file, file.pread(t.mm.writable(buf, room) if room else [], pos))
+    except EFAULT:
+        raise _before_fault(file) from None
 
 
 @calls.call
-def pwrite64(t: "Task", file: Fd, buf: Ptr, count: Size, pos: Long) -> Result:
+def pwrite64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
     """pwrite(2)."""
-    pos = _position(pos)
-    count = min(count, MAX_RW_COUNT)
-    if file.writable:
-        count = allowed(t, file, pos, count)
+    if pos < 0:
+        raise EINVAL
+    file = t.files.get(fd)
+    if not file.writable:
+        raise EBADF if _has_positions(file) else ESPIPE
+    count = allowed(t, file, pos, min(count, MAX_RW_COUNT))
     return changed(file, file.pwrite(t.mm.readable(buf, count) if count else [], pos))
 
 
@@ -305,40 +319,70 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
             return done
 
 
+def _at(t: "Task", fd: int, pos: int) -> FileDescription:
+    """Return a file to be read or written at pos. Raises: EINVAL, EBADF, ESPIPE."""
+    if pos < 0:
+        raise EINVAL
+    file = t.files.get(fd)
+    if not _has_positions(file):
+        raise ESPIPE
+    return file
+
+
 @calls.call
-def preadv(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
+def preadv(t: "Task", fd: FdNum, iov: Ptr, count: Int, pos: Long) -> Result:
     """preadv(2)."""
-    pos = _position(pos)
-    pieces = import_iovec(t.mm, iov, count)
-    return seen(file, file.pread(scatter(t.mm, pieces, 0, file.clamp_at(total(pieces), pos)), pos))
+    if pos < 0:
+        raise EINVAL
+    return preadv2(t, fd, iov, count, pos, 0, 0)
 
 
 @calls.call
-def pwritev(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long) -> Result:
+def pwritev(t: "Task", fd: FdNum, iov: Ptr, count: Int, pos: Long) -> Result:
     """pwritev(2)."""
-    pos = _position(pos)
-    pieces = import_iovec(t.mm, iov, count)
-    limit = allowed(t, file, pos, total(pieces)) if file.writable else 0
-    return changed(file, file.pwrite(gather(t.mm, pieces, 0, limit), pos))
+    if pos < 0:
+        raise EINVAL
+    return pwritev2(t, fd, iov, count, pos, 0, 0)
 
 
 @calls.named("preadv2", partial="RWF_NOWAIT is refused")
-def preadv2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:
-    """preadv2(2); pos -1 is the file position."""
+def preadv2(t: "Task", fd: FdNum, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:
+    """preadv2(2); pos -1 is the file position. Raises: EINVAL, EBADF, ESPIPE, EFAULT, EOPNOTSUPP for the flags."""
     del high
+    file = t.files.get(fd) if pos == -1 else _at(t, fd, pos)
+    if not file.readable:
+        raise EBADF
+    pieces = import_iovec(t.mm, iov, count)
+    if not total(pieces):
+        return 0
     _check_rwf(flags)
-    return readv(t, file, iov, count) if pos == -1 else preadv(t, file, iov, count, pos)
+    if flags & ~RWF_HIPRI and _is_directory(file):
+        raise EOPNOTSUPP
+    if pos == -1:
+        return read_vector_on(t, VectorTransfer(file, pieces, 0))
+    return seen(file, file.pread(scatter(t.mm, pieces, 0, file.clamp_at(total(pieces), pos)), pos))
 
 
 @calls.named("pwritev2", partial="RWF_NOWAIT is refused")
-def pwritev2(t: "Task", file: Fd, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:
-    """pwritev2(2); pos -1 is the file position."""
+def pwritev2(t: "Task", fd: FdNum, iov: Ptr, count: Int, pos: Long, high: Size, flags: Flags) -> Result:
+    """pwritev2(2); pos -1 is the file position. Raises: EINVAL, EBADF, ESPIPE, EFAULT, EOPNOTSUPP, EFBIG."""
     del high
+    file = t.files.get(fd) if pos == -1 else _at(t, fd, pos)
+    if not file.writable:
+        raise EBADF
+    pieces = import_iovec(t.mm, iov, count)
+    if not total(pieces):
+        return 0
     _check_rwf(flags)
-    if flags & RWF_APPEND:
-        pieces = import_iovec(t.mm, iov, count)
-        return changed(file, file.pwrite(gather(t.mm, pieces, 0), file.size()))
-    return writev(t, file, iov, count) if pos == -1 else pwritev(t, file, iov, count, pos)
+    own = pos == -1
+    if flags & RWF_APPEND and file.seekable:
+        pos = file.size()
+    if pos == -1:
+        return write_vector_on(t, VectorTransfer(file, pieces, 0))
+    done = changed(file, file.pwrite(gather(t.mm, pieces, 0, allowed(t, file, pos, total(pieces))), pos))
+    if own:
+        file.pos = pos + done
+    return done
 
 
 def _check_rwf(flags: int) -> None:
@@ -350,7 +394,9 @@ def _check_rwf(flags: int) -> None:
 def lseek(t: "Task", file: Fd, offset: Long, whence: Int) -> Result:
     """lseek(2)."""
     del t
-    return file.seek(offset, whence & 0xFFFF_FFFF)
+    if not 0 <= whence <= SEEK_HOLE:
+        raise EINVAL
+    return file.seek(offset, whence)
 
 
 # between files
@@ -368,20 +414,37 @@ class Copy(NamedTuple):
 
 
 @calls.call
-def sendfile(t: "Task", out_fd: Fd, in_fd: Fd, offset: Ptr, count: Size) -> Result:
+def sendfile(t: "Task", out_fd: FdNum, in_fd: FdNum, offset: Ptr, count: Size) -> Result:
     """sendfile(2)."""
-    if not in_fd.readable or not out_fd.writable:
+    pos = int.from_bytes(t.mm.copy_in(offset, 8), "little", signed=True) if offset else -1
+    source = t.files.get(in_fd)
+    if not source.readable:
         raise EBADF
-    if not _has_positions(in_fd):
-        raise ESPIPE if offset else EINVAL
-    if out_fd.flags & O_APPEND:
+    seekable = _has_positions(source)
+    if offset and not seekable:
+        raise ESPIPE
+    if offset and pos < 0:
         raise EINVAL
-    pos = -1
-    if offset:
-        pos = int.from_bytes(t.mm.copy_in(offset, 8), "little", signed=True)
-        if pos < 0:
-            raise EINVAL
-    return sendfile_on(t, Copy(out_fd, in_fd, offset, pos, min(count, MAX_RW_COUNT), 0))
+    target = t.files.get(out_fd)
+    if not target.writable:
+        raise EBADF
+    if isinstance(target, PipeFile):
+        if not target.pipe.readers:
+            broken_pipe(t, target)
+            raise EPIPE
+        if target.flags & O_NONBLOCK and target.pipe.free_slots <= 0:
+            raise EAGAIN
+        if not count:
+            return 0
+    elif target.flags & O_APPEND:
+        raise EINVAL
+    if not seekable or _is_directory(source):
+        raise EINVAL
+    return sendfile_on(t, Copy(target, source, offset, pos, min(count, MAX_RW_COUNT), 0))
+
+
+def _is_directory(file: FileDescription) -> bool:
+    return file.inode is not None and file.inode.mode & S_IFMT == S_IFDIR
 
 
 def _has_positions(file: FileDescription) -> bool:
@@ -401,17 +464,22 @@ def sendfile_on(t: "Task", state: Copy) -> Result:
             got = source.pread([piece[: count - done]], at)
             if not got:
                 break
-            got = target.write([piece[:got]])
+            if isinstance(target, PipeFile):
+                got = target.pipe.give(_slots(piece[:got], at % SLOT))
+            else:
+                got = target.write([piece[:got]])
             seen(source, got)
             done += changed(target, got)
             if inherited:
                 source.seek(got, SEEK_CUR)
             elif pos < 0:
-                source.pos += got
+                if source is not target:  # else the write has moved it
+                    source.pos += got
             else:
                 pos += got
     except EAGAIN:
-        if not done or not target.flags & O_NONBLOCK:
+        # a pipe takes what it has room for, as splice
+        if not done or not (target.flags & O_NONBLOCK or isinstance(target, PipeFile)):
             return wait_io(t, sendfile_on, Copy(target, source, pointer, pos, count, done), target, FOR_WRITE)
     except EPIPE:
         broken_pipe(t, target)
@@ -437,22 +505,28 @@ def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr,
     """copy_file_range(2)."""
     if flags:
         raise EINVAL
+    kinds = [file.inode.mode & S_IFMT if file.inode is not None else 0 for file in (in_fd, out_fd)]
+    if S_IFDIR in kinds:
+        raise EISDIR
+    if kinds != [S_IFREG, S_IFREG]:
+        raise EINVAL
     if not in_fd.readable or not out_fd.writable or out_fd.flags & O_APPEND:
         raise EBADF
-    for file in (in_fd, out_fd):
-        mode = file.inode.mode & S_IFMT if file.inode is not None else 0
-        if mode == S_IFDIR:
-            raise EISDIR
-        if mode != S_IFREG:
-            raise EINVAL
-    if not (in_fd.seekable and out_fd.seekable):
-        raise EXDEV  # an inherited file, whose position is the host's
-    source, target = _offset(t, off_in), _offset(t, off_out)
-    read_at = in_fd.pos if source < 0 else source
-    write_at = out_fd.pos if target < 0 else target
+    assert in_fd.inode is not None
+    assert out_fd.inode is not None
+    # an inherited file, whose position is the host's, is on another file system, too
+    if not (in_fd.seekable and out_fd.seekable) or in_fd.inode.fs is not out_fd.inode.fs:
+        raise EXDEV
+    read_at, write_at = (
+        int.from_bytes(t.mm.copy_in(pointer, 8), "little", signed=True) if pointer else file.pos
+        for file, pointer in ((in_fd, off_in), (out_fd, off_out))
+    )
     count = min(count, MAX_RW_COUNT)
-    if read_at + count >= _SIGN or write_at + count >= _SIGN:
+    if any(at + count >= _SIGN or -count <= at < 0 for at in (read_at, write_at)):
         raise EOVERFLOW
+    if read_at < 0 or write_at < 0:
+        raise EINVAL
+    count = min(count, max(0, in_fd.size() - read_at))
     if in_fd.inode is out_fd.inode and read_at < write_at + count and write_at < read_at + count and count:
         raise EINVAL
     count = allowed(t, out_fd, write_at, min(count, _MOST))
@@ -485,26 +559,26 @@ class Splice(NamedTuple):
 
 
 @calls.call
-def splice(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:
+def splice(t: "Task", in_fd: FdNum, off_in: Ptr, out_fd: FdNum, off_out: Ptr, count: Size, flags: Flags) -> Result:
     """splice(2)."""
-    if flags & ~15:
-        raise EINVAL
-    if not in_fd.readable or not out_fd.writable:
-        raise EBADF
-    pipes = isinstance(in_fd, PipeFile), isinstance(out_fd, PipeFile)
-    if not any(pipes):
-        raise EINVAL
-    if (pipes[0] and off_in) or (pipes[1] and off_out):
-        raise ESPIPE
-    if all(pipes) and in_fd.inode is out_fd.inode:
-        raise EINVAL
-    if (off_out and not out_fd.seekable) or (off_in and not in_fd.seekable):
-        raise EINVAL
-    if not pipes[1] and out_fd.flags & O_APPEND:
-        raise EINVAL
     if not count:
         return 0
-    return splice_on(t, Splice(in_fd, off_in, out_fd, off_out, min(count, MAX_RW_COUNT), flags, 0))
+    if flags & ~SPLICE_F_ALL:
+        raise EINVAL
+    source, target = t.files.get(in_fd), t.files.get(out_fd)
+    pipes = isinstance(source, PipeFile), isinstance(target, PipeFile)
+    if (pipes[0] and off_in) or (pipes[1] and off_out):
+        raise ESPIPE
+    if not source.readable or not target.writable:
+        raise EBADF
+    if not any(pipes) or (all(pipes) and source.inode is target.inode):
+        raise EINVAL
+    if (off_out and not target.seekable) or (off_in and not source.seekable):
+        raise EINVAL
+    if (not pipes[1] and target.flags & O_APPEND) or _is_directory(source):
+        raise EINVAL
+    _offset(t, off_in or off_out)
+    return splice_on(t, Splice(source, off_in, target, off_out, min(count, MAX_RW_COUNT), flags, 0))
 
 
 @attempt
@@ -514,22 +588,21 @@ def splice_on(t: "Task", state: Splice) -> Result:
     blocker, mask = source, FOR_READ
     try:
         if isinstance(target, PipeFile):
-            room = target.pipe.capacity - target.pipe.size
             if not target.pipe.readers:
                 raise EPIPE
-            if room <= 0:
-                blocker, mask = target, FOR_WRITE
+            blocker, mask = target, FOR_WRITE
+            if target.pipe.free_slots <= 0:
                 raise EAGAIN
-            count = min(count, room)
-        else:
-            count = min(count, _PIECE)
+        blocker, mask = source, FOR_READ
         if isinstance(source, PipeFile):
-            views = source.pipe.peek(count)
-            if not views:
+            if not source.pipe.size:
                 if not source.pipe.writers:
                     return 0
                 raise EAGAIN
             blocker, mask = target, FOR_WRITE
+            if isinstance(target, PipeFile):
+                return source.pipe.send(target.pipe, count, take=True)
+            views = source.pipe.peek(count)
             at = _offset(t, target_pointer)
             done = target.write(views) if at < 0 else target.pwrite(views, at)
             del views
@@ -537,12 +610,14 @@ def splice_on(t: "Task", state: Splice) -> Result:
             if target_pointer:
                 t.mm.copy_out(target_pointer, (at + done).to_bytes(8, "little"))
             return done
-        piece = memoryview(bytearray(min(count, _PIECE)))
+        assert isinstance(target, PipeFile)
         at = _offset(t, source_pointer)
+        begins = (source.pos if at < 0 else at) % SLOT if source.seekable else 0
+        piece = memoryview(bytearray(min(count, target.pipe.free_slots * SLOT - begins, _PIECE)))
         got = source.read([piece]) if at < 0 else source.pread([piece], at)
         if source_pointer:
             t.mm.copy_out(source_pointer, (at + got).to_bytes(8, "little"))
-        return target.write([piece[:got]]) if got else 0
+        return target.pipe.give(_slots(piece[:got], begins)) if got else 0
     except EAGAIN:
         if flags & SPLICE_F_NONBLOCK:
             raise
@@ -550,6 +625,12 @@ def splice_on(t: "Task", state: Splice) -> Result:
     except EPIPE:
         broken_pipe(t, target)
         raise
+
+
+def _slots(data: memoryview, begins: int) -> list[memoryview]:
+    """Cut data, whose first byte lies at begins in its page, where pages end."""
+    cuts = [0, *range(SLOT - begins, len(data), SLOT), len(data)]
+    return [data[start:end] for start, end in pairwise(cuts) if end > start]
 
 
 class Tee(NamedTuple):
@@ -563,15 +644,18 @@ class Tee(NamedTuple):
 
 
 @calls.call
-def tee(t: "Task", in_fd: Fd, out_fd: Fd, count: Size, flags: Flags) -> Result:
+def tee(t: "Task", in_fd: FdNum, out_fd: FdNum, count: Size, flags: Flags) -> Result:
     """tee(2)."""
-    if flags & ~15:
+    if flags & ~SPLICE_F_ALL:
         raise EINVAL
-    if not in_fd.readable or not out_fd.writable:
+    if not count:
+        return 0
+    source, target = t.files.get(in_fd), t.files.get(out_fd)
+    if not source.readable or not target.writable:
         raise EBADF
-    if not isinstance(in_fd, PipeFile) or not isinstance(out_fd, PipeFile) or in_fd.pipe is out_fd.pipe:
+    if not isinstance(source, PipeFile) or not isinstance(target, PipeFile) or source.pipe is target.pipe:
         raise EINVAL
-    return tee_on(t, Tee(in_fd, out_fd, min(count, MAX_RW_COUNT), flags, 0)) if count else 0
+    return tee_on(t, Tee(source, target, min(count, MAX_RW_COUNT), flags, 0))
 
 
 @attempt
@@ -582,15 +666,14 @@ def tee_on(t: "Task", state: Tee) -> Result:
     assert isinstance(target, PipeFile)
     blocker, mask = source, FOR_READ
     try:
-        views = source.pipe.peek(min(count, max(0, target.pipe.capacity - target.pipe.size)))
-        if not views and not source.pipe.size:
-            if not source.pipe.writers:
-                return 0
+        if not source.pipe.size and source.pipe.writers:
             raise EAGAIN
+        if not target.pipe.readers:
+            raise EPIPE
+        if not source.pipe.size:
+            return 0
         blocker, mask = target, FOR_WRITE
-        if not views:
-            raise EAGAIN
-        return target.write(views)
+        return source.pipe.send(target.pipe, count, take=False)
     except EAGAIN:
         if flags & SPLICE_F_NONBLOCK:
             raise
@@ -601,12 +684,64 @@ def tee_on(t: "Task", state: Tee) -> Result:
 
 
 @calls.call
-def vmsplice(t: "Task", file: Fd, iov: Ptr, count: Size, flags: Flags) -> Result:
+def vmsplice(t: "Task", fd: FdNum, iov: Ptr, count: Size, flags: Flags) -> Result:
     """vmsplice(2): pages are copied, not given."""
-    if flags & ~15:
+    if flags & ~SPLICE_F_ALL:
         raise EINVAL
-    if not isinstance(file, PipeFile):
+    file = t.files.get(fd)
+    if not file.writable and not file.readable:
         raise EBADF
     if count > UIO_MAXIOV:
         raise EINVAL
-    return writev(t, file, iov, count) if file.writable else readv(t, file, iov, count)
+    pieces = import_iovec(t.mm, iov, count)
+    if not total(pieces):
+        return 0
+    if not isinstance(file, PipeFile):
+        raise EBADF
+    if not file.writable:
+        return take_on(t, Giving(file, pieces, flags))
+    return give_on(t, Giving(file, pieces, flags))
+
+
+class Giving(NamedTuple):
+    """A vmsplice under way; nothing is done before it waits."""
+
+    file: PipeFile
+    pieces: tuple[tuple[int, int], ...]
+    flags: int
+
+
+@attempt
+def take_on(t: "Task", state: Giving) -> Result:
+    """Copy what lies in a pipe to memory, packets or not."""
+    file, pieces, flags = state
+    pipe = file.pipe
+    try:
+        return pipe.read(scatter(t.mm, pieces, 0, pipe.size or 1), across=True)
+    except EAGAIN:
+        if flags & SPLICE_F_NONBLOCK:
+            raise
+        return wait_io(t, take_on, state, file, FOR_READ)
+
+
+@attempt
+def give_on(t: "Task", state: Giving) -> Result:
+    """Put memory into a pipe, a slot for each page that it lies in."""
+    file, pieces, flags = state
+    try:
+        views: list[memoryview] = []
+        for address, length in pieces:
+            if len(views) >= file.pipe.free_slots:
+                break
+            begins = address % SLOT
+            for view in t.mm.readable(address, min(length, file.pipe.capacity)):
+                views += _slots(memoryview(view), begins)
+                begins = (begins + len(view)) % SLOT
+        return file.pipe.give(views)
+    except EAGAIN:
+        if flags & SPLICE_F_NONBLOCK or file.flags & O_NONBLOCK:
+            raise
+        return wait_io(t, give_on, state, file, FOR_WRITE)
+    except EPIPE:
+        broken_pipe(t, file)
+        raise

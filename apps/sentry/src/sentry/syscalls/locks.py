@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
-from sentry.syscalls.binder import Calls, Fd, Int
+from sentry.syscalls.binder import Calls, FdNum, Int
 from sentry_abi.errors import EAGAIN, EBADF, EDEADLK, EINVAL, ENOLCK
 from sentry_abi.fcntl import (
     F_GETLK,
@@ -21,7 +21,7 @@ from sentry_abi.fcntl import (
     LOCK_UN,
 )
 from sentry_abi.structs import FLOCK
-from sentry_vfs import EOF, FileDescription, Lock, LockTable, PathFile
+from sentry_vfs import EOF, FileDescription, Lock, LockTable
 from sentry_waiter import OUT
 
 if TYPE_CHECKING:
@@ -72,16 +72,16 @@ def record_lock(t: "Task", file: FileDescription, command: int, arg: int) -> Res
     lock = Lock(start, start + length if length else EOF, kind, owner, -1 if of_file else t.group.tgid)
     table = _table(file)
     if command in {F_GETLK, F_OFD_GETLK}:
-        if kind == F_UNLCK:
+        if kind == F_UNLCK and not of_file:
             raise EINVAL
-        other = table.conflict(lock)
+        other = table.conflict(lock) if kind != F_UNLCK else table.held(lock)
         if other is None:
-            reply = FLOCK.pack(F_UNLCK, whence, start, length, pid)
+            t.mm.copy_out(arg, F_UNLCK.to_bytes(2, "little"))  # the rest stays as it was
         else:
             reply = FLOCK.pack(
                 other.kind, 0, other.start, 0 if other.end == EOF else other.end - other.start, other.pid
             )
-        t.mm.copy_out(arg, reply)
+            t.mm.copy_out(arg, reply)
         return 0
     if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
         raise EBADF
@@ -137,11 +137,12 @@ class Flocking(NamedTuple):
 
 
 @calls.call
-def flock(t: "Task", file: Fd, operation: Int) -> Result:
+def flock(t: "Task", fd: FdNum, operation: Int) -> Result:
     """flock(2)."""
     if operation & ~LOCK_NB not in {LOCK_SH, LOCK_EX, LOCK_UN}:
         raise EINVAL
-    if isinstance(file, PathFile):
+    file = t.files.get(fd)
+    if not (operation & LOCK_UN or file.readable or file.writable):
         raise EBADF
     if operation & LOCK_NB:
         _table(file).flock(file, operation & ~LOCK_NB)

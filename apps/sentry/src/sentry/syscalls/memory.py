@@ -3,9 +3,32 @@
 from typing import TYPE_CHECKING, Final
 
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, ULong
-from sentry_abi.errors import EACCES, EINVAL, ENOSPC, EPERM
+from sentry_abi.errors import EACCES, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, LinuxError
 from sentry_abi.memory import PAGE_SIZE
-from sentry_abi.mman import MAP_ANONYMOUS, MAP_HUGETLB, MAP_TYPE, PROT_EXEC, PROT_WRITE
+from sentry_abi.mman import (
+    MAP_32BIT,
+    MAP_ANONYMOUS,
+    MAP_DENYWRITE,
+    MAP_EXECUTABLE,
+    MAP_FIXED,
+    MAP_GROWSDOWN,
+    MAP_HUGE_MASK,
+    MAP_HUGE_SHIFT,
+    MAP_HUGETLB,
+    MAP_LOCKED,
+    MAP_NONBLOCK,
+    MAP_NORESERVE,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MAP_SHARED_VALIDATE,
+    MAP_STACK,
+    MAP_TYPE,
+    PROT_EXEC,
+    PROT_WRITE,
+)
+from sentry_fs import SEALED_WRITE, Regular
+from sentry_vfs import FileDescription
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -14,7 +37,23 @@ calls = Calls("memory")
 
 CAP_IPC_LOCK: Final = 14
 MS_NOEXEC: Final = 8
-SHARED_KINDS: Final = frozenset((1, 3))
+LEGACY_MAP_MASK: Final = (
+    MAP_SHARED_VALIDATE
+    | MAP_FIXED
+    | MAP_ANONYMOUS
+    | MAP_32BIT
+    | MAP_GROWSDOWN
+    | MAP_DENYWRITE
+    | MAP_EXECUTABLE
+    | MAP_LOCKED
+    | MAP_NORESERVE
+    | MAP_POPULATE
+    | MAP_NONBLOCK
+    | MAP_STACK
+    | MAP_HUGETLB
+    | MAP_HUGE_MASK << MAP_HUGE_SHIFT
+)
+"""What MAP_SHARED_VALIDATE knows of a file that has no flags of its own (linux/mman.h)."""
 RWX: Final = 7
 
 
@@ -28,20 +67,51 @@ def mmap(t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNu
             raise EINVAL
         return t.mm.mmap(addr, length, prot, flags, None, 0)
     file = t.files.get(fd)
-    if not length:
-        raise EINVAL
-    shared = flags & MAP_TYPE in SHARED_KINDS
-    if (shared and prot & PROT_WRITE and not file.writable) or not file.readable:
-        raise EACCES
+    shared = flags & MAP_TYPE != MAP_PRIVATE
     place = file.where
     max_prot = RWX
     if place is not None and place.mount.flags & MS_NOEXEC:
-        if prot & PROT_EXEC:
-            raise EPERM
         max_prot &= ~PROT_EXEC
-    if shared and not file.writable:
+    if shared and not (file.writable and not _is_sealed(file)):
         max_prot &= ~PROT_WRITE
-    return t.mm.mmap(addr, length, prot, flags, file.mappable(), offset, max_prot=max_prot, name=place or b"")
+    refusal = _refusal(file, prot, flags)
+    return t.mm.mmap(
+        addr,
+        length,
+        prot,
+        flags,
+        None if refusal is not None else file.mappable(),
+        offset,
+        max_prot=max_prot,
+        name=place or b"",
+        refusal=refusal,
+    )
+
+
+def _is_sealed(file: FileDescription) -> bool:
+    return isinstance(file.inode, Regular) and bool(file.inode.seals & SEALED_WRITE)
+
+
+def _refusal(file: FileDescription, prot: int, flags: int) -> LinuxError | None:
+    """Return why a file is not to be mapped this way; Linux looks at the address before."""
+    kind = flags & MAP_TYPE
+    if kind not in {MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE}:
+        return EINVAL()
+    if kind == MAP_SHARED_VALIDATE and flags & ~LEGACY_MAP_MASK:
+        return EOPNOTSUPP()
+    if kind != MAP_PRIVATE and prot & PROT_WRITE and not file.writable:
+        return EACCES()
+    if not file.readable:
+        return EACCES()
+    if prot & PROT_EXEC and file.where is not None and file.where.mount.flags & MS_NOEXEC:
+        return EPERM()
+    if kind != MAP_PRIVATE and prot & PROT_WRITE and _is_sealed(file):
+        return EPERM()
+    try:
+        file.mappable()
+    except LinuxError as error:
+        return error
+    return None
 
 
 @calls.call

@@ -3,10 +3,10 @@
 Source: Linux fs/namei.c, fs/open.c, fs/utimes.c, fs/d_path.c.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Result
-from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
+from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
 from sentry.syscalls.files import check_size
 from sentry.syscalls.waits import path_at, place_of, start_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE
@@ -18,7 +18,8 @@ from sentry_abi.fcntl import (
     AT_SYMLINK_FOLLOW,
     AT_SYMLINK_NOFOLLOW,
 )
-from sentry_vfs import EXECUTE, FOLLOW, FileDescription, Path, PathFile, may, path_of
+from sentry_auth import securebits
+from sentry_vfs import EXECUTE, FOLLOW, FileDescription, Path, may, path_of
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -38,7 +39,7 @@ def find(t: "Task", dirfd: int, path: bytes, *, follow: bool = True, empty: bool
     Raises: EBADF, ENOENT, ENOTDIR and what the walk raises.
     """
     if not path and empty:
-        return t.fs.cwd if dirfd == AT_FDCWD else place_of(t.files.get(dirfd))
+        return t.fs.cwd if dirfd == AT_FDCWD else place_of(t.files.get_any(dirfd))
     return t.kernel.vfs.lookup(start_at(t, dirfd, path), path, t.fs, t.creds, FOLLOW if follow else 0)
 
 
@@ -98,8 +99,8 @@ def rmdir(t: "Task", path: PathPtr) -> Result:
 def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:
     """renameat2(2)."""
     source, target = path_at(t, old), path_at(t, new)
-    places = start_at(t, old_fd, source), start_at(t, new_fd, target)
-    t.kernel.vfs.rename(places[0], source, places[1], target, flags, t.fs, t.creds)
+    starts = start_at(t, old_fd, source), start_at(t, new_fd, target)
+    t.kernel.vfs.rename(starts[0], source, starts[1], target, flags, t.fs, t.creds)
     return 0
 
 
@@ -188,7 +189,7 @@ def chdir(t: "Task", path: PathPtr) -> Result:
 
 
 @calls.call
-def fchdir(t: "Task", file: Fd) -> Result:
+def fchdir(t: "Task", file: AnyFd) -> Result:
     """fchdir(2)."""
     if file.where is None:
         raise ENOTDIR
@@ -229,12 +230,6 @@ def umask(t: "Task", mask: Mode) -> Result:
 # attributes
 
 
-def _writable_place(file: FileDescription) -> Path:
-    if isinstance(file, PathFile):
-        raise EBADF
-    return place_of(file)
-
-
 @calls.call
 def fchmodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode) -> Result:
     """fchmodat(2)."""
@@ -261,9 +256,9 @@ def chmod(t: "Task", path: PathPtr, mode: Mode) -> Result:
 @calls.call
 def fchmod(t: "Task", file: Fd, mode: Mode) -> Result:
     """fchmod(2)."""
-    if file.where is None and not isinstance(file, PathFile):
+    if file.where is None:
         return _nameless(file)
-    t.kernel.vfs.chmod(_writable_place(file), mode, t.creds)
+    t.kernel.vfs.chmod(place_of(file), mode, t.creds)
     return 0
 
 
@@ -303,20 +298,29 @@ def lchown(t: "Task", path: PathPtr, uid: UInt, gid: UInt) -> Result:
 @calls.call
 def fchown(t: "Task", file: Fd, uid: UInt, gid: UInt) -> Result:
     """fchown(2)."""
-    if file.where is None and not isinstance(file, PathFile):
+    if file.where is None:
         return _nameless(file)
-    t.kernel.vfs.chown(_writable_place(file), _id(uid), _id(gid), t.creds)
+    t.kernel.vfs.chown(place_of(file), _id(uid), _id(gid), t.creds)
     return 0
 
 
-def _stamps(t: "Task", pointer: int, scale: int) -> tuple[int | None, int | None, bool]:
-    """Return access and change time, None to leave one, and whether both are now; scale is 1000 for timeval."""
+class Stamps(NamedTuple):
+    """Access and change time in ns, None to leave one; whether both are now; whether the nanoseconds make sense."""
+
+    atime: int | None
+    mtime: int | None
+    now: bool = False
+    valid: bool = True
+
+
+def _stamps(t: "Task", pointer: int, scale: int) -> Stamps:
+    """Read two struct timespec, or with a scale of 1000 two struct timeval. Raises: EFAULT, EINVAL for timeval."""
     now = t.kernel.clock.realtime_ns()
     if not pointer:
-        return now, now, True
+        return Stamps(now, now, now=True)
     raw = t.mm.copy_in(pointer, 32)
     found: list[int | None] = []
-    nows = 0
+    nows, valid = 0, True
     for at in (0, 16):
         seconds = int.from_bytes(raw[at : at + 8], "little", signed=True)
         part = int.from_bytes(raw[at + 8 : at + 16], "little", signed=True)
@@ -325,30 +329,32 @@ def _stamps(t: "Task", pointer: int, scale: int) -> tuple[int | None, int | None
             nows += 1
         elif scale == 1 and part == UTIME_OMIT:
             found.append(None)
-        elif not 0 <= part < 1_000_000_000 // scale:
+        elif not 0 <= part < 1_000_000_000 // scale and scale != 1:
             raise EINVAL
         else:
+            valid &= 0 <= part < 1_000_000_000
             found.append(seconds * 1_000_000_000 + part * scale)
-    return found[0], found[1], nows == 2
+    return Stamps(found[0], found[1], nows == 2, valid)
 
 
-def _set_times(t: "Task", dirfd: int, path: int, stamps: tuple[int | None, int | None, bool], flags: int = 0) -> int:
+def _set_times(t: "Task", dirfd: int, path: int, stamps: Stamps, flags: int = 0) -> int:
+    if stamps.atime is None and stamps.mtime is None:
+        return 0
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise EINVAL
     if not path:
         if dirfd == AT_FDCWD or flags & AT_SYMLINK_NOFOLLOW:
             raise EINVAL
         file = t.files.get(dirfd)
-        if file.where is None:
-            return _nameless(file)
-        place = _writable_place(file)
+        place = None if file.where is None else place_of(file)
     else:
         follow, empty = not flags & AT_SYMLINK_NOFOLLOW, bool(flags & AT_EMPTY_PATH)
         place = find(t, dirfd, path_at(t, path), follow=follow, empty=empty)
-    atime, mtime, now = stamps
-    if atime is None and mtime is None:
-        return 0
-    t.kernel.vfs.utimens(place, atime, mtime, t.creds, now=now)
+    if not stamps.valid:
+        raise EINVAL
+    if place is None:
+        return _nameless(file)
+    t.kernel.vfs.utimens(place, stamps.atime, stamps.mtime, t.creds, now=stamps.now)
     return 0
 
 
@@ -373,11 +379,10 @@ def utimes(t: "Task", path: PathPtr, times: Ptr) -> Result:
 @calls.call
 def utime(t: "Task", path: PathPtr, times: Ptr) -> Result:
     """utime(2): whole seconds."""
-    stamps: tuple[int | None, int | None, bool]
     if times:
         raw = t.mm.copy_in(times, 16)
         atime, mtime = (int.from_bytes(raw[at : at + 8], "little", signed=True) for at in (0, 8))
-        stamps = atime * 1_000_000_000, mtime * 1_000_000_000, False
+        stamps = Stamps(atime * 1_000_000_000, mtime * 1_000_000_000)
     else:
         stamps = _stamps(t, 0, 1)
     return _set_times(t, AT_FDCWD, path, stamps)
@@ -395,7 +400,10 @@ def truncate(t: "Task", path: PathPtr, length: Long) -> Result:
 
 
 class _Real:
-    """Credentials as access(2) uses them: the real ids, and capabilities only for the real superuser."""
+    """Credentials as access(2) uses them: the real ids, with what a program of theirs would be capable of.
+
+    That is all that is permitted for the superuser and nothing for others (access_override_creds).
+    """
 
     __slots__ = ("_creds", "fsgid", "fsuid", "groups")
 
@@ -407,7 +415,9 @@ class _Real:
 
     def capable(self, capability: int, /) -> bool:
         """Return whether the capability counts."""
-        return self.fsuid == 0 and self._creds.capable(capability)
+        if self._creds.securebits & securebits.NO_SETUID_FIXUP:
+            return self._creds.capable(capability)
+        return self.fsuid == 0 and self._creds.permitted >> capability & 1 == 1
 
 
 def _access(t: "Task", dirfd: int, path: int, mode: int, flags: int) -> int:
@@ -415,8 +425,9 @@ def _access(t: "Task", dirfd: int, path: int, mode: int, flags: int) -> int:
         raise EINVAL
     follow, empty = not flags & AT_SYMLINK_NOFOLLOW, bool(flags & AT_EMPTY_PATH)
     creds = t.creds
-    plain = flags & AT_EACCESS or (creds.uid == creds.fsuid and creds.gid == creds.fsgid)
-    asking = creds if plain else _Real(creds)
+    same = creds.uid == creds.fsuid and creds.gid == creds.fsgid
+    usual = creds.effective == (creds.permitted if creds.uid == 0 else 0)
+    asking = creds if flags & AT_EACCESS or (same and usual) else _Real(creds)
     text = path_at(t, path)
     if not text and empty:
         place = find(t, dirfd, text, empty=True)

@@ -20,7 +20,7 @@ from sentry_abi.errors import (
     RestartError,
 )
 from sentry_abi.fcntl import O_CLOEXEC, O_DIRECT, O_NONBLOCK
-from sentry_vfs import EpollFile, EventFile, FileDescription, PathFile, make_pipe
+from sentry_vfs import EpollFile, EventFile, FileDescription, make_pipe
 from sentry_waiter import ERR, HUP, IN, NVAL, OUT, PRI, RDBAND, RDNORM, WRBAND, WRNORM, Queue
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def pipe2(t: "Task", fds: Ptr, flags: Int) -> Result:
     if flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT):
         raise EINVAL
     ends = make_pipe(t.kernel.vfs.pipes, t.creds.fsuid, t.creds.fsgid, flags & (O_NONBLOCK | O_DIRECT))
+    ends[0].flags &= ~O_DIRECT
     put_pair(t, ends, fds, flags)
     return 0
 
@@ -166,7 +167,7 @@ def ppoll(t: "Task", fds: Ptr, count: UInt, timeout: Ptr, mask: Ptr, size: Size)
 
 # select
 
-_SETS: Final = (RDNORM | RDBAND | IN | HUP | ERR, WRBAND | WRNORM | OUT | ERR, PRI)
+_SETS: Final = (RDNORM | RDBAND | IN | HUP | ERR | NVAL, WRBAND | WRNORM | OUT | ERR | NVAL, PRI | NVAL)
 
 
 class Selected(NamedTuple):
@@ -195,7 +196,7 @@ def _start_select(
         wanted ^= low
         fd = low.bit_length() - 1
         which = sum(1 << index for index in range(3) if bits[index] & low)
-        found.append((t.files.get(fd), fd, which))
+        found.append((t.files.get_any(fd), fd, which))
     return select_on(t, Selected(addrs, size, tuple(found), deadline, timeout, scale))
 
 
@@ -291,8 +292,6 @@ def epoll_ctl(t: "Task", epfd: FdNum, operation: Int, fd: FdNum, event: Ptr) -> 
     events, data = (0, 0) if operation == 2 else _EPOLL_EVENT.unpack(t.mm.copy_in(event, 12))
     epoll = t.files.get(epfd)
     file = t.files.get(fd)
-    if isinstance(file, PathFile):
-        raise EBADF
     if file.queue is None:
         from sentry_abi.errors import EPERM  # noqa: PLC0415  (rare)
 
@@ -334,9 +333,10 @@ def epoll_on(t: "Task", state: EpollWait) -> Result:
 
 
 def _wait(t: "Task", epfd: int, events: int, limit: int, deadline: int | None) -> Result:
+    epoll = _epoll(t, epfd)
     if not 0 < limit <= 0x7FFF_FFFF // 12:
         raise EINVAL
-    return epoll_on(t, EpollWait(_epoll(t, epfd), events, limit, deadline))
+    return epoll_on(t, EpollWait(epoll, events, limit, deadline))
 
 
 @calls.call

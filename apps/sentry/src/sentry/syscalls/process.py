@@ -392,7 +392,7 @@ def kcmp(t: "Task", pid1: Int, pid2: Int, kind: Int, a: ULong, b: ULong) -> int:
     if one is None or two is None:
         raise ESRCH
     if kind == 0:
-        pair: tuple[object, object] = (one.files.get(a), two.files.get(b))
+        pair: tuple[object, object] = (one.files.get_any(a), two.files.get_any(b))
     elif kind in (1, 2, 3, 4):
         pair = (
             (one.mm, two.mm),

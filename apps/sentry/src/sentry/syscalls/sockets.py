@@ -183,11 +183,17 @@ def _address_out(t: "Task", address: bytes, pointer: int, length_pointer: int) -
     t.mm.copy_out(length_pointer, len(address).to_bytes(4, "little"))
 
 
-def _unix_target(t: "Task", raw: bytes) -> UnixSocket:
-    """Return the socket behind a unix address. Raises: EINVAL, ECONNREFUSED and what walking the path raises."""
+def _checked_name(raw: bytes) -> bytes:
+    """Return the name in a unix address to send to (unix_validate_addr). Raises: EINVAL, ECONNREFUSED."""
     name = unix_name(raw)
     if not name:
         raise EINVAL if len(raw) == 2 else ECONNREFUSED
+    return name
+
+
+def _unix_target(t: "Task", raw: bytes) -> UnixSocket:
+    """Return the socket behind a unix address. Raises: EINVAL, ECONNREFUSED and what walking the path raises."""
+    name = _checked_name(raw)
     network = t.kernel.network
     if name[0] == 0:
         found = network.abstract.get(name)
@@ -215,11 +221,13 @@ def bind(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
                 raise EINVAL
             file.bind_abstract(name)
             return 0
-        file.check_unbound()
         try:
             dentry = t.kernel.vfs.mknod(None, name, S_IFSOCK | 0o777, 0, t.fs, t.creds)
         except EEXIST:
             raise EADDRINUSE from None
+        if file.name:
+            t.kernel.vfs.unlink(None, name, t.fs, t.creds)
+            raise EINVAL
         file.bind_inode(name, dentry.positive())
     elif isinstance(file, TcpSocket | UdpSocket):
         file.bind(raw)
@@ -296,6 +304,8 @@ def connect(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
         file.dissolve()
         return 0
     if isinstance(file, UnixSocket):
+        _checked_name(raw)
+        file.autobind()
         return connect_on(t, Connect(file, _unix_target(t, raw), 0))
     assert isinstance(file, TcpSocket | UdpSocket)
     try:
@@ -424,21 +434,29 @@ def send_on(t: "Task", state: Send) -> Result:
         control = control._replace(files=())
 
 
-def _destination(t: "Task", file: Socket, raw: bytes) -> Any:  # noqa: ANN401  (a socket, or an address in wire form)
+def _destination(t: "Task", file: Socket, raw: bytes, length: int, flags: int) -> Any:  # noqa: ANN401  (a socket, or an address in wire form)
     if not raw or isinstance(file, TcpSocket):
         return None
     if isinstance(file, UnixSocket):
         if file.kind == SOCK_SEQPACKET:
             return None
-        return _unix_target(t, raw) if file.kind == SOCK_DGRAM else raw
+        if file.kind == SOCK_STREAM:
+            return raw
+        _checked_name(raw)
+        try:
+            file.admit(length)
+        except EPIPE:
+            if file.breaks_with_signal and not flags & MSG_NOSIGNAL:
+                t.send_signal(SIGPIPE)
+            raise
+        return _unix_target(t, raw)
     return raw
 
 
-def _check_send(file: Socket, flags: int) -> None:
+def _check_send(flags: int) -> None:
     # Differs: no urgent data anywhere.
     if flags & MSG_OOB:
         raise EOPNOTSUPP
-    del file
 
 
 @calls.call
@@ -447,9 +465,10 @@ def sendto(t: "Task", fd: FdNum, buf: Ptr, count: Size, flags: Flags, addr: Ptr,
     file = _socket(t, fd)
     count = min(count, MAX_RW_COUNT)
     to = None
-    if addr:
-        to = _destination(t, file, _address_in(t, addr, length))
-    _check_send(file, flags)
+    address = _address_in(t, addr, length) if addr else b""
+    _check_send(flags)
+    if address:
+        to = _destination(t, file, address, count, flags)
     return send_on(t, Send(file, ((buf, count),) if count else (), flags, NOTHING, to, 0))
 
 
@@ -477,7 +496,7 @@ def _control_in(t: "Task", file: Socket, pointer: int, length: int) -> Control:
             numbers = memoryview(body[: len(body) & ~3]).cast("i")
             if len(files) + len(numbers) > SCM_MAX_FD:
                 raise EINVAL
-            files += [t.files.get(number) for number in numbers]
+            files += [t.files.get_any(number) for number in numbers]
         elif kind == SCM_CREDENTIALS:
             if len(body) != 12:
                 raise EINVAL
@@ -507,10 +526,11 @@ def _message_to_send(t: "Task", file: Socket, message: int, flags: int) -> Send:
     to = None
     address = _address_in(t, name, min(name_length, MAX_ADDRESS)) if name else b""
     pieces = import_iovec(t.mm, iov, count)
+    file.check_connected()
     along = _control_in(t, file, control, control_length)
+    _check_send(flags)
     if address:
-        to = _destination(t, file, address)
-    _check_send(file, flags)
+        to = _destination(t, file, address, total(pieces), flags)
     return Send(file, pieces, flags, along, to, 0)
 
 
@@ -578,12 +598,13 @@ class Receive(NamedTuple):
     control: int
     control_length: int
     done: int
+    source: bytes = b""
 
 
 @attempt
 def receive_on(t: "Task", state: Receive) -> Result:
     """Receive a message, or all of the bytes that MSG_WAITALL asks for."""
-    file, pieces, flags, done = state.file, state.pieces, state.flags, state.done
+    file, pieces, flags, done, source = state.file, state.pieces, state.flags, state.done, state.source
     wanted = total(pieces)
     all_of_it = flags & MSG_WAITALL and not flags & MSG_PEEK and file.kind == SOCK_STREAM
     while True:
@@ -593,16 +614,17 @@ def receive_on(t: "Task", state: Receive) -> Result:
         except EAGAIN:
             if flags & MSG_DONTWAIT or file.flags & O_NONBLOCK:
                 if done:
-                    return _received(t, state, Received(done))
+                    return _received(t, state, Received(done, source))
                 raise
-            return wait_io(t, receive_on, state._replace(done=done), file, FOR_READ)
+            return wait_io(t, receive_on, state._replace(done=done, source=source), file, FOR_READ)
         except LinuxError:
             if done:
-                return _received(t, state, Received(done))
+                return _received(t, state, Received(done, source))
             raise
         done += got.length
+        source = got.source or source
         if not all_of_it or done >= wanted or not got.length or got.control.files:
-            return _received(t, state, got._replace(length=done))
+            return _received(t, state, got._replace(length=done, source=source))
 
 
 def _received(t: "Task", state: Receive, got: Received) -> int:

@@ -4,7 +4,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.pending import Result
-from sentry.syscalls.binder import Calls, Fd, FdNum, Int, PathPtr, Ptr, UInt
+from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Int, PathPtr, Ptr, UInt
 from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT
@@ -43,7 +43,7 @@ def lstat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
 
 
 @calls.call
-def fstat(t: "Task", file: Fd, buf: Ptr) -> Result:
+def fstat(t: "Task", file: AnyFd, buf: Ptr) -> Result:
     """fstat(2)."""
     t.mm.copy_out(buf, file.stat())
     return 0
@@ -54,7 +54,7 @@ def _stat_at(t: "Task", dirfd: int, path: int, flags: int) -> bytes:
         raise EINVAL
     text = path_at(t, path) if path or not flags & AT_EMPTY_PATH else b""
     if not text and flags & AT_EMPTY_PATH and dirfd != AT_FDCWD:
-        return t.files.get(dirfd).stat()
+        return t.files.get_any(dirfd).stat()
     place = find(t, dirfd, text, follow=not flags & AT_SYMLINK_NOFOLLOW, empty=bool(flags & AT_EMPTY_PATH))
     return place.dentry.positive().stat()
 
@@ -98,7 +98,7 @@ def statfs(t: "Task", path: PathPtr, buf: Ptr) -> Result:
 
 
 @calls.call
-def fstatfs(t: "Task", file: Fd, buf: Ptr) -> Result:
+def fstatfs(t: "Task", file: AnyFd, buf: Ptr) -> Result:
     """fstatfs(2)."""
     if file.inode is None:
         raise EBADF

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sentry.kernel.pending import Attempt, Pending, Result, attempts
 from sentry.kernel.pending import attempt as registered
-from sentry_abi.errors import EAGAIN, EBADF, EINTR, ENOENT, ENOTDIR, ERESTARTSYS
+from sentry_abi.errors import EAGAIN, EBADF, EINTR, ENOTDIR, ERESTARTSYS
 from sentry_abi.fcntl import AT_FDCWD, O_NONBLOCK, PATH_MAX
-from sentry_vfs import FileDescription, Path
+from sentry_vfs import FileDescription, Path, Start
 from sentry_waiter import ERR, HUP, IN, OUT, RDHUP, RDNORM, WRNORM
 
 if TYPE_CHECKING:
@@ -92,19 +92,19 @@ def path_at(t: "Task", pointer: int) -> bytes:
     return t.mm.cstring(pointer, PATH_MAX)
 
 
-def start_at(t: "Task", dirfd: int, path: bytes) -> Path | None:
+def start_at(t: "Task", dirfd: int, path: bytes) -> Start:
     """Return the place that path is relative to, None for the working directory or an absolute path.
 
-    Raises: EBADF, ENOTDIR.
+    EBADF and ENOTDIR are returned, for the walk to raise when it gets there.
     """
     if dirfd == AT_FDCWD or path[:1] == b"/":
         return None
-    file = t.files.get(dirfd)
-    where = file.where
+    try:
+        where = t.files.get_any(dirfd).where
+    except EBADF as error:
+        return error
     if where is None or where.dentry.children is None:
-        if not path:
-            raise ENOENT
-        raise ENOTDIR
+        return ENOTDIR()
     return where
 
 

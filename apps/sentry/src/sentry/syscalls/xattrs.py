@@ -1,15 +1,16 @@
 """Extended attributes. Source: Linux fs/xattr.c."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, Fd, Int, PathPtr, Ptr, Size
 from sentry.syscalls.paths import find
 from sentry.syscalls.waits import path_at
-from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EPERM, ERANGE, EROFS
+from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE, EROFS
 from sentry_abi.fcntl import AT_FDCWD
 from sentry_abi.poll import IN_ATTRIB
-from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, PathFile, happened, may, owns
+from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG, S_ISVTX
+from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, happened, may, owns
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -18,6 +19,7 @@ calls = Calls("extended attributes")
 
 NAME_MAX: Final = 256  # with the NUL
 SIZE_MAX: Final = 65536
+_PREFIXES: Final = (b"user.", b"trusted.", b"security.")
 CAP_SYS_ADMIN: Final = 21
 
 
@@ -29,23 +31,35 @@ def _name(t: "Task", pointer: int) -> bytes:
 
 
 def _inode(file: FileDescription) -> Inode:
-    if file.inode is None or isinstance(file, PathFile):
+    if file.inode is None:
         raise EBADF
     return file.inode
 
 
 def _permit(t: "Task", inode: Inode, name: bytes, want: int) -> None:
+    """Check the permission (xattr_permission), then the name (xattr_resolve_name).
+
+    Raises: EPERM, ENODATA, EACCES, EOPNOTSUPP, EINVAL.
+    """
     if name.startswith(b"trusted."):
         if not t.creds.capable(CAP_SYS_ADMIN):
             raise EPERM if want == WRITE else ENODATA
     elif name.startswith(b"user."):
+        kind = inode.mode & S_IFMT
+        if kind not in {S_IFREG, S_IFDIR}:
+            raise EPERM if want == WRITE else ENODATA
+        if want == WRITE and kind == S_IFDIR and inode.mode & S_ISVTX and not owns(inode, t.creds):
+            raise EPERM
         may(inode, t.creds, want)
     elif want == WRITE and not owns(inode, t.creds):
         raise EPERM
+    if not name.startswith(_PREFIXES):
+        raise EOPNOTSUPP
+    if name in _PREFIXES:
+        raise EINVAL
 
 
-def _get(t: "Task", inode: Inode, name: int, value: int, size: int) -> int:
-    text = _name(t, name)
+def _get(t: "Task", inode: Inode, text: bytes, value: int, size: int) -> int:
     _permit(t, inode, text, READ)
     found = inode.getxattr(text)
     if size:
@@ -60,18 +74,29 @@ def _tell(place: Path | None, inode: Inode) -> None:
         happened(None if place is None else place.dentry, inode, IN_ATTRIB)
 
 
-def _set(t: "Task", place: Path | None, inode: Inode, args: tuple[int, int, int, int]) -> int:
-    name, value, size, flags = args
+class Attribute(NamedTuple):
+    """What is to be set."""
+
+    name: bytes
+    value: bytes
+    flags: int
+
+
+def _attribute(t: "Task", name: int, value: int, size: int, flags: int) -> Attribute:
+    """Read what is to be set, before any path is looked at. Raises: EINVAL, ERANGE, E2BIG, EFAULT."""
     if flags & ~3:
         raise EINVAL
     text = _name(t, name)
     if size > SIZE_MAX:
         raise E2BIG
-    content = t.mm.copy_in(value, size) if size else b""
+    return Attribute(text, t.mm.copy_in(value, size) if size else b"", flags)
+
+
+def _set(t: "Task", place: Path | None, inode: Inode, new: Attribute) -> int:
     if place is not None and place.mount.readonly:
         raise EROFS
-    _permit(t, inode, text, WRITE)
-    inode.setxattr(None if place is None else place.dentry, text, content, flags)
+    _permit(t, inode, new.name, WRITE)
+    inode.setxattr(None if place is None else place.dentry, new.name, new.value, new.flags)
     _tell(place, inode)
     return 0
 
@@ -86,8 +111,7 @@ def _list(t: "Task", inode: Inode, buf: int, size: int) -> int:
     return len(found)
 
 
-def _remove(t: "Task", place: Path | None, inode: Inode, name: int) -> int:
-    text = _name(t, name)
+def _remove(t: "Task", place: Path | None, inode: Inode, text: bytes) -> int:
     if place is not None and place.mount.readonly:
         raise EROFS
     _permit(t, inode, text, WRITE)
@@ -103,39 +127,43 @@ def _at(t: "Task", path: int, *, follow: bool) -> Path:
 @calls.call
 def getxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size) -> Result:
     """getxattr(2)."""
-    return _get(t, _at(t, path, follow=True).dentry.positive(), name, value, size)
+    text = _name(t, name)
+    return _get(t, _at(t, path, follow=True).dentry.positive(), text, value, size)
 
 
 @calls.call
 def lgetxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size) -> Result:
     """lgetxattr(2)."""
-    return _get(t, _at(t, path, follow=False).dentry.positive(), name, value, size)
+    text = _name(t, name)
+    return _get(t, _at(t, path, follow=False).dentry.positive(), text, value, size)
 
 
 @calls.call
 def fgetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size) -> Result:
     """fgetxattr(2)."""
-    return _get(t, _inode(file), name, value, size)
+    return _get(t, _inode(file), _name(t, name), value, size)
 
 
 @calls.call
 def setxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:
     """setxattr(2)."""
+    new = _attribute(t, name, value, size, flags)
     place = _at(t, path, follow=True)
-    return _set(t, place, place.dentry.positive(), (name, value, size, flags))
+    return _set(t, place, place.dentry.positive(), new)
 
 
 @calls.call
 def lsetxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:
     """lsetxattr(2)."""
+    new = _attribute(t, name, value, size, flags)
     place = _at(t, path, follow=False)
-    return _set(t, place, place.dentry.positive(), (name, value, size, flags))
+    return _set(t, place, place.dentry.positive(), new)
 
 
 @calls.call
 def fsetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:
     """fsetxattr(2)."""
-    return _set(t, file.where, _inode(file), (name, value, size, flags))
+    return _set(t, file.where, _inode(file), _attribute(t, name, value, size, flags))
 
 
 @calls.call
@@ -159,18 +187,20 @@ def flistxattr(t: "Task", file: Fd, buf: Ptr, size: Size) -> Result:
 @calls.call
 def removexattr(t: "Task", path: PathPtr, name: Ptr) -> Result:
     """removexattr(2)."""
+    text = _name(t, name)
     place = _at(t, path, follow=True)
-    return _remove(t, place, place.dentry.positive(), name)
+    return _remove(t, place, place.dentry.positive(), text)
 
 
 @calls.call
 def lremovexattr(t: "Task", path: PathPtr, name: Ptr) -> Result:
     """lremovexattr(2)."""
+    text = _name(t, name)
     place = _at(t, path, follow=False)
-    return _remove(t, place, place.dentry.positive(), name)
+    return _remove(t, place, place.dentry.positive(), text)
 
 
 @calls.call
 def fremovexattr(t: "Task", file: Fd, name: Ptr) -> Result:
     """fremovexattr(2)."""
-    return _remove(t, file.where, _inode(file), name)
+    return _remove(t, file.where, _inode(file), _name(t, name))
