@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -384,6 +386,8 @@ static void op_fcntl(void) {
 static void op_lock(void) {
     int fd = some_fd(), command = ONE_OF(F_SETLK, F_SETLK, F_GETLK, F_OFD_SETLK, F_OFD_GETLK);
     struct flock what = {ONE_OF(F_RDLCK, F_WRLCK, F_UNLCK, 9), ONE_OF(0, 1, 2), some_offset() % 100, pick(20) - 5};
+    struct stat st;
+    if (what.l_whence == SEEK_END && !fstat(fd, &st) && S_ISDIR(st.st_mode)) return; // how long a directory is
     struct flock asked = what;
     long got = DO(fcntl(fd, command, &what), "lock(%d, %d, %d %d %ld %ld)", fd, command, asked.l_type, asked.l_whence,
                   asked.l_start, asked.l_len);
@@ -683,6 +687,137 @@ static void op_recv(void) {
             }
         }
     }
+}
+
+/* ---- TCP and UDP over loopback; ports are shown as the order in which they came up ---- */
+
+static int ports[200], port_count;
+
+static int shown_port(int port) {
+    if (!port) return -1;
+    for (int i = 0; i < port_count; i++)
+        if (ports[i] == port) return i;
+    if (port_count < 200) ports[port_count++] = port;
+    return port_count - 1;
+}
+
+static void show_address(const char *what, const struct sockaddr_in *name, socklen_t size) {
+    if (size < sizeof *name) say("%s: %d bytes", what, size);
+    else say("%s: family %d address %x port %d", what, name->sin_family, ntohl(name->sin_addr.s_addr), shown_port(ntohs(name->sin_port)));
+}
+
+static struct sockaddr_in some_place(int *which) {
+    struct sockaddr_in name = {.sin_family = chance(25) ? 99 : AF_INET};
+    name.sin_addr.s_addr = htonl(chance(15) ? INADDR_ANY : INADDR_LOOPBACK);
+    *which = port_count ? pick(port_count > 8 ? 8 : port_count) : -1;
+    name.sin_port = *which < 0 ? 0 : htons(ports[*which]);
+    return name;
+}
+
+static void op_inet(void) {
+    int kind = ONE_OF(SOCK_STREAM, SOCK_STREAM, SOCK_DGRAM, 9) | SOCK_NONBLOCK;
+    long fd = DO(socket(AF_INET, kind, 0), "socket(AF_INET, %x)", kind);
+    int yes = 1; // else a connection of the past (TIME_WAIT) holds its port for a minute on the host
+    if ((kind & 15) == SOCK_STREAM) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    keep(fd);
+}
+
+static void op_inet_bind(void) {
+    int fd = some_fd();
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof name;
+    if (chance(4)) {
+        int which;
+        name = some_place(&which);
+        if (which >= 0) {
+            DO(bind(fd, (void *)&name, size), "bind(%d, %d %x %d)", fd, name.sin_family, ntohl(name.sin_addr.s_addr), which);
+            return;
+        }
+    }
+    if (!DO(bind(fd, (void *)&name, size), "bind(%d, any port)", fd) && !getsockname(fd, (void *)&name, &size))
+        show_address("bound", &name, size);
+}
+
+static void op_inet_listen(void) {
+    int fd = some_fd(), backlog = ONE_OF(5, 50, -1); // never full: the host tries again a second later
+    DO(listen(fd, backlog), "listen(%d, %d)", fd, backlog);
+}
+
+static void op_inet_connect(void) {
+    int fd = some_fd(), which;
+    struct sockaddr_in name = some_place(&which);
+    if (chance(12)) name.sin_family = AF_UNSPEC;
+    socklen_t size = chance(20) ? ONE_OF(2, 8) : sizeof name;
+    DO(connect(fd, (void *)&name, size), "connect(%d, %d %x %d, %d)", fd, name.sin_family, ntohl(name.sin_addr.s_addr), which, size);
+}
+
+static void op_inet_accept(void) {
+    int fd = some_fd();
+    struct sockaddr_in name = {0};
+    socklen_t size = sizeof name;
+    long got = DO(accept4(fd, (void *)&name, &size, SOCK_NONBLOCK), "accept4(%d)", fd);
+    if (got >= 0) show_address("from", &name, size);
+    keep(got);
+}
+
+static void op_inet_names(void) {
+    int fd = some_fd(), peer = pick(2);
+    struct sockaddr_in name = {0};
+    socklen_t size = sizeof name;
+    if (!DO(peer ? getpeername(fd, (void *)&name, &size) : getsockname(fd, (void *)&name, &size), "get%sname(%d)",
+            peer ? "peer" : "sock", fd) && size >= sizeof name)
+        show_address("it", &name, size);
+}
+
+static void op_inet_send(void) {
+    int fd = some_fd(), which, flags = MSG_NOSIGNAL | MSG_DONTWAIT | (chance(10) ? MSG_MORE : 0);
+    size_t n = ONE_OF(0, 1, 10, 1000);
+    struct sockaddr_in name = some_place(&which);
+    fill(n);
+    if (flags & MSG_MORE) flags &= ~MSG_MORE;
+    if (chance(3)) DO(sendto(fd, buffer, n, flags, (void *)&name, sizeof name), "sendto(%d, %zu, %d %x %d)", fd, n, name.sin_family, ntohl(name.sin_addr.s_addr), which);
+    else DO(send(fd, buffer, n, flags), "send(%d, %zu)", fd, n);
+}
+
+static void op_inet_recv(void) {
+    int fd = some_fd(), flags = MSG_DONTWAIT | ONE_OF(0, 0, 0, MSG_PEEK, MSG_TRUNC);
+    size_t n = ONE_OF(0, 1, 5, 100, 3000);
+    struct sockaddr_in name = {0};
+    socklen_t size = sizeof name;
+    memset(buffer, 0, 3000);
+    if (chance(2)) {
+        long got = DO(recv(fd, buffer, n, flags), "recv(%d, %zu, %x)", fd, n, flags);
+        if (got >= 0 && !(flags & MSG_TRUNC)) say("data %x", sum(buffer, 3000));
+    } else {
+        long got = DO(recvfrom(fd, buffer, n, flags, (void *)&name, &size), "recvfrom(%d, %zu, %x)", fd, n, flags);
+        if (got >= 0) show_address("from", &name, size);
+    }
+}
+
+static void op_inet_option(void) {
+    static const int options[][2] = {
+        {SOL_SOCKET, SO_TYPE}, {SOL_SOCKET, SO_ERROR}, {SOL_SOCKET, SO_ERROR}, {SOL_SOCKET, SO_ACCEPTCONN},
+        {SOL_SOCKET, SO_KEEPALIVE}, {SOL_SOCKET, SO_BROADCAST}, {SOL_SOCKET, SO_OOBINLINE}, {SOL_SOCKET, SO_LINGER}, {SOL_SOCKET, SO_DOMAIN},
+        {SOL_SOCKET, SO_PROTOCOL}, {SOL_SOCKET, SO_RCVLOWAT}, {IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPCNT},
+        {IPPROTO_TCP, TCP_KEEPINTVL}, {IPPROTO_TCP, TCP_DEFER_ACCEPT}, {IPPROTO_TCP, TCP_QUICKACK + 900}, {IPPROTO_IP, IP_TTL}, {IPPROTO_IP, IP_TOS},
+        {IPPROTO_IP, 999}, {IPPROTO_IPV6, IPV6_V6ONLY}, {77, 1},
+    };
+    int fd = some_fd(), which = pick(sizeof options / sizeof *options), value[2] = {pick(3), pick(3)};
+    socklen_t size = ONE_OF(4, 4, 4, 8, 2, 0);
+    int level = options[which][0], option = options[which][1];
+    if (chance(2) && option != SO_RCVLOWAT && option != SO_LINGER)
+        DO(setsockopt(fd, level, option, value, size), "setsockopt(%d, %d, %d, %d, %d)", fd, level, option, value[0], size);
+    else {
+        memset(value, 0, sizeof value);
+        socklen_t asked = size;
+        if (!DO(getsockopt(fd, level, option, value, &size), "getsockopt(%d, %d, %d, %d)", fd, level, option, asked))
+            say("value %d %d size %d", value[0], value[1], size);
+    }
+}
+
+static void op_inet_shutdown(void) {
+    int fd = some_fd(), how = ONE_OF(SHUT_RD, SHUT_WR, SHUT_WR, SHUT_RDWR, 9);
+    DO(shutdown(fd, how), "shutdown(%d, %d)", fd, how);
 }
 
 /* ---- memory ---- */
@@ -1075,6 +1210,9 @@ static const struct operation OPERATIONS[] = {
     {"sockets", 5, op_socket}, {"sockets", 10, op_name}, {"sockets", 3, op_sockopt}, {"sockets", 2, op_shutdown},
     {"sockets", 8, op_send}, {"sockets", 8, op_recv}, {"sockets", 2, op_close}, {"sockets", 2, op_poll},
     {"sockets", 1, op_unlink}, {"sockets", 1, op_dup}, {"sockets", 1, op_ioctl}, {"sockets", 1, op_read}, {"sockets", 1, op_write},
+    {"inet", 6, op_inet}, {"inet", 5, op_inet_bind}, {"inet", 4, op_inet_listen}, {"inet", 8, op_inet_connect}, {"inet", 6, op_inet_accept},
+    {"inet", 3, op_inet_names}, {"inet", 8, op_inet_send}, {"inet", 8, op_inet_recv}, {"inet", 4, op_inet_option},
+    {"inet", 2, op_inet_shutdown}, {"inet", 2, op_close}, {"inet", 3, op_poll}, {"inet", 1, op_dup}, {"inet", 1, op_ioctl},
     {"memory", 8, op_mmap}, {"memory", 3, op_munmap}, {"memory", 4, op_mprotect}, {"memory", 4, op_mremap},
     {"memory", 3, op_madvise}, {"memory", 1, op_msync}, {"memory", 12, op_touch}, {"memory", 3, op_copy},
     {"memory", 2, op_maps}, {"memory", 1, op_mincore}, {"memory", 3, op_open}, {"memory", 1, op_memfd}, {"memory", 1, op_ftruncate},

@@ -16,11 +16,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from sentry_abi.errors import (
+    BY_NUMBER,
     EADDRINUSE,
     EADDRNOTAVAIL,
     EAFNOSUPPORT,
     EAGAIN,
     EALREADY,
+    ECONNABORTED,
     ECONNREFUSED,
     ECONNRESET,
     EDESTADDRREQ,
@@ -31,6 +33,7 @@ from sentry_abi.errors import (
     ENETUNREACH,
     ENOPROTOOPT,
     ENOTCONN,
+    EOPNOTSUPP,
     EPIPE,
 )
 from sentry_abi.socket import (
@@ -94,10 +97,28 @@ _DEFAULTS: Final = {
     (SOL_TCP, 12): 1,  # TCP_QUICKACK
 }
 
+IP_TTL: Final = 2
+_KNOWN: Final = {
+    SOL_IP: frozenset({*range(1, 27), *range(32, 52)}),
+    SOL_TCP: frozenset({*range(1, 38)}),
+}
+"""The options that Linux 6.17 has."""
+_RANGES: Final = {
+    (SOL_IP, IP_TTL): (-1, 255),
+    (SOL_TCP, 4): (1, 32767),  # TCP_KEEPIDLE
+    (SOL_TCP, 5): (1, 32767),  # TCP_KEEPINTVL
+    (SOL_TCP, 6): (1, 127),  # TCP_KEEPCNT
+    (SOL_TCP, 7): (1, 127),  # TCP_SYNCNT
+}
+_SWITCHES: Final = frozenset({(SOL_TCP, 1), (SOL_TCP, 3), (SOL_IPV6, 26)})
+"""TCP_NODELAY, TCP_CORK, IPV6_V6ONLY: what is remembered is whether they are on."""
+
 CLOSED: Final = 0
 LISTENING: Final = 1
 CONNECTING: Final = 2
 CONNECTED: Final = 3
+OVER: Final = 4
+"""A TCP connection that has ended both ways or was reset: the socket is not to be used for another one."""
 
 
 def is_local(address: bytes) -> bool:
@@ -110,10 +131,10 @@ class Ports:
 
     __slots__ = ("_last", "by_port")
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, last: int) -> None:
+        """Begin with none; last is the ephemeral port that counts as the one given out before."""
         self.by_port: dict[int, list[InetSocket]] = {}
-        self._last = FIRST_EPHEMERAL
+        self._last = last
 
     def bind(self, socket: "InetSocket", place: Place) -> None:
         """Bind socket; port 0 takes a free one. Raises: EADDRINUSE."""
@@ -125,7 +146,7 @@ class Ports:
                 if overlap(socket, address, other) and not both_reuse(socket, other):
                     raise EADDRINUSE
         socket.place = (address, port)
-        self.by_port.setdefault(port, []).append(socket)
+        self.enter(socket)
 
     def _ephemeral(self) -> int:
         for _ in range(LAST_EPHEMERAL - FIRST_EPHEMERAL + 1):
@@ -135,17 +156,20 @@ class Ports:
         raise EADDRINUSE
 
     def enter(self, socket: "InetSocket") -> None:
-        """Let a connection share the port of its listener."""
+        """Let a socket have the port of its place, as a connection has that of its listener."""
         self.by_port.setdefault(socket.place[1], []).append(socket)
+        socket.held = True
 
     def free(self, socket: "InetSocket") -> None:
-        """Unbind."""
+        """Unbind; the place is still what getsockname tells."""
+        if not socket.held:
+            return
+        socket.held = False
         port = socket.place[1]
-        sockets = self.by_port.get(port)
-        if sockets is not None and socket in sockets:
-            sockets.remove(socket)
-            if not sockets:
-                del self.by_port[port]
+        sockets = self.by_port[port]
+        sockets.remove(socket)
+        if not sockets:
+            del self.by_port[port]
 
     def find(self, place: Place) -> "InetSocket | None":
         """Return who takes what comes for a place: the exact address first, then a socket on all of them."""
@@ -189,14 +213,14 @@ class Loopback:
 
     def __init__(self) -> None:
         """Make it, with all ports free."""
-        self.tcp = Ports()
-        self.udp = Ports()
+        self.tcp = Ports(FIRST_EPHEMERAL)
+        self.udp = Ports((FIRST_EPHEMERAL + LAST_EPHEMERAL) // 2)
 
 
 class InetSocket(Socket):
     """What TCP and UDP share."""
 
-    __slots__ = ("_family", "gone", "network", "place", "remote", "state")
+    __slots__ = ("_family", "address_locked", "gone", "held", "network", "place", "port_locked", "remote", "state")
 
     breaks_with_signal: ClassVar[bool] = False
 
@@ -206,6 +230,10 @@ class InetSocket(Socket):
         self.network = network
         self._family = family
         self.place = NO_PLACE if family == AF_INET else (ANY6, 0)
+        self.held = False
+        """Whether the port is taken (inet_num)."""
+        self.address_locked = self.port_locked = False
+        """Whether bind(2) named them: they outlast a connection."""
         self.remote: Place | None = None
         self.state = CLOSED
         self.gone = False
@@ -236,16 +264,28 @@ class InetSocket(Socket):
         place = inet_place(raw, self._family)
         if not is_local(place[0]):
             raise EADDRNOTAVAIL
-        if self.place[1] or self.state != CLOSED:
+        if self.held or self.state not in {CLOSED, OVER}:
             raise EINVAL
         self.ports().bind(self, place)
+        self.address_locked = place[0] not in {ANY4, ANY6}
+        self.port_locked = place[1] != 0
 
     def autobind(self, address: bytes | None = None) -> None:
         """Take a free port if there is none, and the address that the destination asks for."""
-        if not self.place[1]:
+        if not self.held:
             self.ports().bind(self, (self.place[0], 0))
         if address is not None and self.place[0] in {ANY4, ANY6}:
             self.place = (LOOP6 if len(address) == 16 else LOOP4), self.place[1]
+
+    def unbind(self) -> None:
+        """Give the port back unless bind(2) named it."""
+        if not self.port_locked:
+            self.ports().free(self)
+
+    def forget_address(self) -> None:
+        """Be at all addresses again unless bind(2) named one."""
+        if not self.address_locked:
+            self.place = ANY4 if self._family == AF_INET else ANY6, self.place[1]
 
     def destination(self, raw: bytes) -> Place:
         """Return where a sockaddr leads: to all addresses is to this host. Raises: EINVAL, ENETUNREACH."""
@@ -264,9 +304,13 @@ class InetSocket(Socket):
         """Return where this end is bound."""
         return pack_inet(self.place, self._family)
 
+    def accepted_from(self) -> bytes:
+        """Return where the other end is or was."""
+        return pack_inet(self.remote or self.place, self._family)
+
     def remote_address(self) -> bytes:
         """Return where the other end is. Raises: ENOTCONN."""
-        if self.remote is None or self.state != CONNECTED:
+        if self.remote is None or not self.remote[1] or self.state != CONNECTED:
             raise ENOTCONN
         return pack_inet(self.remote, self._family)
 
@@ -275,23 +319,35 @@ class InetSocket(Socket):
         if level == SOL_SOCKET:
             super().set_option(level, name, value)
             return
-        if (level == SOL_TCP and self.kind != SOCK_STREAM) or (level == SOL_UDP and self.kind != SOCK_DGRAM):
-            raise ENOPROTOOPT
-        if level not in {SOL_IP, SOL_IPV6, SOL_TCP, SOL_UDP} or (level == SOL_IPV6 and self._family == AF_INET):
+        if not self._knows(level):
             raise ENOPROTOOPT
         if level == SOL_TCP and name == TCP_CONGESTION:
             return
-        if not value:
+        if level != SOL_IP and len(value) < 4:
             raise EINVAL
-        self.remember(level, name, int.from_bytes(value[:4], "little", signed=True))
+        if level in _KNOWN and name not in _KNOWN[level]:
+            raise ENOPROTOOPT
+        number = int.from_bytes(value[:4] if len(value) >= 4 else value[:1], "little", signed=True)
+        low, high = _RANGES.get((level, name), (-(1 << 31), 1 << 31))
+        if not low <= number <= high or (level == SOL_IP and name == IP_TTL and not number):
+            raise EINVAL
+        self.remember(level, name, int(number != 0) if (level, name) in _SWITCHES else number)
+
+    def _knows(self, level: int) -> bool:
+        """Return whether the protocols of this socket have options of a level."""
+        if level == SOL_IPV6:
+            return self._family != AF_INET
+        return level in {SOL_IP, SOL_TCP if self.kind == SOCK_STREAM else SOL_UDP}
 
     def get_option(self, level: int, name: int) -> bytes:
-        """Return an option. Raises: ENOPROTOOPT."""
+        """Return an option. Raises: EOPNOTSUPP for the level, ENOPROTOOPT."""
         if level == SOL_SOCKET:
             if name == SO_PEERCRED:
                 return b"".join((number & 0xFFFF_FFFF).to_bytes(4, "little") for number in NOBODY)
             return super().get_option(level, name)
-        if (level == SOL_TCP and self.kind != SOCK_STREAM) or level not in {SOL_IP, SOL_IPV6, SOL_TCP, SOL_UDP}:
+        if not self._knows(level):
+            raise EOPNOTSUPP
+        if level in _KNOWN and name not in _KNOWN[level]:
             raise ENOPROTOOPT
         if level == SOL_TCP:
             if name == TCP_CONGESTION:
@@ -305,13 +361,13 @@ class InetSocket(Socket):
 
     def _tcp_state(self) -> int:
         """Return TCP_ESTABLISHED, TCP_CLOSE, TCP_LISTEN or TCP_SYN_SENT."""
-        return {CLOSED: 7, LISTENING: 10, CONNECTING: 2, CONNECTED: 1}[self.state]
+        return {CLOSED: 7, LISTENING: 10, CONNECTING: 2, CONNECTED: 1, OVER: 7}[self.state]
 
 
 class TcpSocket(InetSocket):
     """SOCK_STREAM."""
 
-    __slots__ = ("backlog", "fresh", "inbox", "peer", "pending", "target", "waiting")
+    __slots__ = ("backlog", "fresh", "inbox", "peer", "pending", "stuck", "target", "waiting")
 
     kind: ClassVar[int] = SOCK_STREAM
     breaks_with_signal: ClassVar[bool] = True
@@ -330,6 +386,8 @@ class TcpSocket(InetSocket):
         self.backlog = 0
         self.fresh = False
         """A connection that connect(2) has announced (EINPROGRESS) and not yet confirmed."""
+        self.stuck = False
+        """It was shut down after a connect that failed, before anybody asked how that went (SS_DISCONNECTING)."""
         self.target: TcpSocket | None = None
         """The listener that this socket waits for."""
         self.sndbuf = 16384
@@ -353,7 +411,7 @@ class TcpSocket(InetSocket):
     def listen(self, backlog: int, creds: Ucred) -> None:
         """Take connections. Raises: EINVAL, EADDRINUSE."""
         del creds
-        if self.state not in {CLOSED, LISTENING}:
+        if self.state not in {CLOSED, LISTENING} or self.fresh:
             raise EINVAL
         self.autobind()
         if self.state == CLOSED:
@@ -363,7 +421,6 @@ class TcpSocket(InetSocket):
                         continue
                     raise EADDRINUSE
         self.state = LISTENING
-        self.shut = 0
         self.backlog = min(backlog & 0xFFFF_FFFF, MAX_BACKLOG)
         if self.pending is None:
             self.pending, self.waiting = deque(), deque()
@@ -380,22 +437,30 @@ class TcpSocket(InetSocket):
             if wait:
                 raise EAGAIN
             raise EALREADY
-        if self.state == CONNECTED:
-            if self.fresh:
-                self.fresh = False
-                return
-            raise EISCONN
-        if self.fresh:
+        if self.state == CONNECTED and self.fresh:
             self.fresh = False
-            self.shut = 0
-            self.raise_error()
-            raise ECONNREFUSED
-        if self.state == LISTENING:
+            return
+        if self.fresh:
+            error = self.take_error() or ECONNABORTED.errno
+            self.dissolve()
+            raise BY_NUMBER[error]
+        if self.stuck:
+            raise EINVAL
+        if self.state != CLOSED:
             raise EISCONN
         place = self.destination(raw)
         self.autobind(place[0])
-        self.shut = 0
+        if any(
+            other.remote == place and other.state == CONNECTED and other.place == self.place
+            for other in self.ports().by_port[self.place[1]]
+        ):
+            raise EADDRNOTAVAIL
         target = self.ports().find(place)
+        if target is None and place == self.place:
+            self._meet_itself(place)
+            if wait:
+                return
+            raise EINPROGRESS
         if target is None or not isinstance(target, TcpSocket) or target.pending is None:
             if wait:
                 raise ECONNREFUSED
@@ -422,6 +487,7 @@ class TcpSocket(InetSocket):
         self.error = ECONNREFUSED.errno
         self.shut = SHUT_BOTH
         self.fresh = True
+        self.unbind()
         self.queue.notify(EVERYTHING)
 
     def meet(self, target: "TcpSocket") -> None:
@@ -442,6 +508,14 @@ class TcpSocket(InetSocket):
         target.queue.notify(READ_READY)
         self.queue.notify(EVERYTHING)
 
+    def _meet_itself(self, place: Place) -> None:
+        """Become both ends: who connects to its own port meets its own request on the way."""
+        self.remote = place
+        self.peer = self
+        self.state = CONNECTED
+        self.fresh = True
+        self.queue.notify(EVERYTHING)
+
     def accept(self) -> "TcpSocket":
         """Return the next connection. Raises: EINVAL unless listening, EAGAIN."""
         pending = self.pending
@@ -459,31 +533,49 @@ class TcpSocket(InetSocket):
     def dissolve(self) -> None:
         """Break the connection, or stop listening (connect to AF_UNSPEC)."""
         self.disconnect(reset=True)
+        if self.state in {CONNECTING, CONNECTED}:
+            self.error = ECONNRESET.errno
+        if self.state != CLOSED:
+            self.unbind()
         self.state = CLOSED
-        self.peer = self.remote = None
-        self.shut = self.error = 0
+        self.peer = self.remote = self.target = None
+        self.shut = 0
+        self.fresh = self.stuck = False
         self.inbox.clear()
         self.pending = self.waiting = None
+        self.forget_address()
 
     def shutdown(self, how: int) -> None:
         """Close one direction or both. Raises: ENOTCONN."""
-        if self.state == LISTENING:
-            if how & SHUT_READ:
-                self.disconnect(reset=True)
-                self.state = CLOSED
-                self.pending = self.waiting = None
-                self.queue.notify(EVERYTHING)
-            return
-        if self.state == CONNECTING:
-            raise ENOTCONN
+        self.stuck = self.stuck or (self.fresh and self.state == CLOSED)
+        self.fresh = False
+        if self.state == CONNECTING or (self.state == LISTENING and how & SHUT_READ):
+            self.dissolve()
+            self.queue.notify(EVERYTHING)
+        elif self.state != LISTENING:
+            self.shut |= how
+            peer = self.peer
+            if peer is None or self.state != CONNECTED:
+                raise ENOTCONN
+            if how & SHUT_WRITE and not peer.gone:
+                peer.shut |= SHUT_READ
+                peer.queue.notify(EVERYTHING)
+            self.settle()
+            self.queue.notify(EVERYTHING)
+
+    def settle(self) -> None:
+        """See whether both ends have closed their direction: the connection is then over for both."""
         peer = self.peer
-        if self.state != CONNECTED or peer is None or self.shut == SHUT_BOTH:
-            raise ENOTCONN
-        self.shut |= how
-        if how & SHUT_WRITE and not peer.gone:
-            peer.shut |= SHUT_READ
-            peer.queue.notify(EVERYTHING)
-        self.queue.notify(EVERYTHING)
+        if peer is not None and self.shut & SHUT_WRITE and (peer.gone or peer.shut & SHUT_WRITE):
+            for end in (self, peer):
+                if end.state == CONNECTED:
+                    end.end()
+
+    def end(self) -> None:
+        """Have no connection any more (tcp_done)."""
+        self.state = OVER
+        self.shut = SHUT_BOTH
+        self.unbind()
 
     def disconnect(self, *, reset: bool) -> None:
         """Tell whoever is at the other end, or in the queue."""
@@ -499,10 +591,13 @@ class TcpSocket(InetSocket):
         if peer is None or peer.gone:
             return
         if reset or self.inbox.size:
-            peer.error = EPIPE.errno if peer.shut & SHUT_READ else ECONNRESET.errno
-            peer.shut = SHUT_BOTH
+            if peer.state == CONNECTED:
+                peer.error = EPIPE.errno if peer.shut & SHUT_READ else ECONNRESET.errno
+                peer.end()
+            peer.peer = None
         else:
             peer.shut |= SHUT_READ
+            peer.settle()
         peer.queue.notify(EVERYTHING)
 
     def release(self) -> None:
@@ -510,8 +605,7 @@ class TcpSocket(InetSocket):
         self.gone = True
         lingers = self.remembered(SOL_SOCKET, 13)
         self.disconnect(reset=lingers & 0xFFFF_FFFF != 0 and lingers >> 32 == 0)
-        if self.place[1]:
-            self.ports().free(self)
+        self.ports().free(self)
         self.inbox.clear()
 
     # data
@@ -539,7 +633,7 @@ class TcpSocket(InetSocket):
         if peer.gone:
             # the other host answers data for a closed socket with a reset, which the next call tells
             self.error = EPIPE.errno
-            self.shut = SHUT_BOTH
+            self.end()
             self.queue.notify(EVERYTHING)
             return total
         inbox = peer.inbox
@@ -594,7 +688,7 @@ class TcpSocket(InetSocket):
         if state == CONNECTING:
             return mask
         shut = self.shut
-        if shut == SHUT_BOTH or state == CLOSED:
+        if shut == SHUT_BOTH or state in {CLOSED, OVER}:
             mask |= HUP
         if shut & SHUT_READ:
             mask |= RDHUP | READ_READY
@@ -642,6 +736,7 @@ class UdpSocket(InetSocket):
     def connect(self, raw: bytes, *, wait: bool) -> None:
         """Send to a sockaddr from now on, and receive from nobody else. Raises: EINVAL, ENETUNREACH."""
         del wait
+        self.autobind()
         place = self.destination(raw)
         self.autobind(place[0])
         self.remote = place
@@ -651,13 +746,17 @@ class UdpSocket(InetSocket):
         """Send to nobody in particular from now on."""
         self.remote = None
         self.state = CLOSED
+        self.forget_address()
+        if not self.port_locked:
+            self.unbind()
+            self.place = self.place[0], 0
 
     def shutdown(self, how: int) -> None:
-        """Close one direction or both. Raises: ENOTCONN."""
-        if self.state != CONNECTED:
-            raise ENOTCONN
+        """Close one direction or both, also without a destination. Raises: ENOTCONN."""
         self.shut |= how
         self.queue.notify(EVERYTHING)
+        if self.state != CONNECTED:
+            raise ENOTCONN
 
     def clamp(self, count: int) -> int:
         """Return how much a read would take now."""
@@ -666,10 +765,11 @@ class UdpSocket(InetSocket):
     def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
         """Send one datagram; nobody there is an error only for a connected socket, and told later."""
         del control
+        self.autobind()
         place = self.remote if to is None else self.destination(to)
         if place is None:
             raise EDESTADDRREQ
-        if not place[1]:
+        if to is not None and not place[1]:
             raise EINVAL
         data = b"".join(bufs)
         if len(data) > MAX_DATAGRAM:
@@ -677,13 +777,12 @@ class UdpSocket(InetSocket):
         self.raise_error()
         if self.shut & SHUT_WRITE:
             raise EPIPE
-        self.autobind()
         source = self.place
         if source[0] in {ANY4, ANY6}:
             source = (LOOP6 if len(place[0]) == 16 else LOOP4), source[1]
         target = self._receiver(place, source)
         if target is None:
-            if self.remote == place:
+            if self.remote in {place, (place[0], 0)}:
                 self.error = ECONNREFUSED.errno
                 self.queue.notify(EVERYTHING)
             return len(data)
@@ -703,7 +802,8 @@ class UdpSocket(InetSocket):
         for socket in self.ports().by_port.get(place[1], ()):
             assert isinstance(socket, UdpSocket)
             if socket.remote is not None:
-                if socket.remote == source and socket.place[0] == place[0]:
+                known = socket.remote in {source, (source[0], 0)}  # connected to port 0: to all of that address
+                if known and socket.place[0] == place[0]:
                     return socket
                 continue
             own = socket.place[0]
@@ -728,8 +828,7 @@ class UdpSocket(InetSocket):
     def release(self) -> None:
         """Free the port."""
         self.gone = True
-        if self.place[1]:
-            self.ports().free(self)
+        self.ports().free(self)
         self.inbox = MessageInbox()
 
     def readiness(self) -> int:

@@ -155,6 +155,10 @@ class Socket(FileDescription):
         """Return the address of this end, in wire form."""
         raise EOPNOTSUPP
 
+    def accepted_from(self) -> bytes:
+        """Return the address that accept(2) tells of this connection, which may be over already."""
+        return self.remote_address()
+
     def remote_address(self) -> bytes:
         """Return the address of the other end. Raises: ENOTCONN."""
         raise EOPNOTSUPP

@@ -163,6 +163,11 @@ def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
         done = file.write(t.mm.readable(buf, count) if count else [])
     except EAGAIN:
         return wait_io(t, write_on, Transfer(file, buf, count, 0), file, FOR_WRITE)
+    except EFAULT:
+        if isinstance(file, PipeFile) and file.writable and not file.pipe.readers:
+            broken_pipe(t, file)
+            raise EPIPE from None
+        raise
     except EPIPE:
         broken_pipe(t, file)
         raise
@@ -283,6 +288,19 @@ def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
         return wait_io(t, read_vector_on, state, file, FOR_READ)
 
 
+def _whole_slots(data: list[memoryview | bytes], wanted: int) -> list[memoryview | bytes]:
+    """Cut data where a slot ends if it has less than what is wanted: of a page that faults a pipe takes nothing.
+
+    Raises: EFAULT if nothing is left.
+    """
+    whole = sum(map(len, data))
+    if whole >= wanted:
+        return data
+    if whole < SLOT:
+        raise EFAULT
+    return [memoryview(b"".join(data))[: whole // SLOT * SLOT]]
+
+
 @calls.call
 def writev(t: "Task", file: Fd, iov: Ptr, count: Int) -> Result:
     """writev(2)."""
@@ -300,7 +318,10 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
     while True:
         limit = allowed(t, file, file.pos, wanted - done) if file.seekable else _SIGN
         try:
-            got = file.write(gather(t.mm, pieces, done, limit))
+            data = gather(t.mm, pieces, done, limit)
+            if isinstance(file, PipeFile):
+                data = _whole_slots(data, min(wanted - done, limit))
+            got = file.write(data)
         except EAGAIN:
             if done and file.flags & O_NONBLOCK:
                 return done
@@ -313,6 +334,9 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
         except EFAULT:
             if done:
                 return done
+            if isinstance(file, PipeFile) and not file.pipe.readers:
+                broken_pipe(t, file)
+                raise EPIPE from None
             raise
         done += changed(file, got)
         if done >= wanted or file.queue is None or not got or file.flags & O_NONBLOCK:
@@ -587,13 +611,6 @@ def splice_on(t: "Task", state: Splice) -> Result:
     source, source_pointer, target, target_pointer, count, flags, _ = state
     blocker, mask = source, FOR_READ
     try:
-        if isinstance(target, PipeFile):
-            if not target.pipe.readers:
-                raise EPIPE
-            blocker, mask = target, FOR_WRITE
-            if target.pipe.free_slots <= 0:
-                raise EAGAIN
-        blocker, mask = source, FOR_READ
         if isinstance(source, PipeFile):
             if not source.pipe.size:
                 if not source.pipe.writers:
@@ -611,6 +628,12 @@ def splice_on(t: "Task", state: Splice) -> Result:
                 t.mm.copy_out(target_pointer, (at + done).to_bytes(8, "little"))
             return done
         assert isinstance(target, PipeFile)
+        if not target.pipe.readers:
+            raise EPIPE
+        blocker, mask = target, FOR_WRITE
+        if target.pipe.free_slots <= 0:
+            raise EAGAIN
+        blocker, mask = source, FOR_READ
         at = _offset(t, source_pointer)
         begins = (source.pos if at < 0 else at) % SLOT if source.seekable else 0
         piece = memoryview(bytearray(min(count, target.pipe.free_slots * SLOT - begins, _PIECE)))

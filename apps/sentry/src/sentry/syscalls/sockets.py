@@ -63,6 +63,7 @@ from sentry_abi.socket import (
     SOCK_RAW,
     SOCK_SEQPACKET,
     SOCK_STREAM,
+    SOL_IP,
     SOL_SOCKET,
 )
 from sentry_abi.stat import S_IFMT, S_IFSOCK
@@ -279,7 +280,7 @@ def accept_on(t: "Task", state: Accept) -> Result:
     number = put(t, found, O_CLOEXEC if flags & SOCK_CLOEXEC else 0)
     if addr:
         try:
-            _address_out(t, found.remote_address(), addr, length)
+            _address_out(t, found.accepted_from(), addr, length)
         except LinuxError:
             t.files.close(number)
             raise
@@ -380,7 +381,10 @@ def getsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: 
     room = int.from_bytes(t.mm.copy_in(length, 4), "little", signed=True)
     if room < 0:
         raise EINVAL
-    found = file.get_option(level, name)[:room]
+    found = file.get_option(level, name)
+    if level == SOL_IP and 0 < room < 4 and not any(found[1:]):
+        room = 1  # a small number fits a byte
+    found = found[:room]
     t.mm.copy_out(value, found)
     t.mm.copy_out(length, len(found).to_bytes(4, "little"))
     return 0
