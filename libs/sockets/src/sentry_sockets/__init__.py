@@ -4,10 +4,13 @@ Nothing here waits: what would wait raises EAGAIN, and the socket's `queue` tell
 """
 
 from sentry_sockets._address import family_of, inet_place, pack_inet, pack_unix, unix_name
-from sentry_sockets._inet import InetSocket, Loopback, TcpSocket, UdpSocket, open_inet
+from sentry_sockets._inet import InetSocket, Loopback
 from sentry_sockets._network import Network
+from sentry_sockets._open import open_inet
 from sentry_sockets._queue import NOTHING, ByteQueue, Control, Ucred
 from sentry_sockets._socket import SHUT_BOTH, SHUT_READ, SHUT_WRITE, Caller, Received, Socket, new_inode
+from sentry_sockets._tcp import TcpSocket
+from sentry_sockets._udp import UdpSocket
 from sentry_sockets._unix import KINDS, UnixConnection, UnixDatagram, UnixSeqpacket, UnixSocket, UnixStream
 
 __all__ = [

@@ -14,18 +14,9 @@ from sentry_vfs._locks import EOF, Lock, LockTable
 from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
 from sentry_vfs._permission import EXECUTE, READ, WRITE, may, may_delete, owns
 from sentry_vfs._pipe import SLOT, Packet, Pipe, PipeFile, PipeFilesystem, PipeInode, make_pipe
-from sentry_vfs._tree import (
-    BENEATH,
-    FOLLOW,
-    IN_ROOT,
-    NAME,
-    NO_LINKS,
-    NO_MAGIC,
-    NO_MOUNTS,
-    Start,
-    Tree,
-)
+from sentry_vfs._tree import Tree
 from sentry_vfs._tty import JobControl, MasterFile, Output, Tty, TtyFile, tty_ioctl
+from sentry_vfs._walk import BENEATH, FOLLOW, IN_ROOT, NAME, NO_LINKS, NO_MAGIC, NO_MOUNTS, Start
 from sentry_vfs._watcher import FdWatcher
 
 __all__ = [

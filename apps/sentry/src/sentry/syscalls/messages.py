@@ -1,0 +1,435 @@
+"""Messages of sockets: sending and receiving, with what goes along. Source: Linux net/socket.c, net/core/scm.c."""
+
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sentry.kernel.pending import Pending, Result, attempt
+from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, UInt
+from sentry.syscalls.files import put
+from sentry.syscalls.io import SIGPIPE, total
+from sentry.syscalls.poll import deadline_of
+from sentry.syscalls.sockets import MAX_ADDRESS, address_in, address_out, checked_name, socket_of, unix_target
+from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
+from sentry_abi.capability import CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN
+from sentry_abi.errors import (
+    EAGAIN,
+    EBADF,
+    EFAULT,
+    EINVAL,
+    EMFILE,
+    EMSGSIZE,
+    ENOBUFS,
+    EOPNOTSUPP,
+    EPERM,
+    EPIPE,
+    LinuxError,
+)
+from sentry_abi.fcntl import MAX_RW_COUNT, O_CLOEXEC, O_NONBLOCK
+from sentry_abi.socket import (
+    MSG_CMSG_CLOEXEC,
+    MSG_CTRUNC,
+    MSG_DONTWAIT,
+    MSG_ERRQUEUE,
+    MSG_NOSIGNAL,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_WAITALL,
+    MSG_WAITFORONE,
+    SCM_CREDENTIALS,
+    SCM_MAX_FD,
+    SCM_RIGHTS,
+    SOCK_SEQPACKET,
+    SOCK_STREAM,
+    SOL_SOCKET,
+)
+from sentry_sockets import NOTHING, Control, Received, Socket, TcpSocket, Ucred, UnixSocket
+from sentry_usermem import gather, import_iovec, scatter
+from sentry_vfs import FileDescription
+
+if TYPE_CHECKING:
+    from sentry.kernel.task import Task
+
+calls = Calls("messages of sockets")
+
+MAX_CONTROL: Final = 1 << 16
+MSGHDR: Final = struct.Struct("<QI4xQQQQI4x")
+MMSGHDR_SIZE: Final = 64
+CMSG: Final = struct.Struct("<QII")
+MAX_MESSAGES: Final = 1024
+
+
+# -- sending
+
+
+class Send(NamedTuple):
+    """A send under way: `to` is what an address led to."""
+
+    file: Socket
+    pieces: tuple[tuple[int, int], ...]
+    flags: int
+    control: Control
+    to: Any
+    done: int
+
+
+@attempt
+def send_on(t: "Task", state: Send) -> Result:
+    """Send a message, or the rest of one on a stream."""
+    file, pieces, flags, control, to, done = state
+    wanted = total(pieces)
+    while True:
+        if control.files and any(not held.refs for held in control.files):
+            raise EBADF
+        try:
+            data = gather(t.mm, pieces, done)
+            if file.kind != SOCK_STREAM and sum(map(len, data)) < wanted:
+                raise EMSGSIZE if wanted > file.message_limit() else EFAULT
+            done += file.transmit(data, control, to)
+        except EAGAIN:
+            if flags & MSG_DONTWAIT or file.flags & O_NONBLOCK:
+                if done:
+                    return done
+                raise
+            return wait_io(t, send_on, Send(file, pieces, flags, control, to, done), file, FOR_WRITE)
+        except EPIPE:
+            if done:
+                return done
+            if file.breaks_with_signal and not flags & MSG_NOSIGNAL:
+                t.send_signal(SIGPIPE)
+            raise
+        except LinuxError:
+            if done:
+                return done
+            raise
+        if done >= wanted or file.kind != SOCK_STREAM:
+            return done
+        control = control._replace(files=())
+
+
+def _destination(t: "Task", file: Socket, raw: bytes, length: int, flags: int) -> Any:  # noqa: ANN401  (a socket, or an address in wire form)
+    if not raw or isinstance(file, TcpSocket):
+        return None
+    if isinstance(file, UnixSocket):
+        if file.kind == SOCK_SEQPACKET:
+            return None
+        if file.kind == SOCK_STREAM:
+            return raw
+        checked_name(raw)
+        try:
+            file.admit(length)
+        except EPIPE:
+            if file.breaks_with_signal and not flags & MSG_NOSIGNAL:
+                t.send_signal(SIGPIPE)
+            raise
+        return unix_target(t, raw)
+    return raw
+
+
+def _check_send(flags: int) -> None:
+    # Differs: no urgent data anywhere.
+    if flags & MSG_OOB:
+        raise EOPNOTSUPP
+
+
+@calls.call
+def sendto(t: "Task", fd: FdNum, buf: Ptr, count: Size, flags: Flags, addr: Ptr, length: Int) -> Result:
+    """sendto(2)."""
+    file = socket_of(t, fd)
+    count = min(count, MAX_RW_COUNT)
+    to = None
+    address = address_in(t, addr, length) if addr else b""
+    _check_send(flags)
+    if address:
+        to = _destination(t, file, address, count, flags)
+    return send_on(t, Send(file, ((buf, count),) if count else (), flags, NOTHING, to, 0))
+
+
+def _control_in(t: "Task", file: Socket, pointer: int, length: int) -> Control:
+    """Read control messages. Raises: EFAULT, EINVAL, EBADF, EPERM, ENOBUFS."""
+    if not length:
+        return NOTHING
+    if length > MAX_CONTROL:
+        raise ENOBUFS
+    raw = t.mm.copy_in(pointer, length)
+    files: list[FileDescription] = []
+    creds: Ucred | None = None
+    at = 0
+    while at + CMSG.size <= length:
+        size, level, kind = CMSG.unpack_from(raw, at)
+        if not CMSG.size <= size <= length - at:
+            raise EINVAL
+        body = raw[at + CMSG.size : at + size]
+        at += size + 7 & ~7
+        if level != SOL_SOCKET:
+            continue
+        if kind == SCM_RIGHTS:
+            if not isinstance(file, UnixSocket):
+                continue
+            numbers = memoryview(body[: len(body) & ~3]).cast("i")
+            if len(files) + len(numbers) > SCM_MAX_FD:
+                raise EINVAL
+            files += [t.files.get_any(number) for number in numbers]
+        elif kind == SCM_CREDENTIALS:
+            if len(body) != 12:
+                raise EINVAL
+            creds = Ucred(*memoryview(body).cast("I"))
+            _check_creds(t, creds)
+        else:
+            raise EINVAL
+    return Control(tuple(files), creds) if files or creds is not None else NOTHING
+
+
+def _check_creds(t: "Task", creds: Ucred) -> None:
+    mine = t.creds
+    if (
+        (creds.pid != t.group.tgid and not mine.capable(CAP_SYS_ADMIN))
+        or (creds.uid not in {mine.uid, mine.euid, mine.suid} and not mine.capable(CAP_SETUID))
+        or (creds.gid not in {mine.gid, mine.egid, mine.sgid} and not mine.capable(CAP_SETGID))
+    ):
+        raise EPERM
+
+
+def _message_to_send(t: "Task", file: Socket, message: int, flags: int) -> Send:
+    name, name_length, iov, count, control, control_length, _ = MSGHDR.unpack(t.mm.copy_in(message, MSGHDR.size))
+    if count > 1024:
+        raise EMSGSIZE
+    if name_length & 0x8000_0000:
+        raise EINVAL
+    to = None
+    address = address_in(t, name, min(name_length, MAX_ADDRESS)) if name else b""
+    pieces = import_iovec(t.mm, iov, count)
+    file.check_connected()
+    along = _control_in(t, file, control, control_length)
+    _check_send(flags)
+    if address:
+        to = _destination(t, file, address, total(pieces), flags)
+    return Send(file, pieces, flags, along, to, 0)
+
+
+@calls.call
+def sendmsg(t: "Task", fd: FdNum, message: Ptr, flags: Flags) -> Result:
+    """sendmsg(2)."""
+    file = socket_of(t, fd)
+    return send_on(t, _message_to_send(t, file, message, flags))
+
+
+class SendMany(NamedTuple):
+    """A sendmmsg under way: `current` is the message that waits, `done` how many are through."""
+
+    file: Socket
+    vector: int
+    most: int
+    flags: int
+    current: Send | None
+    done: int
+
+
+@calls.call
+def sendmmsg(t: "Task", fd: FdNum, messages: Ptr, count: UInt, flags: Flags) -> Result:
+    """sendmmsg(2)."""
+    return send_many_on(t, SendMany(socket_of(t, fd), messages, min(count, MAX_MESSAGES), flags, None, 0))
+
+
+@attempt
+def send_many_on(t: "Task", state: SendMany) -> Result:
+    """Send messages until one fails or has to wait."""
+    file, messages, count, flags, current, done = state
+    while done < count:
+        at = messages + done * MMSGHDR_SIZE
+        try:
+            result = send_on(t, current or _message_to_send(t, file, at, flags))
+            if isinstance(result, Pending):
+                inner = result.state if isinstance(result.state, Send) else result.state.state
+                return wait_io(t, send_many_on, SendMany(file, messages, count, flags, inner, done), file, FOR_WRITE)
+            t.mm.copy_out(at + MSGHDR.size, result.to_bytes(4, "little"))
+        except LinuxError:
+            if done:
+                return done
+            raise
+        current = None
+        done += 1
+    return done
+
+
+# -- receiving
+
+
+class Receive(NamedTuple):
+    """A receive under way.
+
+    message is the guest's msghdr, 0 for recvfrom; name is where the source goes, name_length where its length is
+    (recvfrom) or how much room there is (recvmsg).
+    """
+
+    file: Socket
+    pieces: tuple[tuple[int, int], ...]
+    flags: int
+    message: int
+    name: int
+    name_length: int
+    control: int
+    control_length: int
+    done: int
+    source: bytes = b""
+
+
+@attempt
+def receive_on(t: "Task", state: Receive) -> Result:
+    """Receive a message, or all of the bytes that MSG_WAITALL asks for."""
+    file, pieces, flags, done, source = state.file, state.pieces, state.flags, state.done, state.source
+    wanted = total(pieces)
+    all_of_it = flags & MSG_WAITALL and not flags & MSG_PEEK and file.kind == SOCK_STREAM
+    while True:
+        room = file.clamp(wanted - done)
+        try:
+            got = file.receive(scatter(t.mm, pieces, done, room), flags)
+        except EAGAIN:
+            if flags & MSG_DONTWAIT or file.flags & O_NONBLOCK:
+                if done:
+                    return _received(t, state, Received(done, source))
+                raise
+            return wait_io(t, receive_on, state._replace(done=done, source=source), file, FOR_READ)
+        except LinuxError:
+            if done:
+                return _received(t, state, Received(done, source))
+            raise
+        done += got.length
+        source = got.source or source
+        if not all_of_it or done >= wanted or not got.length or got.control.files:
+            return _received(t, state, got._replace(length=done, source=source))
+
+
+def _received(t: "Task", state: Receive, got: Received) -> int:
+    """Write what came along with the bytes; return their count."""
+    if not state.message:
+        if state.name:
+            address_out(t, got.source, state.name, state.name_length)
+        for file in got.control.files:
+            file.decref()
+        return got.length
+    used, cut = _control_out(t, state, got.control)
+    if state.name:
+        t.mm.copy_out(state.name, got.source[: state.name_length])
+        t.mm.copy_out(state.message + 8, len(got.source).to_bytes(4, "little"))
+    out = got.flags | cut | state.flags & MSG_CMSG_CLOEXEC
+    t.mm.copy_out(state.message + 40, used.to_bytes(8, "little") + out.to_bytes(4, "little"))
+    return got.length
+
+
+def _control_out(t: "Task", state: Receive, control: Control) -> tuple[int, int]:
+    """Write control messages and install descriptions; return the room used, and MSG_CTRUNC if there was too little."""
+    pointer, room = state.control, state.control_length if state.control else 0
+    used = cut = 0
+    if control.creds is not None:
+        body = b"".join((number & 0xFFFF_FFFF).to_bytes(4, "little") for number in control.creds)
+        record = CMSG.pack(CMSG.size + 12, SOL_SOCKET, SCM_CREDENTIALS) + body
+        if room < CMSG.size:
+            cut = MSG_CTRUNC
+        else:
+            if room < len(record):
+                cut = MSG_CTRUNC
+                record = CMSG.pack(room, SOL_SOCKET, SCM_CREDENTIALS) + body[: room - CMSG.size]
+            t.mm.copy_out(pointer, record)
+            used = min(len(record) + 7 & ~7, room)
+    if control.files:
+        used, more = _install(t, state, control.files, used, room)
+        cut |= more
+    return used, cut
+
+
+def _install(t: "Task", state: Receive, files: tuple[FileDescription, ...], used: int, room: int) -> tuple[int, int]:
+    """Give received descriptions numbers, as many as there is room for; the others are dropped."""
+    fits = max(0, room - used - CMSG.size) // 4
+    numbers = []
+    for index, file in enumerate(files):
+        if index < fits:
+            try:
+                numbers.append(put(t, file, O_CLOEXEC if state.flags & MSG_CMSG_CLOEXEC else 0))
+            except EMFILE:
+                fits = 0
+        file.decref()
+    if numbers:
+        size = CMSG.size + 4 * len(numbers)
+        body = b"".join(number.to_bytes(4, "little") for number in numbers)
+        t.mm.copy_out(state.control + used, CMSG.pack(size, SOL_SOCKET, SCM_RIGHTS) + body)
+        used = min(used + (size + 7 & ~7), room)
+    return used, MSG_CTRUNC if len(numbers) < len(files) else 0
+
+
+def _check_receive(file: Socket, flags: int) -> None:
+    if flags & MSG_OOB:
+        raise EOPNOTSUPP if isinstance(file, UnixSocket) else EINVAL
+    if flags & MSG_ERRQUEUE:
+        raise EAGAIN if not isinstance(file, UnixSocket) else EOPNOTSUPP
+
+
+@calls.call
+def recvfrom(t: "Task", fd: FdNum, buf: Ptr, count: Size, flags: Flags, addr: Ptr, length: Ptr) -> Result:
+    """recvfrom(2)."""
+    file = socket_of(t, fd)
+    count = min(count, MAX_RW_COUNT)
+    _check_receive(file, flags)
+    return receive_on(t, Receive(file, ((buf, count),) if count else (), flags, 0, addr, length, 0, 0, 0))
+
+
+def _message_to_fill(t: "Task", file: Socket, message: int, flags: int) -> Receive:
+    name, name_length, iov, count, control, control_length, _ = MSGHDR.unpack(t.mm.copy_in(message, MSGHDR.size))
+    if count > 1024:
+        raise EMSGSIZE
+    if name and name_length & 0x8000_0000:
+        raise EINVAL
+    _check_receive(file, flags)
+    pieces = import_iovec(t.mm, iov, count)
+    return Receive(file, pieces, flags, message, name, name_length, control, control_length, 0)
+
+
+@calls.call
+def recvmsg(t: "Task", fd: FdNum, message: Ptr, flags: Flags) -> Result:
+    """recvmsg(2)."""
+    file = socket_of(t, fd)
+    return receive_on(t, _message_to_fill(t, file, message, flags))
+
+
+class ReceiveMany(NamedTuple):
+    """A recvmmsg under way; the deadline is looked at after each message only, as Linux does."""
+
+    file: Socket
+    vector: int
+    most: int
+    flags: int
+    deadline: int | None
+    current: Receive | None
+    done: int
+
+
+@calls.call
+def recvmmsg(t: "Task", fd: FdNum, messages: Ptr, count: UInt, flags: Flags, timeout: Ptr) -> Result:
+    """recvmmsg(2)."""
+    deadline = deadline_of(t, timeout, 1)
+    file = socket_of(t, fd)
+    return receive_many_on(t, ReceiveMany(file, messages, min(count, MAX_MESSAGES), flags, deadline, None, 0))
+
+
+@attempt
+def receive_many_on(t: "Task", state: ReceiveMany) -> Result:
+    """Receive messages until there are enough, or one has to wait."""
+    file, messages, count, flags, deadline, current, done = state
+    while done < count:
+        at = messages + done * MMSGHDR_SIZE
+        now = flags & ~MSG_WAITFORONE | (MSG_DONTWAIT if flags & MSG_WAITFORONE and done else 0)
+        try:
+            result = receive_on(t, current or _message_to_fill(t, file, at, now))
+            if isinstance(result, Pending):
+                inner = result.state if isinstance(result.state, Receive) else result.state.state
+                waiting = ReceiveMany(file, messages, count, flags, deadline, inner, done)
+                return wait_io(t, receive_many_on, waiting, file, FOR_READ)
+            t.mm.copy_out(at + MSGHDR.size, result.to_bytes(4, "little"))
+        except LinuxError:
+            if done:
+                return done
+            raise
+        current = None
+        done += 1
+        if deadline is not None and t.kernel.clock.monotonic_ns() >= deadline:
+            break
+    return done
