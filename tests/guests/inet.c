@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -400,7 +401,41 @@ static void datagrams(void) {
     close(c);
 }
 
+static void interfaces(void) {
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq r = {0};
+    strcpy(r.ifr_name, "lo");
+    CALL("index", ioctl(fd, SIOCGIFINDEX, &r));
+    NUM("lo", r.ifr_ifindex);
+    CALL("name", ioctl(fd, SIOCGIFNAME, &r));
+    SHOW("the name", "%s", r.ifr_name);
+    r.ifr_ifindex = 99999;
+    CALL("no such index", ioctl(fd, SIOCGIFNAME, &r));
+    CALL("flags", ioctl(fd, SIOCGIFFLAGS, &r));
+    NUM("flags", r.ifr_flags & (IFF_UP | IFF_LOOPBACK));
+    CALL("address", ioctl(fd, SIOCGIFADDR, &r));
+    SHOW("address", "%x", ntohl(((struct sockaddr_in *)&r.ifr_addr)->sin_addr.s_addr));
+    CALL("netmask", ioctl(fd, SIOCGIFNETMASK, &r));
+    SHOW("netmask", "%x", ntohl(((struct sockaddr_in *)&r.ifr_netmask)->sin_addr.s_addr));
+    CALL("hardware", ioctl(fd, SIOCGIFHWADDR, &r));
+    NUM("kind", r.ifr_hwaddr.sa_family);
+    CALL("MTU", ioctl(fd, SIOCGIFMTU, &r));
+    strcpy(r.ifr_name, "none7");
+    CALL("no such name", ioctl(fd, SIOCGIFMTU, &r));
+    NUM("if_nametoindex", if_nametoindex("lo"));
+    char room[10 * sizeof r];
+    struct ifconf all = {.ifc_len = sizeof room, .ifc_buf = room};
+    CALL("list", ioctl(fd, SIOCGIFCONF, &all));
+    TRUTH("lo is in it", all.ifc_len >= (int)sizeof r && !strcmp(((struct ifreq *)room)->ifr_name, "lo"));
+    all.ifc_len = 3;
+    CALL("no room", ioctl(fd, SIOCGIFCONF, &all));
+    NUM("none", all.ifc_len);
+    CALL("of a file", ioctl(1, SIOCGIFINDEX, &r) == -1 ? 0 : 1);
+    close(fd);
+}
+
 int main(void) {
+    interfaces();
     making();
     connections();
     transfer();

@@ -53,6 +53,7 @@ from sentry_abi.socket import (
     SOL_SOCKET,
 )
 from sentry_abi.stat import S_IFSOCK
+from sentry_sockets._interface import INTERFACE_COMMANDS, interface_ioctl
 from sentry_sockets._queue import NOTHING, Control, Ucred
 from sentry_vfs import Buffer, FileDescription, Filesystem, Inode
 from sentry_waiter import IN, OUT, Queue
@@ -335,7 +336,9 @@ class Socket(FileDescription):
         return 0
 
     def ioctl(self, command: int, arg: int, mm: Any) -> int:  # noqa: ANN401  (as in the base class)
-        """Do FIONREAD and TIOCOUTQ. Raises: ENOTTY."""
+        """Do FIONREAD and TIOCOUTQ, and answer what is asked about interfaces. Raises: ENOTTY, ENODEV."""
+        if command in INTERFACE_COMMANDS:
+            return interface_ioctl(command, arg, mm)
         if command == FIONREAD:
             value = self.pending_bytes()
         elif command == TIOCOUTQ:
