@@ -94,6 +94,13 @@ def test_volumes(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 @pytest.mark.guest
+def test_niceness(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The command is as nice as the sentry: the host's scheduler sees it so, and getpriority tells it."""
+    command = ["nice", "-n", "3", str(SENTRY), "do", "--platform", sandbox.platform, "--", "nice"]
+    assert run(command, tmp_path).out == b"%d\n" % (os.getpriority(os.PRIO_PROCESS, 0) + 3)
+
+
+@pytest.mark.guest
 def test_rootfs(sandbox: Sandbox, guests: Guests, tmp_path: Path) -> None:
     """Another root, with its own programs; what is written to it stays in memory."""
     (tmp_path / "root/bin").mkdir(parents=True)

@@ -130,6 +130,7 @@ def _serve(
         group, _ = kernel.create_process(args)
     except LinuxError as error:
         raise _unusable(argv[0], error) from error
+    group.leader.nice = os.getpriority(os.PRIO_PROCESS, 0)
     for signo in SIGNALS_PASSED_ON:
         if signal.getsignal(signo) is not signal.SIG_IGN:
             kernel.platform.catch(signo)

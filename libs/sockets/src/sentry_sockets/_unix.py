@@ -205,6 +205,9 @@ class UnixConnection(UnixSocket):
 
     __slots__ = ("backlog", "pending")
 
+    inbox: Any
+    """What was sent to this end, a `ByteQueue` or a `MessageInbox`."""
+
     def __init__(self, network: Network, inode: Inode, flags: int = 0, protocol: int = 0) -> None:
         """Make an unconnected socket."""
         super().__init__(network, inode, flags, protocol)
@@ -303,8 +306,9 @@ class UnixConnection(UnixSocket):
         """Return the descriptions in messages, those to connections that nobody accepted too."""
         return [file for embryo in self.pending or () for file in embryo.held_files()]
 
-    def _readiness(self, *, full: bool) -> int:
-        mask = WRITE_READY if not full and self.state != LISTENING else 0
+    def readiness(self) -> int:
+        """Return the poll(2) bits; writable while a quarter of the room is taken at most."""
+        mask = WRITE_READY if self.unsent_bytes() << 2 <= self.sndbuf and self.state != LISTENING else 0
         if self.error:
             mask |= ERR
         if self.shut & SHUT_READ:
@@ -313,15 +317,21 @@ class UnixConnection(UnixSocket):
                 mask |= HUP
         if self.state == CLOSED:
             mask |= HUP
-        if self.pending:
+        if self.pending or self.inbox.size:
             mask |= READ_READY
         return mask
+
+    def unsent_bytes(self) -> int:
+        """Return how much room what the other end has not read takes."""
+        return 0 if self.peer is None else int(self.peer.inbox.size)
 
 
 class UnixStream(UnixConnection):
     """SOCK_STREAM."""
 
     __slots__ = ("inbox",)
+
+    inbox: ByteQueue
 
     kind: ClassVar[int] = SOCK_STREAM
 
@@ -409,22 +419,11 @@ class UnixStream(UnixConnection):
         self.network.flight.sink(self.inbox.clear())
         super().drop_messages()
 
-    def readiness(self) -> int:
-        """Return the poll(2) bits; writable while a quarter of the room is taken at most."""
-        peer = self.peer
-        full = peer is not None and peer.inbox.size << 2 > self.sndbuf
-        mask = self._readiness(full=full)
-        return mask | READ_READY if self.inbox.size else mask
-
     def pending_bytes(self) -> int:
         """Return how many bytes can be read. Raises: EINVAL on a listener."""
         if self.state == LISTENING:
             raise EINVAL
         return self.inbox.size
-
-    def unsent_bytes(self) -> int:
-        """Return how many bytes the other end has not read."""
-        return 0 if self.peer is None else int(self.peer.inbox.size)
 
 
 class MessageInbox:
@@ -471,6 +470,8 @@ class UnixSeqpacket(UnixConnection):
     """SOCK_SEQPACKET: a connection that keeps the borders of messages."""
 
     __slots__ = ("inbox",)
+
+    inbox: MessageInbox
 
     kind: ClassVar[int] = SOCK_SEQPACKET
     breaks_with_signal: ClassVar[bool] = False
@@ -539,22 +540,11 @@ class UnixSeqpacket(UnixConnection):
         self.network.flight.sink(before.files())
         super().drop_messages()
 
-    def readiness(self) -> int:
-        """Return the poll(2) bits."""
-        peer = self.peer
-        full = peer is not None and peer.inbox.size << 2 > self.sndbuf
-        mask = self._readiness(full=full)
-        return mask | READ_READY if self.inbox.messages else mask
-
     def pending_bytes(self) -> int:
         """Return the size of all messages. Raises: EINVAL on a listener."""
         if self.state == LISTENING:
             raise EINVAL
         return sum(len(message.data) for message in self.inbox.messages)
-
-    def unsent_bytes(self) -> int:
-        """Return how much room what the other end has not read takes."""
-        return 0 if self.peer is None else int(self.peer.inbox.size)
 
 
 class UnixDatagram(UnixSocket):

@@ -24,7 +24,7 @@ from sentry_abi.errors import (
     EPIPE,
     LinuxError,
 )
-from sentry_abi.fcntl import MAX_RW_COUNT, O_CLOEXEC, O_NONBLOCK
+from sentry_abi.fcntl import MAX_RW_COUNT, O_CLOEXEC, O_NONBLOCK, UIO_MAXIOV
 from sentry_abi.socket import (
     MSG_CMSG_CLOEXEC,
     MSG_CTRUNC,
@@ -56,6 +56,16 @@ MSGHDR: Final = struct.Struct("<QI4xQQQQI4x")
 MMSGHDR_SIZE: Final = 64
 CMSG: Final = struct.Struct("<QII")
 MAX_MESSAGES: Final = 1024
+
+
+def _header(t: "Task", message: int) -> tuple[int, ...]:
+    """Read a msghdr: name, its length, iovec, its length, control, its length. Raises: EFAULT, EINVAL, EMSGSIZE."""
+    fields: tuple[int, ...] = MSGHDR.unpack(t.mm.copy_in(message, MSGHDR.size))[:6]
+    if fields[0] and fields[1] & 0x8000_0000:
+        raise EINVAL
+    if fields[3] > UIO_MAXIOV:
+        raise EMSGSIZE
+    return fields
 
 
 # -- sending
@@ -190,11 +200,7 @@ def _check_creds(t: "Task", creds: Ucred) -> None:
 
 
 def _message_to_send(t: "Task", file: Socket, message: int, flags: int) -> Send:
-    name, name_length, iov, count, control, control_length, _ = MSGHDR.unpack(t.mm.copy_in(message, MSGHDR.size))
-    if count > 1024:
-        raise EMSGSIZE
-    if name_length & 0x8000_0000:
-        raise EINVAL
+    name, name_length, iov, count, control, control_length = _header(t, message)
     to = None
     address = address_in(t, name, min(name_length, MAX_ADDRESS)) if name else b""
     pieces = import_iovec(t.mm, iov, count)
@@ -373,11 +379,7 @@ def recvfrom(t: "Task", fd: FdNum, buf: Ptr, count: Size, flags: Flags, addr: Pt
 
 
 def _message_to_fill(t: "Task", file: Socket, message: int, flags: int) -> Receive:
-    name, name_length, iov, count, control, control_length, _ = MSGHDR.unpack(t.mm.copy_in(message, MSGHDR.size))
-    if count > 1024:
-        raise EMSGSIZE
-    if name and name_length & 0x8000_0000:
-        raise EINVAL
+    name, name_length, iov, count, control, control_length = _header(t, message)
     _check_receive(file, flags)
     pieces = import_iovec(t.mm, iov, count)
     return Receive(file, pieces, flags, message, name, name_length, control, control_length, 0)
