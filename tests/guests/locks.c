@@ -44,8 +44,9 @@ static void records(void) {
         _exit(0);
     }
     sleep_ms(100);
-    CALL("let go by closing another", close(reader));
+    int closed = close(reader); // shown when the child, whom it wakes, has shown its own
     reap("child", child);
+    NUM("let go by closing another", closed);
     CALL("open file lock", lock(fd, F_OFD_SETLK, F_WRLCK, 0, 5));
     int other = open("lock", O_RDWR);
     CALL("of another description", lock(other, F_OFD_SETLK, F_WRLCK, 4, 5));
