@@ -301,7 +301,7 @@ def receive_on(t: "Task", state: Receive) -> Result:
             raise
         done += got.length
         source = got.source or source
-        if not all_of_it or done >= wanted or not got.length or got.control.files:
+        if not all_of_it or done >= wanted or not got.length or got.control != NOTHING:
             return _received(t, state, got._replace(length=done, source=source))
 
 

@@ -206,10 +206,12 @@ def splice_on(t: "Task", state: Splice) -> Result:
     blocker, mask = source, FOR_READ
     try:
         if isinstance(source, PipeFile):
-            if not source.pipe.size:
-                if not source.pipe.writers:
-                    return 0
+            if not source.pipe.size and source.pipe.writers:
                 raise EAGAIN
+            if isinstance(target, PipeFile) and not target.pipe.readers:
+                raise EPIPE
+            if not source.pipe.size:
+                return 0
             blocker, mask = target, FOR_WRITE
             if isinstance(target, PipeFile):
                 return source.pipe.send(target.pipe, count, take=True)
