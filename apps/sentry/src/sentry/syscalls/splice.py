@@ -289,9 +289,11 @@ def tee_on(t: "Task", state: Tee) -> Result:
             raise EAGAIN
         if not target.pipe.readers:
             raise EPIPE
+        blocker, mask = target, FOR_WRITE
+        if target.pipe.free_slots <= 0:
+            raise EAGAIN
         if not source.pipe.size:
             return 0
-        blocker, mask = target, FOR_WRITE
         return source.pipe.send(target.pipe, count, take=False)
     except EAGAIN:
         if flags & SPLICE_F_NONBLOCK:
