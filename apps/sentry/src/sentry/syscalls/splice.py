@@ -1,6 +1,7 @@
 """Moving bytes between files: sendfile, copy_file_range, splice, tee and vmsplice.
 
-Source: Linux fs/splice.c, fs/read_write.c.
+Source: Linux fs/splice.c, fs/read_write.c. Differs: bytes are copied, so that what lies in a pipe does not change with
+the file or the memory that it came from.
 """
 
 from itertools import pairwise
