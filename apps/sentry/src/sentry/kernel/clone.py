@@ -125,7 +125,7 @@ def clone(task: Task, args: CloneArgs) -> int | Control:
         group = _new_group(kernel, task, tid, parent, args)
     if not shared_mm:
         mm.limits = group.limits
-    child = Task(kernel, group, tid)
+    child = Task(kernel, group, tid, task.ns)
     child.context = context
     child.mm = mm
     child.files = task.files if flags & CLONE_FILES else task.files.fork()

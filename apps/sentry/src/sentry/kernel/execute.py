@@ -70,7 +70,7 @@ def exec_image(task: Task, image: "ProgramImage") -> Control:
 def _take_over_leader(task: Task) -> None:
     """Give a thread that survives an exec the leader's id, as Linux does."""
     group = task.group
-    pids = task.kernel.pids
+    pids = task.ns.pid
     pids.tasks.pop(task.tid, None)
     task.tid = group.tgid
     pids.tasks[task.tid] = task

@@ -18,7 +18,7 @@ from sentry.kernel.freeze import Freezer
 from sentry.kernel.group import PIDNamespace, ThreadGroup
 from sentry.kernel.image import open_program
 from sentry.kernel.jobs import Jobs
-from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
+from sentry.kernel.namespaces import IPCNamespace, NSProxy, UTSNamespace
 from sentry.kernel.network import new_network
 from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.run import Loop
@@ -157,6 +157,14 @@ class Kernel:
         self.root_user_namespace = INITIAL
         self.root_uts_namespace = UTSNamespace(args.hostname, b"(none)", INITIAL)
         self.root_ipc_namespace = IPCNamespace(INITIAL, self)
+        self.ns = NSProxy(
+            mnt=args.tree,
+            pid=self.pids,
+            ipc=self.root_ipc_namespace,
+            uts=self.root_uts_namespace,
+            net=self.network,
+            user=INITIAL,
+        )
         self.initialized = True
 
     # -- create
@@ -198,7 +206,7 @@ class Kernel:
         group = ThreadGroup(self, tgid, None, args.limits)
         group.container_id = args.container_id
         self.pids.groups[tgid] = group
-        task = Task(self, group, tgid)
+        task = Task(self, group, tgid, self.ns)
         task.context = context
         task.mm = mm
         task.files = args.files
@@ -294,6 +302,11 @@ class Kernel:
         tty = session.tty
         pgrp = self.pids.pgrps.get(getattr(tty, "foreground", 0))
         return list(pgrp.members.values()) if pgrp is not None else []
+
+    def caller_ns(self) -> NSProxy:
+        """Return the namespaces of the task whose call is under way, the initial ones outside of a call."""
+        task = self.loop.current
+        return self.ns if task is None else task.ns
 
     # -- pausing
 

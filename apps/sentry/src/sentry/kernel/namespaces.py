@@ -1,11 +1,25 @@
-"""Namespaces other than that of process ids: names of the host, and System V IPC."""
+"""The namespaces of a task, and those that are the kernel's own: UTS and IPC."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from sentry.kernel.group import PIDNamespace
     from sentry.kernel.kernel import Kernel
     from sentry_auth import UserNamespace
+    from sentry_sockets import Network
     from sentry_sysvipc import MqFilesystem, Queues, Segments, Semaphores, UndoList
+    from sentry_vfs import Tree
+
+
+class NSProxy(NamedTuple):
+    """The namespaces of a task (struct nsproxy): immutable and shared; unshare(2) and setns(2) replace the whole."""
+
+    mnt: "Tree"
+    pid: "PIDNamespace"
+    ipc: "IPCNamespace"
+    uts: "UTSNamespace"
+    net: "Network"
+    user: "UserNamespace"
 
 
 class UTSNamespace:

@@ -15,7 +15,7 @@ from sentry_waiter import Entry, Queue
 if TYPE_CHECKING:
     from sentry.kernel.group import ThreadGroup
     from sentry.kernel.kernel import Kernel
-    from sentry.kernel.namespaces import SharedUndo
+    from sentry.kernel.namespaces import NSProxy, SharedUndo
     from sentry.kernel.pending import Pending
     from sentry.kernel.siginfo import SigInfo
     from sentry_auth import Credentials
@@ -75,6 +75,7 @@ class Task:
         "nice",
         "no_new_privs",
         "nr",
+        "ns",
         "parked",
         "pdeath_signal",
         "pending",
@@ -93,11 +94,12 @@ class Task:
         "vfork_parent",
     )
 
-    def __init__(self, kernel: "Kernel", group: "ThreadGroup", tid: int) -> None:
+    def __init__(self, kernel: "Kernel", group: "ThreadGroup", tid: int, ns: "NSProxy") -> None:
         """Make a task without a context, memory or files; creation and fork fill them in."""
         self.kernel = kernel
         self.group = group
         self.tid = tid
+        self.ns = ns
         self.state = RUNNING
         self.comm = b""
         self.start_ns = kernel.clock.monotonic_ns()

@@ -161,8 +161,7 @@ class Terminals:
         """TIOCGPTPEER: open the program's end from the master, whatever /dev/pts looks like. Raises: EIO, EMFILE."""
         if self.devpts is None:
             raise EIO
-        kernel = self.kernel
-        file = kernel.vfs.open(None, b"/dev/pts/%d" % tty.index, flags, 0, task.fs, task.creds)
+        file = task.ns.mnt.open(None, b"/dev/pts/%d" % tty.index, flags, 0, task.fs, task.creds)
         return task.files.install(file, cloexec=bool(flags & 0o2000000))
 
     def again(self, flags: int, where: "Path") -> "FileDescription":

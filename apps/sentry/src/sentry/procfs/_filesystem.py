@@ -18,7 +18,7 @@ _NOSUID_NODEV_NOEXEC: Final = 2 | 4 | 8
 class Procfs(Filesystem):
     """/proc of one kernel."""
 
-    __slots__ = ("kernel", "root")
+    __slots__ = ("kernel", "pids", "root")
 
     name: ClassVar[bytes] = b"proc"
     magic: ClassVar[int] = PROC_SUPER_MAGIC
@@ -28,6 +28,7 @@ class Procfs(Filesystem):
         """Make the root directory."""
         super().__init__(b"proc")
         self.kernel = kernel
+        self.pids = kernel.ns.pid
         self.root = Dentry(b"", None, Root(self))
         self.root.pinned = True
 
@@ -58,8 +59,8 @@ class Root(GeneratedDirectory):
         if found is not None:
             return found
         if name.isdigit() and name[:1] != b"0" and len(name) < 10:
-            task = self.fs.kernel.pids.tasks.get(int(name))
-            group = self.fs.kernel.pids.groups.get(int(name))
+            task = self.fs.pids.tasks.get(int(name))
+            group = self.fs.pids.groups.get(int(name))
             if task is None and group is not None:
                 task = group.leader
             if task is not None:
@@ -72,7 +73,7 @@ class Root(GeneratedDirectory):
             (name, DT_LNK if inode.is_symlink else DT_DIR if inode.is_dir else DT_REG)
             for name, inode in self._table.items()
         ]
-        return found + [(b"%d" % group.tgid, DT_DIR) for group in self.fs.kernel.pids]
+        return found + [(b"%d" % group.tgid, DT_DIR) for group in self.fs.pids]
 
 
 class SelfLink(Link):
@@ -104,4 +105,4 @@ class ThreadSelfLink(Link):
 def mount_proc(kernel: "Kernel") -> "Mount":
     """Mount /proc over the kernel's tree."""
     fs = Procfs(kernel)
-    return mount_at(kernel.vfs, b"/proc", (fs, fs.root), _NOSUID_NODEV_NOEXEC)
+    return mount_at(kernel.ns.mnt, b"/proc", (fs, fs.root), _NOSUID_NODEV_NOEXEC)

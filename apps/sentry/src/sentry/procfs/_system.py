@@ -47,7 +47,7 @@ class Hostname(Generated):
 
     def generate(self) -> bytes:
         """Return the name."""
-        return bytes(getattr(self._kernel.root_uts_namespace, self._attribute)) + b"\n"
+        return bytes(getattr(self._kernel.caller_ns().uts, self._attribute)) + b"\n"
 
     def accept(self, data: bytes) -> None:
         """Set the name. Raises: EINVAL (longer than 64), EPERM (not the superuser)."""
@@ -57,7 +57,7 @@ class Hostname(Generated):
         name = data.split(b"\n")[0]
         if len(name) > 64:
             raise EINVAL
-        setattr(self._kernel.root_uts_namespace, self._attribute, name)
+        setattr(task.ns.uts, self._attribute, name)
 
 
 class Setting(Generated):
@@ -195,7 +195,7 @@ def _filesystems(_kernel: "Kernel") -> bytes:
 
 
 def _loadavg(kernel: "Kernel") -> bytes:
-    pids = kernel.pids
+    pids = kernel.caller_ns().pid
     return b"0.00 0.00 0.00 1/%d %d\n" % (len(pids.tasks), pids.last)
 
 
@@ -237,17 +237,18 @@ def _meminfo(kernel: "Kernel") -> bytes:
 
 
 def _stat(kernel: "Kernel") -> bytes:
-    busy = sum(group.cpu_time_ns() for group in kernel.pids) // TICK_NS
+    busy = sum(group.cpu_time_ns() for group in kernel.caller_ns().pid) // TICK_NS
     up = kernel.clock.monotonic_ns() // TICK_NS
     cores = kernel.application_cores
     idle = max(0, up * cores - busy)
     rows = [b"cpu  %d 0 0 %d 0 0 0 0 0 0\n" % (busy, idle)]
     rows += [b"cpu%d %d 0 0 %d 0 0 0 0 0 0\n" % (index, busy // cores, idle // cores) for index in range(cores)]
     boot = (kernel.clock.realtime_ns() - kernel.clock.monotonic_ns()) // _SECOND
-    running = sum(task.state == 0 for task in kernel.pids.tasks.values())
+    pids = kernel.caller_ns().pid
+    running = sum(task.state == 0 for task in pids.tasks.values())
     rows.append(
         b"intr 0\nctxt 0\nbtime %d\nprocesses %d\nprocs_running %d\nprocs_blocked 0\nsoftirq 0\n"
-        % (boot, kernel.pids.last, running)
+        % (boot, pids.last, running)
     )
     return b"".join(rows)
 
@@ -263,7 +264,7 @@ def _msg(kernel: "Kernel") -> bytes:
             item.key, item.id, item.mode, item.held, len(item.messages), item.lspid, item.lrpid,
             item.uid, item.gid, item.cuid, item.cgid, item.stime, item.rtime, item.ctime,
         )
-        for item in kernel.root_ipc_namespace.queues
+        for item in kernel.caller_ns().ipc.queues
     ]  # fmt: skip
     return b"".join([head, *rows])
 
@@ -276,7 +277,7 @@ def _sem(kernel: "Kernel") -> bytes:
             item.key, item.id, item.mode, len(item.values),
             item.uid, item.gid, item.cuid, item.cgid, item.otime, item.ctime,
         )
-        for item in kernel.root_ipc_namespace.semaphores
+        for item in kernel.caller_ns().ipc.semaphores
     ]  # fmt: skip
     return b"".join([head, *rows])
 
@@ -292,7 +293,7 @@ def _shm(kernel: "Kernel") -> bytes:
             item.key, item.id, item.mode, item.size, item.cpid, item.lpid, item.attached,
             item.uid, item.gid, item.cuid, item.cgid, item.atime, item.dtime, item.ctime, item.resident << 12, 0,
         )
-        for item in kernel.root_ipc_namespace.segments
+        for item in kernel.caller_ns().ipc.segments
     ]  # fmt: skip
     return b"".join([head, *rows])
 
@@ -303,7 +304,7 @@ def _swaps(_kernel: "Kernel") -> bytes:
 
 def _uptime(kernel: "Kernel") -> bytes:
     up = kernel.clock.monotonic_ns()
-    busy = sum(group.cpu_time_ns() for group in kernel.pids)
+    busy = sum(group.cpu_time_ns() for group in kernel.caller_ns().pid)
     idle = max(0, up * kernel.application_cores - busy)
     return b"%.2f %.2f\n" % (up / _SECOND, idle / _SECOND)
 

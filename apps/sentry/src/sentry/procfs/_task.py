@@ -303,7 +303,7 @@ class ProcessDirectory(GeneratedDirectory):
 
     def alive(self) -> bool:
         """Return whether the number still is this task's."""
-        pids = self.task.kernel.pids
+        pids = self.task.ns.pid
         task, tid = self.task, self.task.tid
         if self.thread:
             return task.state < ZOMBIE or pids.tasks.get(tid) is task
@@ -659,7 +659,7 @@ def _mounts(task: "Task") -> list[tuple[Mount, bytes, bytes]]:
         raise EINVAL
     root = task.fs.root
     found = []
-    for mount in task.kernel.vfs.all_mounts():
+    for mount in task.ns.mnt.all_mounts():
         place = path_of(Path(mount, mount.root), root)
         if place.startswith(b"(unreachable)"):
             continue

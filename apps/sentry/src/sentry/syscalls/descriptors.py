@@ -117,9 +117,9 @@ def pidfd_open(t: "Task", pid: Int, flags: Flags) -> Result:
     """pidfd_open(2)."""
     if flags & ~O_NONBLOCK or pid <= 0:
         raise EINVAL
-    group = t.kernel.pids.groups.get(pid)
+    group = t.ns.pid.groups.get(pid)
     if group is None:
-        raise EINVAL if pid in t.kernel.pids.tasks else ESRCH
+        raise EINVAL if pid in t.ns.pid.tasks else ESRCH
     return put(t, PidFile(group, flags & O_NONBLOCK), O_CLOEXEC)
 
 
@@ -146,7 +146,7 @@ def pidfd_send_signal(t: "Task", fd: FdNum, signo: Signo, info: Ptr, flags: Flag
             raise EPERM
     else:
         sent = SigInfo(signo, SI_USER, t.group.tgid, t.creds.uid)
-    if t.kernel.pids.groups.get(group.tgid) is not group:
+    if t.ns.pid.groups.get(group.tgid) is not group:
         raise ESRCH
     check_signo(signo)
     if not may_kill(t, group, signo):

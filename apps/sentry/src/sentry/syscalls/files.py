@@ -140,7 +140,7 @@ def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: 
         flags |= O_LARGEFILE
     if t.files.is_full(t.limits.soft(RLIMIT_NOFILE)):  # found out before a file is made
         raise EMFILE
-    file = t.kernel.vfs.open(start_at(t, dirfd, path), path, flags, mode, t.fs, t.creds, resolve)
+    file = t.ns.mnt.open(start_at(t, dirfd, path), path, flags, mode, t.fs, t.creds, resolve)
     if not file.opening:
         return put(t, file, flags)
     file.incref()

@@ -206,7 +206,7 @@ def _check_owner(t: "Task", addr: int) -> None:
     if addr & 3:
         raise EINVAL
     owner = t.mm.load_u32(addr) & 0x3FFF_FFFF
-    if owner and owner not in t.kernel.pids.tasks:
+    if owner and owner not in t.ns.pid.tasks:
         raise ESRCH
 
 
@@ -259,7 +259,7 @@ def set_robust_list(t: "Task", head: Ptr, size: Size) -> int:
 @calls.call
 def get_robust_list(t: "Task", pid: Int, head: Ptr, size: Ptr) -> int:
     """get_robust_list(2). Raises: ESRCH, EPERM, EFAULT."""
-    task = t.kernel.pids.tasks.get(pid) if pid else t
+    task = t.ns.pid.tasks.get(pid) if pid else t
     if task is None:
         raise ESRCH
     if task.group is not t.group and task.creds.uid != t.creds.euid and not t.creds.capable(19):

@@ -171,7 +171,7 @@ def capget(t: "Task", header: Ptr, data: Ptr) -> int:
         raise
     if pid < 0:
         raise EINVAL
-    task = t.kernel.pids.tasks.get(pid) if pid else t
+    task = t.ns.pid.tasks.get(pid) if pid else t
     if task is None:
         raise ESRCH
     creds = task.creds

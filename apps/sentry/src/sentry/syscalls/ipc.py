@@ -63,7 +63,7 @@ def _permissions(item: "Object") -> tuple[int, ...]:
 @calls.call
 def shmget(t: "Task", key: Int, size: Size, flags: Int) -> int:
     """shmget(2). Raises: ENOENT, EEXIST, EINVAL, EACCES, ENOSPC, ENOMEM."""
-    return t.kernel.root_ipc_namespace.segments.get(key, size, flags, t.creds).id
+    return t.ns.ipc.segments.get(key, size, flags, t.creds).id
 
 
 @calls.call
@@ -88,7 +88,7 @@ def shmat(t: "Task", number: Int, addr: Ptr, flags: Int) -> int:
     if flags & ipc.SHM_EXEC:
         prot |= PROT_EXEC
         wanted |= EXECUTE
-    segment = t.kernel.root_ipc_namespace.segments.find(number)
+    segment = t.ns.ipc.segments.find(number)
     segment.check(t.creds, wanted)
     name = b"/SYSV%08x (deleted)" % (segment.key & 0xFFFFFFFF)
     try:
@@ -102,7 +102,7 @@ def shmdt(t: "Task", addr: Ptr) -> int:
     """shmdt(2). Raises: EINVAL."""
     if addr & (PAGE_SIZE - 1):
         raise EINVAL
-    segments = t.kernel.root_ipc_namespace.segments
+    segments = t.ns.ipc.segments
     areas = t.mm.vmas
     for first in areas:
         if first.start < addr or not segments.owns(first.file) or first.start - addr != first.offset:
@@ -130,7 +130,7 @@ def _shm_stat(segment: "Segment") -> bytes:
 
 
 def _shm_information(t: "Task", command: int, buf: int) -> int:
-    segments = t.kernel.root_ipc_namespace.segments
+    segments = t.ns.ipc.segments
     if command == ipc.IPC_INFO:
         shmmax = segments.largest
         t.mm.copy_out(buf, _INFO.pack(shmmax, ipc.SHMMIN, segments.limit, segments.limit, shmmax))
@@ -160,7 +160,7 @@ def shmctl(t: "Task", number: Int, command: Int, buf: Ptr) -> int:
         raise EINVAL
     if command in (ipc.IPC_INFO, ipc.SHM_INFO):
         return _shm_information(t, command, buf)
-    segments = t.kernel.root_ipc_namespace.segments
+    segments = t.ns.ipc.segments
     if command in (ipc.IPC_STAT, ipc.SHM_STAT, ipc.SHM_STAT_ANY):
         segment = segments.find(number) if command == ipc.IPC_STAT else segments.at(number)
         if command != ipc.SHM_STAT_ANY:
@@ -190,7 +190,7 @@ def shmctl(t: "Task", number: Int, command: Int, buf: Ptr) -> int:
 @calls.call
 def semget(t: "Task", key: Int, count: Int, flags: Int) -> int:
     """semget(2). Raises: ENOENT, EEXIST, EINVAL, EACCES, ENOSPC."""
-    return t.kernel.root_ipc_namespace.semaphores.get(key, count, flags, t.creds).id
+    return t.ns.ipc.semaphores.get(key, count, flags, t.creds).id
 
 
 class SemWait(NamedTuple):
@@ -232,7 +232,7 @@ def undo_list(t: "Task") -> "UndoList":
     if shared is None:
         shared = t.sem_undo = SharedUndo()
     if shared.undo is None:
-        shared.undo = t.kernel.root_ipc_namespace.semaphores.new_undo_list()
+        shared.undo = t.ns.ipc.semaphores.new_undo_list()
     return shared.undo
 
 
@@ -245,7 +245,7 @@ def semtimedop(t: "Task", number: Int, operations: Ptr, count: UInt, timeout: Pt
     if count > ipc.SEMOPM:
         raise E2BIG
     wanted = list(SEMBUF.iter_unpack(t.mm.copy_in(operations, count * SEMBUF.size)))
-    found = t.kernel.root_ipc_namespace.semaphores.find(number)
+    found = t.ns.ipc.semaphores.find(number)
     undo = undo_list(t) if any(flags & ipc.SEM_UNDO for _, _, flags in wanted) else None
     waiter = found.operate(wanted, undo, t.group.tgid, t.creds)
     return 0 if waiter is None else sem_wait(t, SemWait(waiter, deadline))
@@ -262,7 +262,7 @@ def _sem_stat(found: "SemaphoreSet") -> bytes:
 
 
 def _sem_information(t: "Task", command: int, address: int) -> int:
-    semaphores = t.kernel.root_ipc_namespace.semaphores
+    semaphores = t.ns.ipc.semaphores
     size, most = 20, ipc.SEMVMX
     if command == ipc.SEM_INFO:
         size, most = len(semaphores), semaphores.total
@@ -311,7 +311,7 @@ def _sem_all(t: "Task", found: "SemaphoreSet", command: int, address: int) -> No
 
 def _sem_change(t: "Task", number: int, command: int, address: int) -> None:
     """Change or remove a set. Raises: EFAULT, EINVAL, EPERM."""
-    semaphores = t.kernel.root_ipc_namespace.semaphores
+    semaphores = t.ns.ipc.semaphores
     uid = gid = mode = 0
     if command == ipc.IPC_SET:
         _, uid, gid, _, _, mode, *_ = SEMID_DS.unpack(t.mm.copy_in(address, SEMID_DS.size))
@@ -327,7 +327,7 @@ def _set_value(t: "Task", number: int, index: int, value: int) -> None:
     """Set one semaphore. Raises: ERANGE, EINVAL, EACCES."""
     if not 0 <= value <= ipc.SEMVMX:
         raise ERANGE
-    found = t.kernel.root_ipc_namespace.semaphores.find(number)
+    found = t.ns.ipc.semaphores.find(number)
     found.value(index)
     found.check(t.creds, WRITE)
     found.set_value(index, value)
@@ -340,7 +340,7 @@ def semctl(t: "Task", number: Int, index: Int, command: Int, argument: Ptr) -> i
         raise EINVAL
     if command in (ipc.IPC_INFO, ipc.SEM_INFO):
         return _sem_information(t, command, argument)
-    semaphores = t.kernel.root_ipc_namespace.semaphores
+    semaphores = t.ns.ipc.semaphores
     if command in (ipc.IPC_STAT, ipc.SEM_STAT, ipc.SEM_STAT_ANY):
         found = semaphores.find(number) if command == ipc.IPC_STAT else semaphores.at(number)
         if command != ipc.SEM_STAT_ANY:
@@ -369,7 +369,7 @@ def semctl(t: "Task", number: Int, index: Int, command: Int, argument: Ptr) -> i
 @calls.call
 def msgget(t: "Task", key: Int, flags: Int) -> int:
     """msgget(2). Raises: ENOENT, EEXIST, EACCES, ENOSPC."""
-    return t.kernel.root_ipc_namespace.queues.get(key, flags, t.creds).id
+    return t.ns.ipc.queues.get(key, flags, t.creds).id
 
 
 class Sending(NamedTuple):
@@ -395,7 +395,7 @@ def send_on(t: "Task", state: Sending) -> Result:
 def msgsnd(t: "Task", number: Int, address: Ptr, size: Long, flags: Int) -> Result:
     """msgsnd(2). Raises: EFAULT, EINVAL, EACCES, EAGAIN, EIDRM; EINTR if a signal is handled."""
     kind = int.from_bytes(t.mm.copy_in(address, 8), "little", signed=True)
-    queues = t.kernel.root_ipc_namespace.queues
+    queues = t.ns.ipc.queues
     if not 0 <= size <= queues.largest or number < 0 or kind < 1:
         raise EINVAL
     data = t.mm.copy_in(address + 8, size) if size else b""
@@ -456,7 +456,7 @@ def msgrcv(t: "Task", number: Int, address: Ptr, size: Long, kind: Long, flags: 
     """msgrcv(2). Raises: EINVAL, EACCES, E2BIG, ENOMSG, EIDRM, EFAULT; EINTR if a signal is handled."""
     if number < 0 or size < 0:
         raise EINVAL
-    return _receive(t, t.kernel.root_ipc_namespace.queues.find(number), address, size, max(kind, _LOWEST + 1), flags)
+    return _receive(t, t.ns.ipc.queues.find(number), address, size, max(kind, _LOWEST + 1), flags)
 
 
 def _msg_stat(queue: "MessageQueue") -> bytes:
@@ -474,7 +474,7 @@ def _msg_stat(queue: "MessageQueue") -> bytes:
 
 
 def _msg_information(t: "Task", command: int, buf: int) -> int:
-    queues = t.kernel.root_ipc_namespace.queues
+    queues = t.ns.ipc.queues
     pool, held, headers = ipc.MSGMNI * ipc.MSGMNB // 1024, ipc.MSGMNB, ipc.MSGMNB
     if command == ipc.MSG_INFO:
         pool = len(queues)
@@ -493,7 +493,7 @@ def msgctl(t: "Task", number: Int, command: Int, buf: Ptr) -> int:
         raise EINVAL
     if command in (ipc.IPC_INFO, ipc.MSG_INFO):
         return _msg_information(t, command, buf)
-    queues = t.kernel.root_ipc_namespace.queues
+    queues = t.ns.ipc.queues
     if command in (ipc.IPC_STAT, ipc.MSG_STAT, ipc.MSG_STAT_ANY):
         queue = queues.find(number) if command == ipc.IPC_STAT else queues.at(number)
         if command != ipc.MSG_STAT_ANY:

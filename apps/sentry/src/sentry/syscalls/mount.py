@@ -28,7 +28,7 @@ def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, 
     place = find(t, AT_FDCWD, path_at(t, target))
     if not t.creds.capable(CAP_SYS_ADMIN):
         raise EPERM
-    vfs = t.kernel.vfs
+    vfs = t.ns.mnt
     if flags & MS_REMOUNT:
         if place.dentry is not place.mount.root:
             raise EINVAL
@@ -87,7 +87,7 @@ def umount2(t: "Task", target: PathPtr, flags: Int) -> Result:
     place = find(t, AT_FDCWD, path_at(t, target), follow=not flags & UMOUNT_NOFOLLOW)
     if not t.creds.capable(CAP_SYS_ADMIN):
         raise EPERM
-    if place.mount is t.kernel.vfs.root_mount:
+    if place.mount is t.ns.mnt.root_mount:
         raise EBUSY
-    t.kernel.vfs.unmount(place)
+    t.ns.mnt.unmount(place)
     return 0

@@ -38,7 +38,7 @@ def mq_open(t: "Task", name: Ptr, flags: Int, mode: Mode, attributes: Ptr) -> in
         if flags & O_CREAT:
             wanted = capacity, largest
     text = path_at(t, name)
-    queues = t.kernel.root_ipc_namespace.posix_queues
+    queues = t.ns.ipc.posix_queues
     limit = t.limits.soft(RLIMIT_MSGQUEUE)
     return put(t, queues.open(text, flags, mode & ~t.fs.umask, wanted, t.creds, limit), flags | O_CLOEXEC)
 
@@ -46,14 +46,14 @@ def mq_open(t: "Task", name: Ptr, flags: Int, mode: Mode, attributes: Ptr) -> in
 @calls.call
 def mq_unlink(t: "Task", name: Ptr) -> int:
     """mq_unlink(2). Raises: EFAULT, ENOENT, EACCES, ENAMETOOLONG, EPERM."""
-    t.kernel.root_ipc_namespace.posix_queues.unlink(path_at(t, name), t.creds)
+    t.ns.ipc.posix_queues.unlink(path_at(t, name), t.creds)
     return 0
 
 
 def _file(t: "Task", number: int) -> "MqFile":
     """Return an open queue. Raises: EBADF, also for files of another kind."""
     file = t.files.get(number)
-    if not t.kernel.root_ipc_namespace.posix_queues.owns(file):
+    if not t.ns.ipc.posix_queues.owns(file):
         raise EBADF
     return file
 
@@ -182,7 +182,7 @@ def mq_notify(t: "Task", number: FdNum, event: Ptr) -> int:
     owner = queue.notification.owner if queue.notification is not None else None
     if owner is not None and not owner.tasks:
         queue.withdraw(owner)
-    queue.ask(t.kernel.root_ipc_namespace.posix_queues.notification(t.group, signo if not kind else -1, value, file))
+    queue.ask(t.ns.ipc.posix_queues.notification(t.group, signo if not kind else -1, value, file))
     return 0
 
 

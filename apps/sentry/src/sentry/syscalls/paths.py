@@ -40,14 +40,14 @@ def find(t: "Task", dirfd: int, path: bytes, *, follow: bool = True, empty: bool
     """
     if not path and empty:
         return t.fs.cwd if dirfd == AT_FDCWD else place_of(t.files.get_any(dirfd))
-    return t.kernel.vfs.lookup(start_at(t, dirfd, path), path, t.fs, t.creds, FOLLOW if follow else 0)
+    return t.ns.mnt.lookup(start_at(t, dirfd, path), path, t.fs, t.creds, FOLLOW if follow else 0)
 
 
 @calls.call
 def mkdirat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode) -> Result:
     """mkdirat(2)."""
     text = path_at(t, path)
-    t.kernel.vfs.mkdir(start_at(t, dirfd, text), text, mode, t.fs, t.creds)
+    t.ns.mnt.mkdir(start_at(t, dirfd, text), text, mode, t.fs, t.creds)
     return 0
 
 
@@ -61,7 +61,7 @@ def mkdir(t: "Task", path: PathPtr, mode: Mode) -> Result:
 def mknodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, dev: UInt) -> Result:
     """mknodat(2)."""
     text = path_at(t, path)
-    t.kernel.vfs.mknod(start_at(t, dirfd, text), text, mode, dev, t.fs, t.creds)
+    t.ns.mnt.mknod(start_at(t, dirfd, text), text, mode, dev, t.fs, t.creds)
     return 0
 
 
@@ -77,7 +77,7 @@ def unlinkat(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int) -> Result:
     if flags & ~AT_REMOVEDIR:
         raise EINVAL
     text = path_at(t, path)
-    vfs = t.kernel.vfs
+    vfs = t.ns.mnt
     remove = vfs.rmdir if flags else vfs.unlink
     remove(start_at(t, dirfd, text), text, t.fs, t.creds)
     return 0
@@ -100,7 +100,7 @@ def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPt
     """renameat2(2)."""
     source, target = path_at(t, old), path_at(t, new)
     starts = start_at(t, old_fd, source), start_at(t, new_fd, target)
-    t.kernel.vfs.rename(starts[0], source, starts[1], target, flags, t.fs, t.creds)
+    t.ns.mnt.rename(starts[0], source, starts[1], target, flags, t.fs, t.creds)
     return 0
 
 
@@ -126,7 +126,7 @@ def linkat(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, 
     if empty and not source and not t.creds.capable(CAP_DAC_READ_SEARCH):
         raise ENOENT
     place = find(t, old_fd, source, follow=bool(flags & AT_SYMLINK_FOLLOW), empty=empty)
-    t.kernel.vfs.link(place, start_at(t, new_fd, target), target, t.fs, t.creds)
+    t.ns.mnt.link(place, start_at(t, new_fd, target), target, t.fs, t.creds)
     return 0
 
 
@@ -140,7 +140,7 @@ def link(t: "Task", old: PathPtr, new: PathPtr) -> Result:
 def symlinkat(t: "Task", target: PathPtr, dirfd: FdNum, path: PathPtr) -> Result:
     """symlinkat(2)."""
     content, text = path_at(t, target), path_at(t, path)
-    t.kernel.vfs.symlink(start_at(t, dirfd, text), text, content, t.fs, t.creds)
+    t.ns.mnt.symlink(start_at(t, dirfd, text), text, content, t.fs, t.creds)
     return 0
 
 
@@ -233,7 +233,7 @@ def umask(t: "Task", mask: Mode) -> Result:
 @calls.call
 def fchmodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode) -> Result:
     """fchmodat(2)."""
-    t.kernel.vfs.chmod(find(t, dirfd, path_at(t, path)), mode, t.creds)
+    t.ns.mnt.chmod(find(t, dirfd, path_at(t, path)), mode, t.creds)
     return 0
 
 
@@ -243,7 +243,7 @@ def fchmodat2(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, flags: Flags) 
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise EINVAL
     follow, empty = not flags & AT_SYMLINK_NOFOLLOW, bool(flags & AT_EMPTY_PATH)
-    t.kernel.vfs.chmod(find(t, dirfd, path_at(t, path), follow=follow, empty=empty), mode, t.creds)
+    t.ns.mnt.chmod(find(t, dirfd, path_at(t, path), follow=follow, empty=empty), mode, t.creds)
     return 0
 
 
@@ -258,7 +258,7 @@ def fchmod(t: "Task", file: Fd, mode: Mode) -> Result:
     """fchmod(2)."""
     if file.where is None:
         return _nameless(file)
-    t.kernel.vfs.chmod(place_of(file), mode, t.creds)
+    t.ns.mnt.chmod(place_of(file), mode, t.creds)
     return 0
 
 
@@ -279,7 +279,7 @@ def fchownat(t: "Task", dirfd: FdNum, path: PathPtr, uid: UInt, gid: UInt, flags
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise EINVAL
     follow, empty = not flags & AT_SYMLINK_NOFOLLOW, bool(flags & AT_EMPTY_PATH)
-    t.kernel.vfs.chown(find(t, dirfd, path_at(t, path), follow=follow, empty=empty), _id(uid), _id(gid), t.creds)
+    t.ns.mnt.chown(find(t, dirfd, path_at(t, path), follow=follow, empty=empty), _id(uid), _id(gid), t.creds)
     return 0
 
 
@@ -300,7 +300,7 @@ def fchown(t: "Task", file: Fd, uid: UInt, gid: UInt) -> Result:
     """fchown(2)."""
     if file.where is None:
         return _nameless(file)
-    t.kernel.vfs.chown(place_of(file), _id(uid), _id(gid), t.creds)
+    t.ns.mnt.chown(place_of(file), _id(uid), _id(gid), t.creds)
     return 0
 
 
@@ -354,7 +354,7 @@ def _set_times(t: "Task", dirfd: int, path: int, stamps: Stamps, flags: int = 0)
         raise EINVAL
     if place is None:
         return _nameless(file)
-    t.kernel.vfs.utimens(place, stamps.atime, stamps.mtime, t.creds, now=stamps.now)
+    t.ns.mnt.utimens(place, stamps.atime, stamps.mtime, t.creds, now=stamps.now)
     return 0
 
 
@@ -395,7 +395,7 @@ def truncate(t: "Task", path: PathPtr, length: Long) -> Result:
         raise EINVAL
     place = find(t, AT_FDCWD, path_at(t, path))
     check_size(t, length)
-    t.kernel.vfs.truncate(place, length, t.creds)
+    t.ns.mnt.truncate(place, length, t.creds)
     return 0
 
 
@@ -432,8 +432,8 @@ def _access(t: "Task", dirfd: int, path: int, mode: int, flags: int) -> int:
     if not text and empty:
         place = find(t, dirfd, text, empty=True)
     else:
-        place = t.kernel.vfs.lookup(start_at(t, dirfd, text), text, t.fs, asking, FOLLOW if follow else 0)
-    t.kernel.vfs.access(place, mode, asking)
+        place = t.ns.mnt.lookup(start_at(t, dirfd, text), text, t.fs, asking, FOLLOW if follow else 0)
+    t.ns.mnt.access(place, mode, asking)
     return 0
 
 

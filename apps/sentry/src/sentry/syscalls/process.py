@@ -254,7 +254,7 @@ def waitid(t: "Task", kind: Int, number: Int, info: Ptr, options: Flags, rusage:
         if not isinstance(file, PidFile):
             raise EBADF
         kind, number = P_PID, file.group.tgid
-        if file.group.parent is not t.group or t.kernel.pids.groups.get(number) is not file.group:
+        if file.group.parent is not t.group or t.ns.pid.groups.get(number) is not file.group:
             raise ECHILD
         result = wait_again(t, WaitState(kind, number, options, 0, info, rusage, is_waitid=True))
         if isinstance(result, Pending) and file.flags & O_NONBLOCK:
@@ -302,9 +302,9 @@ def _group(t: "Task", pid: int) -> ThreadGroup:
     """Return a process, the caller's for 0. Raises: ESRCH."""
     if pid == 0:
         return t.group
-    group = t.kernel.pids.groups.get(pid)
+    group = t.ns.pid.groups.get(pid)
     if group is None:
-        task = t.kernel.pids.tasks.get(pid)
+        task = t.ns.pid.tasks.get(pid)
         if task is None:
             raise ESRCH
         return task.group
@@ -335,7 +335,7 @@ def setpgid(t: "Task", pid: Int, pgid: Int) -> int:
     if pgid < 0:
         raise EINVAL
     caller = t.group
-    group = t.kernel.pids.groups.get(pid or caller.tgid)
+    group = t.ns.pid.groups.get(pid or caller.tgid)
     if group is None or (group is not caller and group.parent is not caller):
         raise ESRCH
     if group is not caller:
@@ -349,7 +349,7 @@ def setpgid(t: "Task", pid: Int, pgid: Int) -> int:
     session = caller.pgrp.session
     if pgid == group.pgrp.pgid:
         return 0
-    pgrp = t.kernel.pids.pgrps.get(pgid)
+    pgrp = t.ns.pid.pgrps.get(pgid)
     if pgrp is None:
         if pgid != group.tgid:
             raise EPERM
@@ -366,7 +366,7 @@ def setpgid(t: "Task", pid: Int, pgid: Int) -> int:
 def setsid(t: "Task") -> int:
     """setsid(2). Raises: EPERM if a process group has this id."""
     group = t.group
-    if group.tgid in t.kernel.pids.pgrps:
+    if group.tgid in t.ns.pid.pgrps:
         raise EPERM
     group.join(ProcessGroup(group.tgid, Session(group)))
     return group.tgid
@@ -388,7 +388,7 @@ def kcmp(t: "Task", pid1: Int, pid2: Int, kind: Int, a: ULong, b: ULong) -> int:
 
     Raises: ESRCH, EINVAL, EBADF.
     """
-    one, two = (t.kernel.pids.tasks.get(pid) for pid in (pid1, pid2))
+    one, two = (t.ns.pid.tasks.get(pid) for pid in (pid1, pid2))
     if one is None or two is None:
         raise ESRCH
     if kind == 0:

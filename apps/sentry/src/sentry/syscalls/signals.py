@@ -74,7 +74,7 @@ def check_signo(signo: int) -> None:
 def kill(t: "Task", pid: Int, signo: Signo) -> int:
     """kill(2). Raises: EINVAL, ESRCH, EPERM."""
     info = SigInfo(signo, SI_USER, t.group.tgid, t.creds.uid)
-    pids = t.kernel.pids
+    pids = t.ns.pid
     if pid > 0:
         group = pids.groups.get(pid)
         if group is None:
@@ -95,7 +95,7 @@ def kill(t: "Task", pid: Int, signo: Signo) -> int:
 
 
 def _send_thread(t: "Task", tgid: int, tid: int, info: SigInfo) -> int:
-    task = t.kernel.pids.tasks.get(tid)
+    task = t.ns.pid.tasks.get(tid)
     if task is None or (tgid > 0 and task.group.tgid != tgid):
         raise ESRCH
     check_signo(info.signo)
@@ -136,7 +136,7 @@ def rt_sigqueueinfo(t: "Task", pid: Int, signo: Signo, info: Ptr) -> int:
     queued = queued_info(t, signo, info)
     if (queued.code >= 0 or queued.code == SI_TKILL) and pid != t.group.tgid:
         raise EPERM
-    group = t.kernel.pids.groups.get(pid)
+    group = t.ns.pid.groups.get(pid)
     if group is None:
         raise ESRCH
     check_signo(signo)

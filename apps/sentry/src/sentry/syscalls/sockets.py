@@ -94,7 +94,7 @@ def _open(t: "Task", family: int, kind: int, protocol: int) -> Socket:
         raise EAFNOSUPPORT
     if not kind <= 10:
         raise EINVAL
-    network = t.kernel.network
+    network = t.ns.net
     inode = new_inode(network.fs, t.creds.fsuid, t.creds.fsgid)
     if family == AF_UNIX:
         if protocol not in {0, AF_UNIX}:
@@ -164,11 +164,11 @@ def checked_name(raw: bytes) -> bytes:
 def unix_target(t: "Task", raw: bytes) -> UnixSocket:
     """Return the socket behind a unix address. Raises: EINVAL, ECONNREFUSED and what walking the path raises."""
     name = checked_name(raw)
-    network = t.kernel.network
+    network = t.ns.net
     if name[0] == 0:
         found = network.abstract.get(name)
     else:
-        where = t.kernel.vfs.lookup(None, name, t.fs, t.creds)
+        where = t.ns.mnt.lookup(None, name, t.fs, t.creds)
         inode = where.dentry.positive()
         may(inode, t.creds, WRITE)
         if inode.mode & S_IFMT != S_IFSOCK:
@@ -192,11 +192,11 @@ def bind(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
             file.bind_abstract(name)
             return 0
         try:
-            dentry = t.kernel.vfs.mknod(None, name, S_IFSOCK | 0o777, 0, t.fs, t.creds)
+            dentry = t.ns.mnt.mknod(None, name, S_IFSOCK | 0o777, 0, t.fs, t.creds)
         except EEXIST:
             raise EADDRINUSE from None
         if file.name:
-            t.kernel.vfs.unlink(None, name, t.fs, t.creds)
+            t.ns.mnt.unlink(None, name, t.fs, t.creds)
             raise EINVAL
         file.bind_inode(name, dentry.positive())
     elif isinstance(file, TcpSocket | UdpSocket):

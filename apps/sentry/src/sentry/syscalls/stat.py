@@ -28,7 +28,7 @@ _OLD_DIRENT: Final = struct.Struct("<QQH")
 def stat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     """stat(2)."""
     mm = t.mm
-    place = t.kernel.vfs.lookup(None, mm.cstring(path, 4096), t.fs, t.creds)
+    place = t.ns.mnt.lookup(None, mm.cstring(path, 4096), t.fs, t.creds)
     mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
     return 0
 
@@ -37,7 +37,7 @@ def stat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
 def lstat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     """lstat(2)."""
     mm = t.mm
-    place = t.kernel.vfs.lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0)
+    place = t.ns.mnt.lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0)
     mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
     return 0
 
@@ -64,7 +64,7 @@ def newfstatat(t: "Task", dirfd: FdNum, path: PathPtr, buf: Ptr, flags: Int) -> 
     """fstatat(2)."""
     mm = t.mm
     if not flags & ~AT_SYMLINK_NOFOLLOW and dirfd == AT_FDCWD:
-        place = t.kernel.vfs.lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0 if flags else FOLLOW)
+        place = t.ns.mnt.lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0 if flags else FOLLOW)
         mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
     else:
         mm.copy_out(buf, _stat_at(t, dirfd, path, flags))

@@ -43,7 +43,7 @@ PRIO_USER: Final = 2
 @calls.call
 def uname(t: "Task", address: Ptr) -> int:
     """uname(2). Raises: EFAULT."""
-    uts = t.kernel.root_uts_namespace
+    uts = t.ns.uts
     t.mm.copy_out(address, UTSNAME.pack(b"Linux", uts.hostname, RELEASE, VERSION, b"x86_64", uts.domainname))
     return 0
 
@@ -59,14 +59,14 @@ def _set_name(t: "Task", address: int, length: int) -> bytes:
 @calls.call
 def sethostname(t: "Task", address: Ptr, length: Int) -> int:
     """sethostname(2). Raises: EPERM, EINVAL, EFAULT."""
-    t.kernel.root_uts_namespace.hostname = _set_name(t, address, length)
+    t.ns.uts.hostname = _set_name(t, address, length)
     return 0
 
 
 @calls.call
 def setdomainname(t: "Task", address: Ptr, length: Int) -> int:
     """setdomainname(2). Raises: EPERM, EINVAL, EFAULT."""
-    t.kernel.root_uts_namespace.domainname = _set_name(t, address, length)
+    t.ns.uts.domainname = _set_name(t, address, length)
     return 0
 
 
@@ -75,7 +75,7 @@ def sysinfo(t: "Task", address: Ptr) -> int:
     """sysinfo(2): the memory that the sandbox may use is the host's. Raises: EFAULT."""
     total, free = memory_bytes()
     uptime = t.kernel.clock.monotonic_ns() // 1_000_000_000
-    t.mm.copy_out(address, SYSINFO.pack(uptime, 0, 0, 0, total, free, 0, 0, 0, 0, len(t.kernel.pids.tasks), 0, 0, 1))
+    t.mm.copy_out(address, SYSINFO.pack(uptime, 0, 0, 0, total, free, 0, 0, 0, 0, len(t.ns.pid.tasks), 0, 0, 1))
     return 0
 
 
@@ -144,7 +144,7 @@ def setrlimit(t: "Task", resource: UInt, address: Ptr) -> int:
 @calls.call
 def prlimit64(t: "Task", pid: Int, resource: UInt, new: Ptr, old: Ptr) -> int:
     """prlimit(2). Raises: ESRCH, EPERM, EINVAL, EFAULT."""
-    task = t.kernel.pids.tasks.get(pid) if pid else t
+    task = t.ns.pid.tasks.get(pid) if pid else t
     fresh = RLIMIT.unpack(t.mm.copy_in(new, RLIMIT.size)) if new else None
     if task is None:
         raise ESRCH
@@ -186,7 +186,7 @@ def sched_yield(t: "Task") -> int:
 
 
 def _target(t: "Task", pid: int) -> "Task":
-    task = t.kernel.pids.tasks.get(pid) if pid else t
+    task = t.ns.pid.tasks.get(pid) if pid else t
     if task is None:
         raise ESRCH
     return task
@@ -305,7 +305,7 @@ def _same_user(t: "Task", task: "Task") -> bool:
 
 def _whose(t: "Task", which: int, who: int) -> "list[Task]":
     """Return the tasks that a priority call is about. Raises: EINVAL, ESRCH."""
-    pids = t.kernel.pids
+    pids = t.ns.pid
     if which == PRIO_PROCESS:
         return [_target(t, who)]
     if which == PRIO_PGRP:

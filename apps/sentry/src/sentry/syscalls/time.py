@@ -58,11 +58,11 @@ def clock_now(t: "Task", clock: int) -> int:
     if clock < 0:
         pid, per_thread = ~clock >> 3, clock & 4
         if per_thread:
-            task = t.kernel.pids.tasks.get(pid) if pid else t
+            task = t.ns.pid.tasks.get(pid) if pid else t
             if task is None:
                 raise EINVAL
             return task.cpu_time_ns()
-        group = t.kernel.pids.groups.get(pid) if pid else t.group
+        group = t.ns.pid.groups.get(pid) if pid else t.group
         if group is None:
             raise EINVAL
         return group.cpu_time_ns()
@@ -254,7 +254,7 @@ def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
         if notify != alarms.SIGEV_NONE and not 1 <= signo <= SIGRTMAX:
             raise EINVAL
         if notify == alarms.SIGEV_THREAD_ID:
-            task = t.kernel.pids.tasks.get(tid)
+            task = t.ns.pid.tasks.get(tid)
             if task is None or task.group is not t.group:
                 raise EINVAL
     if clock not in SLEEPABLE and clock not in alarms.CPU_CLOCKS:
