@@ -4,8 +4,10 @@ import random
 import time
 from collections.abc import Callable
 
+from sentry_host import real_host
 from sentry_ktime import MonotonicClock, Setting, SyntheticClock, ThreadDriver, Timer, TimerQueue
 
+HOST = real_host()
 COUNT = 10_000
 SECOND = 10**9
 
@@ -36,7 +38,7 @@ def measure(name: str, body: Callable[[], None]) -> None:
     print(f"{name:36} {(time.perf_counter_ns() - start) / COUNT / 1000:.2f} us")
 
 
-clock = MonotonicClock()
+clock = MonotonicClock(HOST)
 deadlines = [clock.now() + 100 * SECOND + i for i in range(COUNT)]
 random.Random(1).shuffle(deadlines)  # noqa: S311  (any order will do)
 queue = TimerQueue(clock)
@@ -79,7 +81,7 @@ def swap() -> None:
 
 measure("timer on a synthetic clock: swap", swap)
 measure("timer on a synthetic clock: expire", lambda: synthetic.store(50_000))
-with ThreadDriver() as driver:
+with ThreadDriver(HOST) as driver:
     timers = [Timer(clock, Quiet(), driver) for _ in range(COUNT)]
     far = clock.now() + 1000 * SECOND
 

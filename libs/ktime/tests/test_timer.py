@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sentry_ktime
+from sentry_host import real_host
 from sentry_ktime import (
     MAX_NS,
     Channel,
@@ -27,6 +28,7 @@ from sentry_ktime import (
     after,
 )
 
+HOST = real_host()
 MILLISECOND = 1_000_000
 
 
@@ -83,7 +85,7 @@ def test_one_shot_and_periodic() -> None:
 def test_swap_settles_then_calls_then_applies() -> None:
     """The old expirations, the hook, the new ones, in one go; the old listener's answer is ignored."""
     clock, told = ManualClock(), Told()
-    timer = Timer(clock, told, TimerQueue(MonotonicClock()))
+    timer = Timer(clock, told, TimerQueue(MonotonicClock(HOST)))
     timer.swap(every(10))
     clock._now_ns = 20  # nobody has looked yet
     told.answer = every(5)
@@ -105,7 +107,7 @@ def test_listener_may_change_the_setting() -> None:
 def test_answer_after_get() -> None:
     """Get returns what was computed before the answer, and keeps the answer."""
     clock, told = ManualClock(), Told(every(50))
-    timer = Timer(clock, told, TimerQueue(MonotonicClock()))
+    timer = Timer(clock, told, TimerQueue(MonotonicClock(HOST)))
     timer.swap(every(10))
     clock._now_ns = 10
     assert timer.get() == (10, Setting())
@@ -135,7 +137,7 @@ def test_destroy() -> None:
     """Nothing more is told, and use is refused; pause and resume are allowed."""
     clock = ManualClock()
     told = Told()
-    timer = Timer(clock, told, TimerQueue(MonotonicClock()))
+    timer = Timer(clock, told, TimerQueue(MonotonicClock(HOST)))
     timer.swap(every(10))
     timer.destroy()
     timer.destroy()
@@ -191,7 +193,7 @@ def test_listener_that_calls_its_timer() -> None:
 def test_clock_events() -> None:
     """A manual or real clock that jumps has its timers look at once."""
     manual, told = ManualClock(5), Told()
-    timer = Timer(manual, told, TimerQueue(MonotonicClock()))
+    timer = Timer(manual, told, TimerQueue(MonotonicClock(HOST)))
     timer.swap(every(10))
     manual.advance(4)
     assert told.log == []
@@ -199,8 +201,8 @@ def test_clock_events() -> None:
     assert told.log == [1]
     with pytest.raises(ValueError, match="set"):
         manual.advance(-1)
-    real, told = RealClock(), Told()
-    queue = TimerQueue(MonotonicClock())
+    real, told = RealClock(HOST), Told()
+    queue = TimerQueue(MonotonicClock(HOST))
     timer = Timer(real, told, queue)
     timer.swap(every(real.now() + 1000 * 10**9))
     assert queue.next_ns > time.monotonic_ns() + 900 * 10**9
@@ -312,8 +314,8 @@ def test_against_counting(steps: list[tuple[str, int, int]]) -> None:
 
 def test_thread_driver() -> None:
     """Expirations come in the driver's thread, in time; what was cancelled does not."""
-    clock = MonotonicClock()
-    with ThreadDriver() as driver:
+    clock = MonotonicClock(HOST)
+    with ThreadDriver(HOST) as driver:
         timers = [Timer(clock, Told(), driver) for _ in range(300)]
         start = clock.now()
         for number, timer in enumerate(timers):
@@ -334,7 +336,7 @@ def test_thread_driver() -> None:
 
 def test_concurrent_use() -> None:
     """Eight threads swap, get, pause and resume one timer: no expiration is lost or told twice."""
-    clock = MonotonicClock()
+    clock = MonotonicClock(HOST)
 
     class Exact(Told):
         """Sums up under the timer's lock."""
@@ -347,7 +349,7 @@ def test_concurrent_use() -> None:
             time.sleep(0)
             self.count = before + expirations
 
-    with ThreadDriver() as driver:
+    with ThreadDriver(HOST) as driver:
         told = Exact()
         timer = Timer(clock, told, driver)
         start = clock.now()
@@ -396,8 +398,8 @@ def test_synthetic_clock_from_threads() -> None:
 
 def test_driver_ends() -> None:
     """A closed driver refuses, one whose listener raised says so; a listener may close its driver."""
-    clock = MonotonicClock()
-    driver = ThreadDriver()
+    clock = MonotonicClock(HOST)
+    driver = ThreadDriver(HOST)
     driver.close()
     timer = Timer(clock, Told(), driver)
     with pytest.raises(DriverError, match="closed"):
@@ -410,7 +412,7 @@ def test_driver_ends() -> None:
             """See Listener."""
             raise ValueError
 
-    driver = ThreadDriver()
+    driver = ThreadDriver(HOST)
     Timer(clock, Raising(), driver).swap(every(clock.now() + MILLISECOND))
     thread = driver._thread
     assert thread is not None
@@ -427,7 +429,7 @@ def test_driver_ends() -> None:
             """See Listener."""
             other.close()
 
-    other = ThreadDriver()
+    other = ThreadDriver(HOST)
     Timer(clock, Closing(), other).swap(every(clock.now() + MILLISECOND))
     thread = other._thread
     assert thread is not None

@@ -1,4 +1,4 @@
-"""Clocks, timers that sample them, and the queue of what waits for a time. Floor 3."""
+"""Clocks, timers that sample them, and the queue of what waits for a time. Floor 4."""
 
 from sentry_ktime._channel import Channel, after
 from sentry_ktime._clock import (

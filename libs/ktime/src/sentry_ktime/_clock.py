@@ -7,10 +7,10 @@ Thread-safe: reading needs no lock; changes of one clock are serialised by its o
 it, in the thread that made the change.
 """
 
-import time
 from threading import Lock
 from typing import Final, Protocol
 
+from sentry_host import Host
 from sentry_ktime._time import MAX_NS, add, saturate
 from sentry_waiter import Queue
 
@@ -46,15 +46,17 @@ class Clock(Protocol):
 class MonotonicClock:
     """The host's CLOCK_MONOTONIC and a constant: the offset is what a restore changes."""
 
-    __slots__ = ("offset_ns",)
+    __slots__ = ("_host_ns", "host", "offset_ns")
 
-    def __init__(self, offset_ns: int = 0) -> None:
+    def __init__(self, host: Host, offset_ns: int = 0) -> None:
         """Make a clock that is ahead of the host's."""
+        self.host = host
+        self._host_ns = host.monotonic_ns
         self.offset_ns = offset_ns
 
     def now(self) -> int:
         """Return the time."""
-        return time.monotonic_ns() + self.offset_ns
+        return self._host_ns() + self.offset_ns
 
     def wall_time_until(self, time_ns: int, now_ns: int) -> int:
         """Return the difference: this clock runs as the wall does."""
@@ -73,17 +75,19 @@ class MonotonicClock:
 class RealClock:
     """The host's CLOCK_REALTIME and an offset that may be changed."""
 
-    __slots__ = ("_events", "_mu", "_offset_ns")
+    __slots__ = ("_events", "_host_ns", "_mu", "_offset_ns", "host")
 
-    def __init__(self, offset_ns: int = 0) -> None:
+    def __init__(self, host: Host, offset_ns: int = 0) -> None:
         """Make a clock that is ahead of the host's."""
+        self.host = host
+        self._host_ns = host.realtime_ns
         self._mu = Lock()
         self._offset_ns = offset_ns  # guarded by _mu
         self._events = Queue()
 
     def now(self) -> int:
         """Return the time since 1970."""
-        return time.time_ns() + self._offset_ns
+        return self._host_ns() + self._offset_ns
 
     def wall_time_until(self, time_ns: int, now_ns: int) -> int:
         """Return the difference."""

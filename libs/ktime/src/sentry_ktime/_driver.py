@@ -6,6 +6,7 @@ Lock order: a timer's lock, then the driver's. Timers are told without the drive
 from threading import Condition, Thread, current_thread
 from typing import TYPE_CHECKING, Protocol, Self
 
+from sentry_host import Host
 from sentry_ktime._clock import MonotonicClock
 from sentry_ktime._queue import Timed, TimerQueue
 from sentry_ktime._time import SECOND_NS
@@ -44,10 +45,10 @@ class ThreadDriver:
 
     __slots__ = ("_changed", "_closed", "_error", "_queue", "_thread")
 
-    def __init__(self) -> None:
-        """Make a driver without a thread yet."""
+    def __init__(self, host: Host) -> None:
+        """Make a driver without a thread yet; deadlines are times of the host's monotonic clock."""
         self._changed = Condition()
-        self._queue = TimerQueue(MonotonicClock())  # guarded by _changed, as all below
+        self._queue = TimerQueue(MonotonicClock(host))  # guarded by _changed, as all below
         self._thread: Thread | None = None
         self._closed = False
         self._error: BaseException | None = None

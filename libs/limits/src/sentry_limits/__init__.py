@@ -1,4 +1,4 @@
-"""Resource limits of a thread group. Floor 4."""
+"""Resource limits of a thread group. Floor 2."""
 
 from sentry_limits._limits import KINDS, NR_OPEN, UNLIMITED, Kind, Limit, LimitSet, host_limits, register
 

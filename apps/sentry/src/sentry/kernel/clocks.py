@@ -5,27 +5,27 @@ is what a restore changes. A realtime deadline becomes a monotonic one where the
 `sentry_ktime.TimerQueue`, holds everything that waits for one.
 """
 
-import time
+from typing import TYPE_CHECKING
 
 from sentry_ktime import MonotonicClock
+
+if TYPE_CHECKING:
+    from sentry_host import Host
 
 
 class KernelClock(MonotonicClock):
     """Monotonic, boot and real time, in nanoseconds."""
 
-    __slots__ = ("boot_real_ns",)
+    __slots__ = ("realtime_ns",)
 
     monotonic_ns = MonotonicClock.now
     """CLOCK_MONOTONIC."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: "Host") -> None:
         """Start with the host's clocks."""
-        super().__init__()
-        self.boot_real_ns = time.time_ns() - time.monotonic_ns()
-
-    def realtime_ns(self) -> int:
-        """Return CLOCK_REALTIME."""
-        return time.time_ns()
+        super().__init__(host)
+        self.realtime_ns = host.realtime_ns
+        """CLOCK_REALTIME: the host's own function."""
 
     def to_monotonic(self, real_ns: int) -> int:
         """Return when, on the monotonic clock, the real time real_ns comes if the clock is not set meanwhile."""

@@ -1,0 +1,55 @@
+"""The host as one record.
+
+A kernel and its libraries read clocks, entropy and the number of CPUs from this record only. Another record, with
+functions of its own, is another world: virtual time, or a run that can be repeated. The functions are attributes, so
+that reading a clock costs what the host's own function costs.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from sentry_limits import LimitSet, host_limits
+
+_POSSIBLE: Final = "/sys/devices/system/cpu/possible"
+
+
+class Host(NamedTuple):
+    """Clocks, entropy, CPUs and limits of a host."""
+
+    realtime_ns: Callable[[], int]
+    """Nanoseconds of CLOCK_REALTIME."""
+    monotonic_ns: Callable[[], int]
+    """Nanoseconds of CLOCK_MONOTONIC."""
+    random_bytes: Callable[[int], bytes]
+    """That many random bytes, good enough for keys."""
+    possible_cpus: int
+    """How many CPUs the host can have (num_possible_cpus): the most application cores."""
+    online_cpus: int
+    """How many CPUs the kernel may run on."""
+    limits: LimitSet
+    """The resource limits that the kernel's process began with."""
+
+
+def real_host() -> Host:
+    """Return the record of the host that this process runs on, with its limits as they are now."""
+    online = len(os.sched_getaffinity(0))
+    return Host(time.time_ns, time.monotonic_ns, os.urandom, max(_possible_cpus(), online), online, host_limits())
+
+
+def _possible_cpus() -> int:
+    try:
+        with open(_POSSIBLE, encoding="ascii") as file:  # noqa: PTH123  (start-up: pathlib is slow)
+            return count_cpus(file.read())
+    except (OSError, ValueError):
+        return os.cpu_count() or 1
+
+
+def count_cpus(text: str) -> int:
+    """Return how many CPUs a list such as `0-3,8` names. Raises: ValueError."""
+    count = 0
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        count += int(last or first) - int(first) + 1
+    return count

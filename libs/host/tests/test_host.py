@@ -1,0 +1,44 @@
+"""The record of the host: the real one, and the one for tests."""
+
+import os
+import resource
+import time
+
+import pytest
+
+from sentry_host import count_cpus, real_host
+from sentry_host.testing import FakeHost
+
+
+def test_the_real_host_is_this_one() -> None:
+    """Clocks and entropy are the host's own functions; CPUs and limits are those of this process."""
+    host = real_host()
+    assert (host.realtime_ns, host.monotonic_ns, host.random_bytes) == (time.time_ns, time.monotonic_ns, os.urandom)
+    assert host.online_cpus == len(os.sched_getaffinity(0))
+    assert host.possible_cpus >= (os.cpu_count() or 1) >= host.online_cpus
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert host.limits.soft(resource.RLIMIT_NOFILE) == soft % (1 << 64)
+
+
+@pytest.mark.parametrize(("text", "count"), [("0\n", 1), ("0-3\n", 4), ("0-3,8,10-11\n", 7)])
+def test_lists_of_cpus(text: str, count: int) -> None:
+    """Lists as /sys/devices/system/cpu writes them."""
+    assert count_cpus(text) == count
+
+
+def test_a_list_that_is_none() -> None:
+    """Anything else is an error, not a number."""
+    with pytest.raises(ValueError, match="invalid literal"):
+        count_cpus("all")
+
+
+def test_the_fake_host_repeats_itself() -> None:
+    """Two fake hosts give the same sequence; entropy does not repeat within one."""
+    worlds = []
+    for _ in range(2):
+        host = FakeHost(5).record
+        worlds.append((host.monotonic_ns(), host.realtime_ns(), host.random_bytes(40), host.random_bytes(40)))
+    assert worlds[0] == worlds[1]
+    assert worlds[0][0] == 6
+    assert worlds[0][2] != worlds[0][3]
+    assert len(worlds[0][2]) == 40
