@@ -15,7 +15,8 @@ from sentry_abi.errors import EACCES, ENOENT, ENOEXEC, ESRCH
 from sentry_auth import user_credentials
 from sentry_cpuid import feature
 from sentry_fs import HostFile, HostFilesystem, build_default_root
-from sentry_limits import LimitSet, host_limits
+from sentry_host import real_host
+from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
 from sentry_platform.notify import NotifyPlatform, StubPlatform
 from sentry_platform.ptrace import PtracePlatform
@@ -27,7 +28,7 @@ class Box:
 
     def __init__(self, platform: StubPlatform, folder: Path) -> None:
         """Make and initialise it."""
-        self.kernel = Kernel(platform, MemoryFile())
+        self.kernel = Kernel(platform, MemoryFile(), real_host())
         self.creds = user_credentials(os.getuid(), os.getgid())
         self.tree = build_default_root(self.kernel.memory, cwd=b"/")
         self.kernel.init(InitKernelArgs(amd64(), self.tree, self.creds, 2))
@@ -43,7 +44,9 @@ class Box:
             files.install_at(HostFile(self.out, self.kernel.watcher, filesystem), fd)
         argv = [b"/bin/sh", b"-c", script.encode()]
         fs = FSContext(self.tree.root)
-        return CreateProcessArgs(argv, [b"PATH=/bin"], self.creds, files, fs, host_limits(), container_id=container)
+        return CreateProcessArgs(
+            argv, [b"PATH=/bin"], self.creds, files, fs, self.kernel.host.limits.copy(), container_id=container
+        )
 
     def said(self) -> str:
         """Return what the processes have written."""
@@ -121,7 +124,7 @@ def test_preconditions(box: Box) -> None:
     with pytest.raises(StateError, match="started already"):
         kernel.start()
     kernel.wait_exited()
-    fresh = Kernel(kernel.platform, kernel.memory)
+    fresh = Kernel(kernel.platform, kernel.memory, kernel.host)
     with pytest.raises(StateError, match="application core"):
         fresh.init(InitKernelArgs((), box.tree, box.creds, 0))
 

@@ -78,7 +78,9 @@ def main() -> None:
             space = FakeSpace()
             mm = MemoryManager(space, memory)
             try:
-                prepare(program, b"/bin/sh", [b"sh"], [], lambda _: Program(fd, head, -1)).map_into(mm)
+                prepare(program, b"/bin/sh", [b"sh"], [], lambda _: Program(fd, head, -1), random=bytes(56)).map_into(
+                    mm
+                )
                 check(mm, space)
                 loaded += 1
             except LinuxError:

@@ -268,7 +268,7 @@ def test_positions_follow_the_random_numbers(world: World) -> None:
     assert TASK_SIZE - 4096 < pointer < TASK_SIZE
     assert entry == world.mm.mmap_base - 4096 + 16
     other = World()
-    other.run(prepare(pie, b"/p", [b"p"], [], lambda _: ld))
+    other.run(prepare(pie, b"/p", [b"p"], [], lambda _: ld, random=RANDOM))
     assert other.mm.code_start % 0x200000 == 0
     assert other.mm.code_start != world.mm.code_start
     other.close()
@@ -406,7 +406,7 @@ def test_an_empty_vector_becomes_one_empty_string(world: World) -> None:
 def test_too_many_arguments(argv: list[bytes], envp: list[bytes], limit: int) -> None:
     """One string of 128 KiB, a quarter of the stack, the least of 128 KiB, and pointers alone."""
     with pytest.raises(E2BIG):
-        prepare(simple(), b"/p", argv, envp, nothing, stack_limit=limit)
+        prepare(simple(), b"/p", argv, envp, nothing, stack_limit=limit, random=RANDOM)
 
 
 def test_host_hardware_is_the_hosts() -> None:
@@ -454,13 +454,13 @@ def test_scripts_of_scripts(world: World) -> None:
     world.run(image)
     loop = Program(b"#!/loop\n")
     with pytest.raises(ELOOP):
-        prepare(loop, b"/loop", [b"x"], [], lambda _: loop)
+        prepare(loop, b"/loop", [b"x"], [], lambda _: loop, random=RANDOM)
     chain = {b"/%d" % n: Program(b"#!/%d\n" % (n + 1)) for n in range(5)} | {b"/5": simple()}
-    assert prepare(chain[b"/0"], b"/0", [b"x"], [], chain.__getitem__).argv[0] == b"/5"
+    assert prepare(chain[b"/0"], b"/0", [b"x"], [], chain.__getitem__, random=RANDOM).argv[0] == b"/5"
     with pytest.raises(ENOENT):
-        prepare(Program(b"#!/a\n"), b"/dev/fd/5", [b"x"], [], nothing, path_inaccessible=True)
+        prepare(Program(b"#!/a\n"), b"/dev/fd/5", [b"x"], [], nothing, path_inaccessible=True, random=RANDOM)
     with pytest.raises(ENOENT):
-        prepare(Program(b"#!/a\n"), b"/s", [b"x"], [], nothing)
+        prepare(Program(b"#!/a\n"), b"/s", [b"x"], [], nothing, random=RANDOM)
 
 
 # -- what is refused ------------------------------------------------------------------------------------
@@ -502,7 +502,7 @@ def test_scripts_of_scripts(world: World) -> None:
 def test_unsound_files_are_not_executables(program: Program) -> None:
     """ENOEXEC, before anything is touched."""
     with pytest.raises(ENOEXEC):
-        prepare(program, b"/p", [b"p"], [], nothing)
+        prepare(program, b"/p", [b"p"], [], nothing, random=RANDOM)
 
 
 def test_a_host_that_cannot_read(world: World) -> None:
@@ -513,7 +513,7 @@ def test_a_host_that_cannot_read(world: World) -> None:
     with pytest.raises(ENOEXEC):
         read_elf(program, head)
     with pytest.raises(EIO):
-        prepare(program, b"/p", [b"p"], [], nothing)
+        prepare(program, b"/p", [b"p"], [], nothing, random=RANDOM)
     assert len(world.mm.areas) == 0
 
 
@@ -523,10 +523,10 @@ def test_interpreters_that_are_none() -> None:
     os.pwrite(program.fd, b"/ld.so\0\0", 200)
     for bad in (Program(b"#!/bin/sh"), Program(b""), simple()):
         with pytest.raises(ELIBBAD):
-            prepare(program, b"/p", [b"p"], [], lambda _, it=bad: it)  # type: ignore[misc]
+            prepare(program, b"/p", [b"p"], [], lambda _, it=bad: it, random=RANDOM)  # type: ignore[misc]
     wide = elf(segment(1, 5, 0, 0x400000, 100), segment(1, 5, 0, 0x6000_0000_0000, 100))
     with pytest.raises(ENOMEM):
-        prepare(wide, b"/p", [b"p"], [], nothing)
+        prepare(wide, b"/p", [b"p"], [], nothing, random=RANDOM)
 
 
 def test_an_entry_outside_of_user_space() -> None:
@@ -538,7 +538,14 @@ def test_an_entry_outside_of_user_space() -> None:
     world.close()
     world = World()
     world.run(
-        prepare(elf(segment(6, 4, 0, (1 << 64) - 8, 8), segment(1, 5, 0, 0, 4096), kind=3), b"/p", [], [], nothing)
+        prepare(
+            elf(segment(6, 4, 0, (1 << 64) - 8, 8), segment(1, 5, 0, 0, 4096), kind=3),
+            b"/p",
+            [],
+            [],
+            nothing,
+            random=RANDOM,
+        )
     )
     world.close()
 

@@ -27,7 +27,8 @@ from sentry_fs import (
     set_terminal,
     show_terminal,
 )
-from sentry_limits import LimitSet, host_limits
+from sentry_host import Host, real_host
+from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
 from sentry_platform.notify import HostTrouble, NotifyPlatform, StubPlatform
 from sentry_vfs import FDTable, FSContext
@@ -58,26 +59,25 @@ def run_command(argv: list[bytes], options: "Options") -> int:
     Raises: UsageFailure, HostFailure, ProgramMissingFailure, ProgramUnusableFailure.
     """
     cwd = b"/" if options.rootfs is not None else working_directory()
-    limits = host_limits()
+    host = real_host()
     raise_host_limits()
     platform = make_platform(options.platform)
     try:
-        return _run(platform, argv, cwd, limits, options)
+        return _run(platform, argv, cwd, host, options)
     finally:
         platform.close()
 
 
-def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet, options: "Options") -> int:
+def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, host: Host, options: "Options") -> int:
     try:
         memory = MemoryFile()
     except OSError as error:
         message = f"no memory file can be made: {error.strerror or error}"
         raise HostFailure(message) from error
-    kernel = Kernel(platform, memory)
+    kernel = Kernel(platform, memory, host)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
     tree = make_tree(memory, cwd, options.rootfs)
-    cores = len(os.sched_getaffinity(0))
-    kernel.init(InitKernelArgs(amd64(), tree, creds, cores, os.uname().nodename.encode()))
+    kernel.init(InitKernelArgs(amd64(), tree, creds, host.online_cpus, os.uname().nodename.encode()))
     mount_proc(kernel)
     mount_terminals(kernel)
     mount_volumes(tree, memory, options.volumes)
@@ -106,7 +106,7 @@ def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, limits: LimitSet
     else:
         files = standard_files(kernel, options.closed)
     try:
-        return _serve(kernel, argv, creds, files, fs, limits, report, console, environment(options.env))
+        return _serve(kernel, argv, creds, files, fs, host.limits.copy(), report, console, environment(options.env))
     finally:
         if console is not None:
             console.stop()

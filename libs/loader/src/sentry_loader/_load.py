@@ -7,7 +7,6 @@ Sources: Linux fs/exec.c, fs/binfmt_elf.c load_elf_binary, fs/binfmt_script.c, a
 arch_randomize_brk (6.1).
 """
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -29,7 +28,6 @@ _FIXED_SHARED: Final = 0x11
 _ANONYMOUS: Final = 0x20
 _WRITE: Final = 2
 _COMM: Final = 15
-_RANDOM: Final = 56
 _MASK: Final = (1 << 64) - 1
 
 
@@ -235,10 +233,10 @@ def prepare(
     envp: Sequence[bytes],
     open_exec: "Callable[[bytes], ExecFile]",
     *,
+    random: bytes,
     ids: Ids | None = None,
     hardware: Hardware | None = None,
     stack_limit: int = 8 << 20,
-    random: bytes | None = None,
     path_inaccessible: bool = False,
     vdso: "Mappable | None" = None,
 ) -> Image:
@@ -274,7 +272,7 @@ def prepare(
     image.vdso = vdso
     image.ids = ids or Ids()
     image.hardware = host_hardware() if hardware is None else hardware
-    image.random = os.urandom(_RANDOM) if random is None else random
+    image.random = random
     return image
 
 

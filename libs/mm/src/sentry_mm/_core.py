@@ -137,9 +137,9 @@ class Core:
         self._search_from = self.mmap_base
         self._skipped_hole = 0
 
-    def randomise_layout(self, random: bytes | None = None) -> None:
-        """Choose a random place for mappings; random, 8 bytes, makes it repeatable."""
-        value = int.from_bytes(os.urandom(8) if random is None else random[:8], "little")
+    def randomise_layout(self, random: bytes) -> None:
+        """Choose the place of mappings by 8 random bytes."""
+        value = int.from_bytes(random[:8], "little")
         self.set_layout(16 << 30, value & ((1 << 28) - 1))
 
     # -- the way to the platform --------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Programs as execve finds them: opened by path, checked, parsed, ready to be mapped."""
 
-import os
 from typing import TYPE_CHECKING, Final, cast
 
 from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, ETXTBSY, LinuxError
@@ -173,7 +172,7 @@ def open_program(
             envv,
             opener,
             stack_limit=limits.soft(RLIMIT_STACK),
-            random=os.urandom(56),
+            random=kernel.host.random_bytes(56),
             path_inaccessible=cloexec,
             hardware=kernel.hardware,
             vdso=kernel.vdso,

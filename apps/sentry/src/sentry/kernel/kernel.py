@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from sentry.syscalls.binder import Bound
     from sentry_auth import Credentials
     from sentry_cpuid import FeatureSet
+    from sentry_host import Host
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Platform
     from sentry_sockets import Network, Socket
@@ -98,12 +99,15 @@ class StateError(Exception):
 class Kernel:
     """One emulated Linux kernel."""
 
-    def __init__(self, platform: "Platform", memory: "MemoryFile") -> None:
-        """Make a kernel on a platform and a memory file; `init` completes it."""
+    def __init__(self, platform: "Platform", memory: "MemoryFile", host: "Host") -> None:
+        """Make a kernel on a platform, a memory file and a host; `init` completes it."""
+        self.host = host
+        self.boot_id = host.random_bytes(16)
+        """What /proc/sys/kernel/random/boot_id shows."""
         self.platform = platform
         self.memory = memory
         self.ext_mu = threading.Lock()
-        self.clock = KernelClock()
+        self.clock = KernelClock(host)
         self.timers = TimerQueue(self.clock)
         self.ticker = Ticker(self)
         self.reclaimer = Reclaimer(self)
@@ -196,7 +200,7 @@ class Kernel:
         )
         mm = self.new_mm(limits=args.limits)
         try:
-            mm.randomise_layout()
+            mm.randomise_layout(self.host.random_bytes(8))
             start = image.map_into(mm)
             context = self.platform.new_context(mm.space)
         except LinuxError:

@@ -341,12 +341,9 @@ def _format_uuid(raw: bytes) -> bytes:
     return "-".join(parts).encode() + b"\n"
 
 
-def _uuid(_kernel: "Kernel") -> bytes:
-    return _format_uuid(os.urandom(16))
+def _uuid(kernel: "Kernel") -> bytes:
+    return _format_uuid(kernel.host.random_bytes(16))
 
 
-_BOOT_ID: Final = os.urandom(16)
-
-
-def _boot_id(_kernel: "Kernel") -> bytes:
-    return _format_uuid(_BOOT_ID)
+def _boot_id(kernel: "Kernel") -> bytes:
+    return _format_uuid(kernel.boot_id)

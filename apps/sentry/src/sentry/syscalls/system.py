@@ -91,10 +91,11 @@ def getrandom(t: "Task", address: Ptr, count: Size, flags: Flags) -> int:
     if flags & ~GRND_ALL or flags & 6 == 6:
         raise EINVAL
     count = min(count, 0x7FFF_F000)
+    random_bytes = t.kernel.host.random_bytes
     done = 0
     while done < count:
         chunk = min(count - done, RANDOM_CHUNK)
-        written = t.mm.copy_out_partial(address + done, os.urandom(chunk))
+        written = t.mm.copy_out_partial(address + done, random_bytes(chunk))
         done += written
         if written < chunk:
             if not done:
