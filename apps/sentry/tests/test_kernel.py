@@ -18,15 +18,14 @@ from sentry_fs import HostFile, HostFilesystem, build_default_root
 from sentry_host import real_host
 from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
-from sentry_platform.notify import NotifyPlatform, StubPlatform
-from sentry_platform.ptrace import PtracePlatform
+from sentry_platform import Platform, open_platform
 from sentry_vfs import FDTable, FSContext
 
 
 class Box:
     """A kernel whose processes write into a file of the host."""
 
-    def __init__(self, platform: StubPlatform, folder: Path) -> None:
+    def __init__(self, platform: Platform, folder: Path) -> None:
         """Make and initialise it."""
         self.kernel = Kernel(platform, MemoryFile(), real_host())
         self.creds = user_credentials(os.getuid(), os.getgid())
@@ -58,10 +57,10 @@ class Box:
         os.close(self.out)
 
 
-@pytest.fixture(params=[NotifyPlatform, PtracePlatform])
+@pytest.fixture(params=["notify", "ptrace"])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Box]:
     """Give an initialised kernel on each platform."""
-    made = Box(request.param(), tmp_path)
+    made = Box(open_platform(request.param), tmp_path)
     yield made
     made.close()
 

@@ -2,11 +2,14 @@
 
 from typing import Final, NamedTuple
 
+from sentry_platform import AUTO
+from sentry_platform import PLATFORMS as EACH_PLATFORM
+
 
 class Options(NamedTuple):
     """How a sandbox runs; what the command line and the environment say, checked."""
 
-    platform: str = "auto"
+    platform: str = AUTO
     """What runs guest code: a name of `PLATFORMS`."""
     debug: bool = False
     """Tracebacks of the sentry's own failures, and at the end the calls that are not implemented."""
@@ -32,5 +35,5 @@ class Options(NamedTuple):
     """Bit n is set when descriptor n (0 to 2) was closed at the start: a null device only holds its place."""
 
 
-PLATFORMS: Final = ("auto", "notify", "ptrace", "kvm")
+PLATFORMS: Final = (AUTO, *EACH_PLATFORM)
 """Names that --platform takes."""

@@ -30,7 +30,7 @@ from sentry_fs import (
 from sentry_host import Host, real_host
 from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
-from sentry_platform.notify import HostTrouble, NotifyPlatform, StubPlatform
+from sentry_platform import PlatformError, UnknownPlatformError, open_platform, probe_platforms
 from sentry_vfs import FDTable, FSContext
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sentry.kernel.task import Task
     from sentry.options import Options
     from sentry_auth import Credentials
+    from sentry_platform import Platform
 
 SIGNALS_PASSED_ON: Final = (
     signal.SIGINT,
@@ -61,14 +62,14 @@ def run_command(argv: list[bytes], options: "Options") -> int:
     cwd = b"/" if options.rootfs is not None else working_directory()
     host = real_host()
     raise_host_limits()
-    platform = make_platform(options.platform)
+    platform = start_platform(options.platform)
     try:
         return _run(platform, argv, cwd, host, options)
     finally:
         platform.close()
 
 
-def _run(platform: StubPlatform, argv: list[bytes], cwd: bytes, host: Host, options: "Options") -> int:
+def _run(platform: "Platform", argv: list[bytes], cwd: bytes, host: Host, options: "Options") -> int:
     try:
         memory = MemoryFile()
     except OSError as error:
@@ -168,43 +169,22 @@ def take_console(kernel: Kernel, console: "Console", group: "ThreadGroup") -> No
     kernel.on_host_signal = passed_on
 
 
-def platform_class(name: str) -> type[StubPlatform]:
-    """Return the class of a platform by name. Raises: UsageFailure if it does not exist in this version."""
-    if name == "notify":
-        return NotifyPlatform
-    if name == "ptrace":
-        from sentry_platform.ptrace import PtracePlatform  # noqa: PLC0415  (one of the two is enough)
+def start_platform(name: str) -> "Platform":
+    """Start the platform of a name of `PLATFORMS`.
 
-        return PtracePlatform
-    message = f"the platform {name!r} is not part of this version; there are: notify, ptrace"
-    raise UsageFailure(message)
-
-
-def make_platform(name: str) -> StubPlatform:
-    """Return the platform of a name; `auto` is the first of notify and ptrace that starts.
-
-    Starting is the probe: the template's own parking call goes through the trap.
-
-    Raises: HostFailure if it does not work here, UsageFailure if it does not exist yet.
+    Raises: HostFailure if it does not work here, UsageFailure if this version does not have it.
     """
-    names = ("notify", "ptrace") if name == "auto" else (name,)
-    reasons = []
-    for candidate in names:
-        try:
-            return platform_class(candidate)()
-        except HostTrouble as trouble:
-            reasons.append(str(trouble))
-    raise HostFailure(reasons[0])
+    try:
+        return open_platform(name)
+    except UnknownPlatformError as error:
+        raise UsageFailure(str(error)) from error
+    except PlatformError as error:
+        raise HostFailure(str(error)) from error
 
 
 def platforms_report() -> str:
     """Return a line per platform: whether it works on this host, and why not."""
-    lines = []
-    for name in ("notify", "ptrace"):
-        result = platform_class(name).probe()
-        lines.append(f"{name:7} {'works' if result.usable else 'does not work'}: {result.reason}")
-    lines.append("kvm     is not part of this version")
-    return "\n".join(lines)
+    return "\n".join(f"{name:7} {result.verdict()}" for name, result in probe_platforms().items())
 
 
 def working_directory() -> bytes:

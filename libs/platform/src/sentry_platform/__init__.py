@@ -1,6 +1,7 @@
 """How guest code runs: the platform interface and the platforms behind it. Floor 6."""
 
 from sentry_platform._interface import (
+    EVENT,
     FAULT_EXEC,
     FAULT_READ,
     FAULT_WRITE,
@@ -15,13 +16,18 @@ from sentry_platform._interface import (
     MapError,
     Op,
     Platform,
+    PlatformError,
     ProbeResult,
 )
+from sentry_platform._registry import AUTO, PLATFORMS, UnknownPlatformError, open_platform, probe_platforms
 
 __all__ = [
+    "AUTO",
+    "EVENT",
     "FAULT_EXEC",
     "FAULT_READ",
     "FAULT_WRITE",
+    "PLATFORMS",
     "PROT_EXEC",
     "PROT_NONE",
     "PROT_READ",
@@ -33,5 +39,9 @@ __all__ = [
     "MapError",
     "Op",
     "Platform",
+    "PlatformError",
     "ProbeResult",
+    "UnknownPlatformError",
+    "open_platform",
+    "probe_platforms",
 ]

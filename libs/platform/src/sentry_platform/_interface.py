@@ -11,6 +11,7 @@ are present: the host fills them. Copy-on-write is a map (or protect) without PR
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from struct import Struct
 from typing import Final, Literal, NamedTuple, Protocol
 
 from sentry_arch import Regs
@@ -171,20 +172,31 @@ class EventKind(IntEnum):
     FOREIGN = 9  # context, nr, args, ip, arch: int 0x80, x32 or a vsyscall page entry
 
 
+EVENT: Final = Struct("=ii6QQIi")
+"""Layout of `Platform.event`: context, nr, six args, ip, arch, kind. `EventKind` says what a kind puts there."""
+
 FAULT_READ: Final = 1
 FAULT_WRITE: Final = 2
 FAULT_EXEC: Final = 4
 
 
+class PlatformError(Exception):
+    """The host refuses something that the platform needs; the message says what, in one line."""
+
+
 class Platform(Protocol):
-    """A way to run guest code.
+    """A way to run guest code. Making one needs the host's consent: PlatformError says what it refuses.
 
     The kernel's loop is `next_event`, which answers one context and waits in one host call.
     """
 
+    def __init__(self) -> None:
+        """Start, with the calling thread as the kernel thread. Raises: PlatformError."""
+        ...
+
     name: str
     event: memoryview
-    """The event that `next_event` came back with, as `EVENT` of the platform's module describes it."""
+    """The event that `next_event` returned, laid out as `EVENT`."""
 
     next_event: Callable[[int, int, int], int]
     """(answer_to, value, deadline_ns) -> EventKind. Answers a context (index, or -1 for none) and waits for any event;
@@ -222,10 +234,23 @@ class Platform(Protocol):
         """Kill and reap everything, then return; idempotent."""
         ...
 
+    @classmethod
+    def probe(cls) -> "ProbeResult":
+        """Run a guest call here, and say whether that works."""
+        ...
+
 
 class ProbeResult(NamedTuple):
-    """Whether a platform works here."""
+    """Whether a platform works on this host."""
 
     usable: bool
     reason: str
     """One line: what was found, or what is missing and what would help."""
+    built: bool = True
+    """Whether this version has the platform at all."""
+
+    def verdict(self) -> str:
+        """Return all of it in one line."""
+        if not self.built:
+            return "is not part of this version"
+        return f"works: {self.reason}" if self.usable else f"does not work: {self.reason}"

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from sentry_abi import errors
 from sentry_arch import IMAGE, Regs
-from sentry_platform._interface import AddressSpace, Context, MapError, Op, ProbeResult
+from sentry_platform._interface import AddressSpace, Context, MapError, Op, PlatformError, ProbeResult
 from sentry_platform._native._lib import ffi, lib
 
 SYS_MMAP: Final = 9
@@ -26,15 +26,10 @@ MAP_NORESERVE: Final = 0x4000
 MAP_POPULATE: Final = 0x8000
 PROT_WRITE: Final = 2
 
-EVENT: Final = Struct("=ii6QQIi")
 CALL: Final = Struct("=8Q")
 BATCH_MAX: Final = lib.KS_BATCH_MAX
 
 CLONE_ERRNOS: Final = (host_errno.EAGAIN, host_errno.ENOMEM)
-
-
-class HostTrouble(Exception):  # noqa: N818  (it is not the caller's error)
-    """The host refused something that the platform cannot do without; says what, in one line."""
 
 
 def _clone_error(code: int) -> errors.LinuxError:
@@ -231,12 +226,12 @@ class StubPlatform:
     def __init__(self) -> None:
         """Make the template for the calling thread, which becomes the kernel thread.
 
-        Raises: HostTrouble.
+        Raises: PlatformError.
         """
         core = lib.ks_open(self._sysemu)
         if core == ffi.NULL:
             message = f"the host has no room for the sandbox's tables: {os.strerror(ffi.errno)}"
-            raise HostTrouble(message)
+            raise PlatformError(message)
         self.core = core
         self.calls = bytearray(CALL.size * BATCH_MAX)
         self.c_calls = ffi.from_buffer("struct ks_call *", self.calls)
@@ -250,7 +245,7 @@ class StubPlatform:
         r = lib.ks_boot(core, template)
         if r < 0:
             lib.ks_close(core)
-            raise HostTrouble(self.explain(-r))
+            raise PlatformError(self.explain(-r))
         self._template = int(template[0])
         self.event = memoryview(ffi.buffer(lib.ks_event(core)))
         self.next_event = cast("Callable[[int, int, int], int]", partial(lib.ks_next, core))
@@ -313,8 +308,8 @@ class StubPlatform:
         """Boot a template, whose own parking call is the guest call that shows that the trap works."""
         try:
             platform = cls()
-        except HostTrouble as trouble:
-            return ProbeResult(usable=False, reason=str(trouble))
+        except PlatformError as error:
+            return ProbeResult(usable=False, reason=str(error))
         platform.close()
         return ProbeResult(usable=True, reason=cls.works)
 

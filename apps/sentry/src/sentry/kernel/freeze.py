@@ -7,8 +7,7 @@ unanswered, what waits stays parked, and all goes on where it stood. Pauses nest
 from threading import Event, get_ident
 from typing import TYPE_CHECKING, Final
 
-from sentry_platform import EventKind
-from sentry_platform.notify import EVENT
+from sentry_platform import EVENT, EventKind
 
 if TYPE_CHECKING:
     from sentry.kernel.kernel import Kernel

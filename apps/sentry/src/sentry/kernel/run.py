@@ -16,8 +16,7 @@ from sentry_abi import errors
 from sentry_abi.errors import LinuxError
 from sentry_abi.signal import SA_RESTART, SIGBUS, SIGKILL, SIGSEGV
 from sentry_arch import Fault
-from sentry_platform import FAULT_EXEC, FAULT_READ, FAULT_WRITE, EventKind
-from sentry_platform.notify import EVENT
+from sentry_platform import EVENT, FAULT_EXEC, FAULT_READ, FAULT_WRITE, EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

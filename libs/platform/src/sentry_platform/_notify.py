@@ -3,9 +3,7 @@
 import errno
 import os
 
-from sentry_platform._stubs import EVENT, HostTrouble, StubPlatform
-
-__all__ = ["EVENT", "HostTrouble", "NotifyPlatform", "StubPlatform"]
+from sentry_platform._stubs import StubPlatform
 
 
 class NotifyPlatform(StubPlatform):
