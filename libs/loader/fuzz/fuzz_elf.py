@@ -8,7 +8,7 @@ from typing import Literal
 from sentry_abi.errors import LinuxError
 from sentry_abi.memory import page_up
 from sentry_loader import prepare
-from sentry_mm import Extent, MemoryManager
+from sentry_mm import Extent, MemoryManager, Uncounted
 from sentry_mm.testing import FakeSpace, check
 from sentry_pgalloc import MemoryFile
 
@@ -17,7 +17,7 @@ HEADERS = 64 + 13 * 56
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x1000, 0x400000, 1 << 31, 1 << 47, 1 << 63, (1 << 64) - 1)
 
 
-class Program:
+class Program(Uncounted):
     """A file whose first bytes differ from those of a host file."""
 
     kind: Literal["host"] = "host"

@@ -28,7 +28,7 @@ from sentry_loader import (
     read_interpreter,
 )
 from sentry_loader import _elf as elf_module
-from sentry_mm import Extent, MemoryManager
+from sentry_mm import Extent, MemoryManager, Uncounted
 from sentry_mm.testing import FakeSpace, check
 from sentry_pgalloc import MemoryFile, MemoryKind
 
@@ -38,7 +38,7 @@ HOST = [Path(p) for p in PATHS if Path(p).exists()]
 LD = b"/lib64/ld-linux-x86-64.so.2"
 
 
-class Program:
+class Program(Uncounted):
     """An executable file: bytes in a host file."""
 
     kind: Literal["host"] = "host"
@@ -286,7 +286,7 @@ def test_executable_stack_is_granted(world: World) -> None:
     """PT_GNU_STACK with PF_X."""
     program = elf(segment(1, 5, 0, 0x400000, 4096), segment(0x6474E551, 7, 0, 0, 0))
     world.run(prepare(program, b"/x", [b"x"], [], nothing, random=RANDOM))
-    assert world.mm.vmas[-1].prot == 7
+    assert world.mm.vmas.items[-1].prot == 7
 
 
 def test_a_segment_without_file_part(world: World) -> None:
@@ -336,7 +336,7 @@ def test_stack_is_laid_out_as_linux_does(world: World) -> None:
     assert mm.copy_in(auxv[31] + 10, 8) == bytes(8)
 
 
-class TwoPages:
+class TwoPages(Uncounted):
     """A parameter page and a vDSO, as a file."""
 
     def __init__(self, memory: MemoryFile) -> None:
@@ -514,7 +514,7 @@ def test_a_host_that_cannot_read(world: World) -> None:
         read_elf(program, head)
     with pytest.raises(EIO):
         prepare(program, b"/p", [b"p"], [], nothing, random=RANDOM)
-    assert len(world.mm.areas) == 0
+    assert len(world.mm.vmas) == 0
 
 
 def test_interpreters_that_are_none() -> None:

@@ -60,9 +60,9 @@ from sentry_abi.mman import (
     PROT_WRITE,
 )
 from sentry_abi.resource import RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK
-from sentry_mm import MemoryManager, SharedMemory, truncated
+from sentry_mm import Extent, MemoryManager, SharedMemory
 from sentry_mm import _access as access_module
-from sentry_mm import _fault as fault_module
+from sentry_mm import _cow as cow_module
 from sentry_mm import _heap as heap_module
 from sentry_mm import _map as map_module
 from sentry_mm._limits import MMAP_MIN_ADDR, STACK_GUARD_GAP
@@ -186,10 +186,10 @@ def test_fixed_noreplace(w: World) -> None:
 
 def test_placement_is_downwards_and_first_gap_from_the_top(w: World) -> None:
     """Mappings lie below each other and are one host mapping; a hole that fits is used again, a smaller one is not."""
-    w.mm.randomise_layout(bytes(8))
+    w.mm.set_layout(16 << 30, 0)
     at = [w.mm.mmap(0, PAGE * 4, RW, ANON) for _ in range(5)]
     assert at == [w.mm.mmap_base - PAGE * 4 * (n + 1) for n in range(5)]
-    assert len(w.space.mappings) == len(w.mm.runs) == 1
+    assert len(w.space.mappings) == len(w.mm.pmas) == 1
     w.mm.munmap(at[1], PAGE * 4)
     assert w.mm.mmap(0, PAGE * 5, RW, ANON) == at[4] - PAGE * 5
     assert w.mm.mmap(0, PAGE * 3, RW, ANON) == at[1] + PAGE
@@ -306,7 +306,7 @@ def test_locked_memory_is_limited(w: World) -> None:
     w.mm.mmap(0, PAGE, RW, ANON | MAP_POPULATE)
     assert w.mm.locked_bytes == 4 * PAGE
     w.mm.munlockall()
-    assert (w.mm.locked_bytes, w.mm.lock_flags) == (0, 0)
+    assert (w.mm.locked_bytes, w.mm.def_flags) == (0, 0)
     for flags in (0, MCL_ONFAULT, 8):
         with pytest.raises(EINVAL):
             w.mm.mlockall(flags)
@@ -520,7 +520,7 @@ def test_brk(w: World) -> None:
     assert w.mm.brk(0) == BASE + 100
     assert w.mm.brk(BASE + 3 * PAGE + 5) == BASE + 3 * PAGE + 5
     assert w.mm.brk(BASE + 8 * PAGE) == BASE + 8 * PAGE
-    assert len(w.mm.runs) == len(w.space.mappings) == 1
+    assert len(w.mm.pmas) == len(w.space.mappings) == 1
     w.store(BASE + 7 * PAGE, 1)
     assert w.mm.brk(BASE + 2 * PAGE) == BASE + 2 * PAGE
     assert w.mm.brk(BASE + 8 * PAGE) == BASE + 8 * PAGE
@@ -531,8 +531,8 @@ def test_brk(w: World) -> None:
     assert w.mm.brk(BASE + 15 * PAGE) == BASE + 8 * PAGE
     w.limits.values[RLIMIT_DATA] = INFINITY
     assert w.mm.brk(TASK_SIZE + PAGE) == BASE + 8 * PAGE
-    assert w.mm.name_of(w.mm.vmas[0]) == b"[heap]"
-    assert w.mm.name_of(w.mm.vmas[1]) == b""
+    assert w.mm.name_of(w.mm.vmas.items[0]) == b"[heap]"
+    assert w.mm.name_of(w.mm.vmas.items[1]) == b""
 
 
 def test_stack_grows_by_faults(w: World) -> None:
@@ -542,9 +542,9 @@ def test_stack_grows_by_faults(w: World) -> None:
     low = w.mm.map_stack(top)
     assert low == top - (8 << 20)
     w.mm.stack_start = top - 8
-    assert w.mm.name_of(w.mm.vmas[0]) == b"[stack]"
+    assert w.mm.name_of(w.mm.vmas.items[0]) == b"[stack]"
     w.store(low - 5 * PAGE, 1)
-    assert w.mm.vmas[0].start <= low - (128 << 10)
+    assert w.mm.vmas.items[0].start <= low - (128 << 10)
     w.mm.copy_out(low - (1 << 20), b"kernel")
     with pytest.raises(Signal):
         w.store(top - (16 << 20) - 1, 1)
@@ -554,7 +554,7 @@ def test_stack_grows_by_faults(w: World) -> None:
     with pytest.raises(Signal):
         w.store(low - (2 << 20) + STACK_GUARD_GAP - 1, 1)
     w.store(low - (2 << 20) + PAGE + STACK_GUARD_GAP, 1)
-    assert w.mm.stack_bytes == w.mm.vmas[-1].end - w.mm.vmas[-1].start
+    assert w.mm.stack_bytes == w.mm.vmas.items[-1].end - w.mm.vmas.items[-1].start
     w.limits.values[RLIMIT_STACK] = 0
     with pytest.raises(ENOMEM):
         w.mm.map_stack(top + (1 << 30))
@@ -581,7 +581,7 @@ def test_a_stack_that_cannot_grow(w: World) -> None:
     w.limits.values[RLIMIT_AS] = INFINITY
     w.space.fail_at = 0
     assert w.mm.handle_fault(low - 1, FAULT_WRITE) == (9, 0)
-    assert w.mm.vmas[0].start == low
+    assert w.mm.vmas.items[0].start == low
 
 
 # -- faults and copies --------------------------------------------------------------------------------------------
@@ -634,10 +634,10 @@ def test_alternate_pages_do_not_explode(w: World) -> None:
     child = w.fork()
     for page in range(0, 2048, 8):
         w.store(BASE + page * PAGE, 1)
-    assert len(w.mm.runs) < 4 * 40
+    assert len(w.mm.pmas) < 4 * 40
     child.release()
     w.store(BASE + PAGE, 1)
-    assert len(w.mm.runs) < 4 * 40
+    assert len(w.mm.pmas) < 4 * 40
 
 
 def test_after_the_child_is_gone_nothing_is_copied(w: World) -> None:
@@ -678,11 +678,11 @@ def test_large_ranges_have_shadows_of_a_gigabyte(w: World) -> None:
 
 def test_many_runs_copy_whole_blocks(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the budget of runs a fault copies all of its run in the block."""
-    monkeypatch.setattr(fault_module, "_MAX_RUNS", 0)
+    monkeypatch.setattr(cow_module, "_MAX_PMAS", 0)
     w.anon(512)
     child = w.fork()
     w.store(BASE + 100 * PAGE, 1)
-    assert len(w.mm.runs) == 1
+    assert len(w.mm.pmas) == 1
     child.release()
 
 
@@ -749,9 +749,9 @@ def test_truncation_takes_pages_away(w: World) -> None:
     w.mm.mmap(BASE + 16 * PAGE, 4 * PAGE, 0, MAP_PRIVATE | MAP_FIXED, tmpfs)
     w.store(BASE + 11 * PAGE, 1)
     child = w.fork()
-    assert tmpfs.mappers == {w.mm, child}
+    assert list(tmpfs.mappers.lengths) == [w.mm, child]
     tmpfs.size = PAGE + 5
-    truncated(tmpfs, tmpfs.size)
+    tmpfs.mappers.invalidate(tmpfs, tmpfs.size)
     for at in (BASE + 3 * PAGE, BASE + 11 * PAGE):
         with pytest.raises(Signal) as sent:
             w.load(at)
@@ -761,13 +761,91 @@ def test_truncation_takes_pages_away(w: World) -> None:
     assert isinstance(space, FakeSpace)
     check(child, space)
     child.release()
-    assert tmpfs.mappers == {w.mm}
-    truncated(tmpfs, tmpfs.size)
+    assert list(tmpfs.mappers.lengths) == [w.mm]
+    tmpfs.mappers.invalidate(tmpfs, tmpfs.size)
     tmpfs.close()
     host = HostFile(b"x" * 2 * PAGE)
     at = w.mm.mmap(0, 2 * PAGE, PROT_READ, MAP_PRIVATE, host)
     assert w.mm.handle_fault(at, FAULT_READ, 7) == (7, 2)
     host.close()
+
+
+def test_a_file_knows_who_maps_it(w: World) -> None:
+    """Bytes are counted by address space over splits, merges, moves, forks and replacement; the last ones end it."""
+    tmpfs = MemoryFileFile(w.memory, b"t" * 4 * PAGE)
+    lengths = tmpfs.mappers.lengths
+    w.mm.mmap(BASE, 4 * PAGE, RW, MAP_SHARED | MAP_FIXED, tmpfs)
+    w.mm.munmap(BASE + PAGE, PAGE)
+    w.mm.mprotect(BASE + 2 * PAGE, PAGE, PROT_READ)
+    assert (lengths, tmpfs.mappers.writable) == ({w.mm: 3 * PAGE}, 3 * PAGE)
+    w.mm.mprotect(BASE + 2 * PAGE, PAGE, RW)
+    w.mm.mmap(BASE + PAGE, PAGE, RW, MAP_SHARED | MAP_FIXED, tmpfs, PAGE)
+    assert (len(w.mm.vmas), lengths) == (1, {w.mm: 4 * PAGE})
+    w.mm.mmap(BASE, 4 * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, tmpfs)
+    assert (lengths, tmpfs.mappers.writable) == ({w.mm: 4 * PAGE}, 0)
+    at = w.mm.mremap(BASE, 4 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, BASE + 64 * PAGE)
+    assert lengths == {w.mm: 8 * PAGE}
+    child = w.fork()
+    assert lengths == {w.mm: 8 * PAGE, child: 8 * PAGE}
+    child.release()
+    w.mm.munmap(at, 2 * PAGE)
+    assert lengths == {w.mm: 6 * PAGE}
+    w.mm.begin()
+    w.mm.reset()
+    w.mm.commit()
+    assert not tmpfs.used
+    assert [tuple(r[2:]) for r in w.memory.ranges()] == [(3, 1)]
+    tmpfs.close()
+
+
+def test_a_failed_mapping_leaves_no_mapper(w: World) -> None:
+    """The host refuses, or no memory is left for a copy: no count, no reference."""
+    host = HostFile(b"x" * 4 * PAGE)
+    for flags in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED | MAP_ANONYMOUS):
+        w.space.fail_at = 0
+        with pytest.raises(ENOMEM):
+            w.mm.mmap(0, 4 * PAGE, RW, flags, None if flags & MAP_ANONYMOUS else host)
+        assert not host.used
+        assert not host.shared.used
+        assert w.memory.ranges() == []
+    host.close()
+
+
+def test_no_memory_for_the_copies_of_a_file(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The references of the file and of the copies made before are dropped."""
+    tmpfs = MemoryFileFile(w.memory, b"t" * 2 * PAGE)
+    pieces = [Extent(w.memory, tmpfs.start, PAGE), Extent(w.memory, tmpfs.start + PAGE, PAGE)]
+    monkeypatch.setattr(tmpfs, "extents", lambda *_, **__: pieces)
+    before = w.memory.ranges()
+    allocate = w.memory.allocate
+    left = [1]
+
+    def fail(length: int, kind: int, *, top_down: bool = False) -> int:
+        left[0] -= 1
+        if left[0] < 0:
+            raise ENOMEM
+        return allocate(length, kind, top_down=top_down)
+
+    monkeypatch.setattr(w.memory, "allocate", fail)
+    monkeypatch.setattr(w.memory, "allocate_at", lambda *_: False)
+    with pytest.raises(ENOMEM):
+        w.mm.mmap(0, 2 * PAGE, RW, MAP_PRIVATE, tmpfs)
+    assert (w.memory.ranges(), tmpfs.used) == (before, False)
+    tmpfs.close()
+
+
+def test_shared_anonymous_memory_ends_with_its_last_mapping(w: World) -> None:
+    """A waiter may hold the object, which is a futex key; the pages go with the last VMA of all address spaces."""
+    at = w.mm.mmap(0, 2 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS)
+    key = w.mm.shared_key(at)
+    child = w.fork()
+    w.mm.munmap(at, PAGE)
+    w.mm.munmap(at + PAGE, PAGE)
+    child.copy_out(at, b"x")
+    assert key is not None
+    assert key == child.shared_key(at)
+    child.release()
+    assert w.memory.ranges() == []
 
 
 def test_a_host_that_refuses_a_file_page(w: World) -> None:
@@ -874,8 +952,8 @@ def test_the_caches_are_bounded(w: World, monkeypatch: pytest.MonkeyPatch) -> No
     for page in range(32):
         w.mm.copy_out(BASE + page * PAGE, b"x")
         assert w.mm.copy_in(BASE + page * PAGE, 1) == b"x"
-    assert len(w.mm._read_pages) <= 4
-    assert len(w.mm._write_pages) <= 4
+    assert len(w.mm.read_pages) <= 4
+    assert len(w.mm.write_pages) <= 4
 
 
 def test_futex_keys(w: World) -> None:
@@ -1122,13 +1200,14 @@ def test_a_batch_is_one_apply(w: World) -> None:
     """Operations are joined, references wait until the host has let go, and a failure is an error."""
     w.anon(1)
     w.mm.begin()
-    assert w.mm.batching
+    assert w.mm.batch is not None
     w.mm.reset()
     for n in range(4):
         w.anon(1, BASE + n * PAGE)
     w.mm.mprotect(BASE, PAGE, PROT_READ)
     w.mm.commit()
-    assert (w.space.applies, w.mm.batching) == (2, False)
+    assert w.space.applies == 2
+    assert w.mm.batch is None
     w.mm.begin()
     w.mm.commit()
     assert w.space.applies == 2
@@ -1168,11 +1247,11 @@ def test_areas_show_themselves(w: World) -> None:
     """For debugging and for /proc."""
     file = HostFile(b"n" * PAGE)
     w.mm.mmap(BASE, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, file, name=b"/bin/x")
-    assert repr(w.mm.vmas[0]) == "2000000000-2000001000 r-xs 0 b'/bin/x'"
-    assert w.mm.vmas[0].shared
-    assert "host+0 S" in repr(w.mm.runs.items[0])
-    assert w.mm.name_of(w.mm.vmas[0]) == b"/bin/x"
-    assert len(list(w.mm.areas)) == 1
+    assert repr(w.mm.vmas.items[0]) == "2000000000-2000001000 r-xs 0 b'/bin/x'"
+    assert w.mm.vmas.items[0].shared
+    assert "host+0 S" in repr(w.mm.pmas.items[0])
+    assert w.mm.name_of(w.mm.vmas.items[0]) == b"/bin/x"
+    assert len(list(w.mm.vmas)) == 1
     file.close()
 
 

@@ -65,17 +65,18 @@ class World:
     def close(self) -> None:
         for manager, _, _ in self.processes:
             manager.release()
+        used = [file.real.used for file in self.files]
         self.files[1].real.close()
         left = self.memory.ranges()
         self.files[0].real.close()
         self.memory.close()
-        assert left == []
+        assert (left, used) == ([], [False, False])
 
     def check(self) -> None:
         for manager, space, model in self.processes:
             check(manager, space)
             mapped = {
-                (a.start + i * PAGE - BASE) // PAGE for a in manager.areas for i in range((a.end - a.start) // PAGE)
+                (a.start + i * PAGE - BASE) // PAGE for a in manager.vmas for i in range((a.end - a.start) // PAGE)
             }
             assert mapped == set(model)
 
@@ -194,7 +195,7 @@ class World:
         manager, _, model = self.processes[who % len(self.processes)]
         if to < page + count and page < to + count:
             return
-        area = manager.areas.at(BASE + page * PAGE)
+        area = manager.vmas.at(BASE + page * PAGE)
         if area is None or area.end < BASE + (page + count) * PAGE:
             return
         manager.mremap(BASE + page * PAGE, count * PAGE, count * PAGE, 3, BASE + to * PAGE)
@@ -211,12 +212,12 @@ class World:
         assert isinstance(prot, int)
         if not all(page + i in model for i in range(count)):
             return
-        before = [(a.start, a.end, a.prot) for a in manager.areas]
+        before = [(a.start, a.end, a.prot) for a in manager.vmas]
         space.fail_at = 0
         try:
             manager.mmap(BASE + page * PAGE, count * PAGE, prot | 1, PRIVATE | ANONYMOUS | FIXED)
         except LinuxError:
-            assert before == [(a.start, a.end, a.prot) for a in manager.areas]
+            assert before == [(a.start, a.end, a.prot) for a in manager.vmas]
         else:
             raise AssertionError
         finally:

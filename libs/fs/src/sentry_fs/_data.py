@@ -10,10 +10,11 @@ Reads and writes are slice copies between the guest's memory and the file's, bot
 import errno
 import os
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from sentry_abi.errors import EFBIG, ENXIO
 from sentry_abi.memory import page_down, page_up
+from sentry_mm import Pages
 from sentry_vfs import Buffer
 
 FIRST: Final = 16  # log2 of the first extent
@@ -21,29 +22,8 @@ MAX_SIZE: Final = 1 << 42
 _ZEROS: Final = bytes(1 << 18)
 
 
-class Extent(NamedTuple):
-    """What lies behind a page-aligned piece of a file: length bytes of backing from offset on.
-
-    Has the fields of mm's record of that name; file systems can so be used and tested without an address space.
-    """
-
-    backing: Any
-    offset: int
-    length: int
-
-
-class Memory(Protocol):
+class Memory(Pages, Protocol):
     """The memory file."""
-
-    @property
-    def fd(self) -> int:
-        """Its descriptor."""
-        ...
-
-    @property
-    def kind(self) -> Any:  # noqa: ANN401  (the platform's literal)
-        """How it may be mapped."""
-        ...
 
     @property
     def view(self) -> memoryview:
@@ -52,10 +32,6 @@ class Memory(Protocol):
 
     def allocate(self, length: int, kind: int) -> int:
         """Return the offset of zeroed bytes with one reference."""
-        ...
-
-    def decref(self, offset: int, length: int) -> None:
-        """Drop a reference."""
         ...
 
     def decommit(self, offset: int, length: int) -> None:

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from sentry_abi.errors import BY_NUMBER, EACCES, EIO, ENOENT, ESTALE, LinuxError
 from sentry_abi.structs import STAT
 from sentry_fs._native._lib import ffi, lib
+from sentry_mm import Uncounted
 
 MAX_DIRS: Final = 256
 MAX_FILES: Final = 128
@@ -29,7 +30,7 @@ def error(result: int) -> LinuxError:
     return BY_NUMBER.get(-result, EIO)()
 
 
-class HostFd:
+class HostFd(Uncounted):
     """An open regular file of the host, read-only; a backing of kind "host"."""
 
     __slots__ = ("fd",)

@@ -24,9 +24,9 @@ from sentry_abi.ioctl import (
     TIOCSWINSZ,
 )
 from sentry_abi.memory import page_up
-from sentry_fs._data import Extent
 from sentry_fs._host import HostFd, poll_now
 from sentry_fs._native._lib import ffi, lib
+from sentry_mm import Extent, Uncounted
 from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path
 from sentry_waiter import ALWAYS, IN, OUT, RDNORM, WRNORM, Entry, Queue
 
@@ -318,17 +318,16 @@ class HostFile(FileDescription):
             return b"host:[%d]" % self.fd
 
 
-class HostMapping:
+class HostMapping(Uncounted):
     """An inherited regular file as something to be mapped, for reading."""
 
-    __slots__ = ("file", "identity", "mappers")
+    __slots__ = ("file", "identity")
 
     def __init__(self, file: HostFd) -> None:
         """Take over an open file."""
         self.file = file
         found = os.fstat(file.fd)
         self.identity = (found.st_dev, found.st_ino)
-        self.mappers: set[Any] = set()
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """Return the file's own pages. Raises: ENODEV for shared writing."""

@@ -30,9 +30,10 @@ from sentry_abi.stat import (
     S_IFSOCK,
 )
 from sentry_abi.structs import STAT, STATFS
-from sentry_fs._data import Extent, FileData, Memory
+from sentry_fs._data import FileData, Memory
 from sentry_fs._host import MASKED, HostDir, HostFd, HostTree
 from sentry_fs._tmpfs import TMPFS_KIND, Directory, Regular, RegularFile, Symlink, Tmpfs
+from sentry_mm import Extent
 from sentry_vfs import Dentry, FileDescription, Inode, Path
 
 MAX_CLEAN: Final = 20_000

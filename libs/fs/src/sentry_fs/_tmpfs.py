@@ -9,7 +9,7 @@ trusted.*, security.*.
 
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from sentry_abi.errors import (
     EBADF,
@@ -48,8 +48,9 @@ from sentry_abi.stat import (
     TMPFS_MAGIC,
 )
 from sentry_abi.structs import STATFS
-from sentry_fs._data import MAX_SIZE, Extent, FileData, Memory
+from sentry_fs._data import MAX_SIZE, FileData, Memory
 from sentry_fs._device import open_device
+from sentry_mm import Extent, Mapper, Mappers
 from sentry_pgalloc import MemoryKind
 from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode
 
@@ -328,6 +329,8 @@ class Directory(_Attributes):
 class Regular(_Attributes):
     """A regular file; also what mmap maps."""
 
+    counts_vmas = False
+
     __slots__ = ("charged", "data", "mappers", "seals", "users", "writers")
 
     fs: Tmpfs
@@ -343,7 +346,7 @@ class Regular(_Attributes):
         self.writers = 0
         """How many of them are open for writing."""
         self.seals = F_SEAL_SEAL
-        self.mappers: set[Any] = set()
+        self.mappers = Mappers()
 
     # life: contents go when the last name, the last description and the last mapping are gone
 
@@ -448,8 +451,7 @@ class Regular(_Attributes):
             self.charge(min(page_up(length) - self.charged, 0))
         self.mtime = self.ctime = self.fs.now()
         if length < before and self.mappers:
-            for mapper in tuple(self.mappers):
-                mapper.invalidate(self, length)
+            self.mappers.invalidate(self, length)
 
     def allocate(self, dentry: Dentry | None, mode: int, offset: int, length: int) -> None:
         """Reserve, clear or punch a range. Raises: EOPNOTSUPP, EFBIG, EPERM (sealed)."""
@@ -493,6 +495,16 @@ class Regular(_Attributes):
     def mapping_identity(self) -> object:
         """Return the inode: one file, whatever its name."""
         return self
+
+    def mapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """See `sentry_mm.Mappable`."""
+        self.mappers.add(mm, length, writable=writable)
+
+    def unmapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """See `sentry_mm.Mappable`."""
+        self.mappers.remove(mm, length, writable=writable)
+        if not self.mappers:
+            self.let_go()
 
     def seek(self, pos: int, *, data: bool) -> int:
         """Return the next data or hole. Raises: ENXIO."""

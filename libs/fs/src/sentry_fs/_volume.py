@@ -24,10 +24,11 @@ from sentry_abi.fcntl import (
 from sentry_abi.memory import page_up
 from sentry_abi.stat import S_IFLNK, S_IFMT, S_IFREG
 from sentry_abi.structs import STAT
-from sentry_fs._data import Extent, Memory
+from sentry_fs._data import Memory
 from sentry_fs._host import MASKED, HostDir, HostFd, WritableFd
 from sentry_fs._overlay import Overlay, OverlayDirectory, OverlayRegular, OverlaySpecial, OverlaySymlink, read_host
 from sentry_fs._tmpfs import RegularFile
+from sentry_mm import Extent
 from sentry_vfs import Buffer, Dentry, FileDescription, Inode, Path
 
 HOSTFS_MAGIC: Final = 0x00C0_FFEE
@@ -386,8 +387,7 @@ class VolumeRegular(OverlayRegular):
             raise from_host(failure) from None
         self._size = length
         if length < before:
-            for mapper in tuple(self.mappers):
-                mapper.invalidate(self, length)
+            self.mappers.invalidate(self, length)
 
     def current_size(self) -> int:
         """Return the size, asking the host."""

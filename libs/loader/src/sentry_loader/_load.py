@@ -120,7 +120,7 @@ class Image:
 
         Raises: LinuxError; the address space is then useless and its process must be killed.
         """
-        if not mm.batching:
+        if mm.batch is None:
             mm.begin()
         loaded = self._map(mm)
         mm.commit()

@@ -1,23 +1,28 @@
-"""Address spaces: areas, eager mapping, copy-on-write, guest memory for the kernel. Floor 7."""
+"""Address spaces: VMAs, eager mapping, copy-on-write, guest memory for the kernel. Floor 7."""
 
-from sentry_mm._areas import VM_GROWSDOWN, VM_LOCKED, VM_SHARED, Area, Run
 from sentry_mm._fault import Outcome
-from sentry_mm._manager import MemoryManager, may_be_written, truncated
-from sentry_mm._mappable import Extent, Limits, Mappable, NoLimits, SharedMemory
+from sentry_mm._limits import Limits, NoLimits
+from sentry_mm._manager import MemoryManager
+from sentry_mm._mappable import Extent, Mappable, Mapper, Mappers, Pages, Uncounted
+from sentry_mm._pma import Pma
+from sentry_mm._shared import SharedMemory
+from sentry_mm._vma import VM_GROWSDOWN, VM_LOCKED, VM_SHARED, Vma
 
 __all__ = [
     "VM_GROWSDOWN",
     "VM_LOCKED",
     "VM_SHARED",
-    "Area",
     "Extent",
     "Limits",
     "Mappable",
+    "Mapper",
+    "Mappers",
     "MemoryManager",
     "NoLimits",
     "Outcome",
-    "Run",
+    "Pages",
+    "Pma",
     "SharedMemory",
-    "may_be_written",
-    "truncated",
+    "Uncounted",
+    "Vma",
 ]

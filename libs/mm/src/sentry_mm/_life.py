@@ -1,59 +1,54 @@
 """How an address space ends: the last user goes, or another program takes it over."""
 
-from typing import Any, Self
+from typing import TypeVar
 
 from sentry_abi.memory import TASK_SIZE
-from sentry_mm._advice import Advice
+from sentry_mm._apply import drop, drop_deferred
 from sentry_mm._limits import MMAP_MIN_ADDR
+from sentry_mm._lists import close_vmas, flush_translations
+from sentry_mm._mm import MMState
+from sentry_mm._place import set_layout
 from sentry_platform import Op
 
+M = TypeVar("M", bound=MMState)
 
-class Life(Advice):
-    """Advice with users and an end."""
 
-    __slots__ = ()
+def retain(mm: M) -> M:
+    """Count one more user (CLONE_VM); return mm."""
+    mm.users += 1
+    return mm
 
-    def retain(self) -> Self:
-        """Count one more user (CLONE_VM); return self."""
-        self.users += 1
-        return self
 
-    def release(self) -> None:
-        """Count one user less; the last one gives everything back."""
-        self.users -= 1
-        if self.users:
-            return
-        self.space.release()
-        self._batch = None
-        self._empty()
-        self.memory.reclaim()
+def release(mm: MMState) -> None:
+    """Count one user less; the last one gives everything back."""
+    mm.users -= 1
+    if mm.users:
+        return
+    mm.space.release()
+    mm.batch = None
+    empty(mm)
+    mm.memory.reclaim()
 
-    def _empty(self) -> None:
-        told: list[Any] = []
-        for area in self.areas.items:
-            mappers = getattr(area.file, "mappers", None)
-            if mappers is not None:
-                mappers.discard(self)
-                if hasattr(area.file, "unmapped"):
-                    told.append(area.file)
-        runs = self.runs.items
-        for owned in (self.runs, self.areas):
-            owned.starts = []
-        self.runs.items, self.areas.items = [], []
-        self._forget()
-        for run in runs:
-            self._drop(run)
-        if self._batch is None:
-            for offset, length in self._dropped:
-                self.memory.decref(offset, length)
-            self._dropped.clear()
-        for file in told:
-            file.unmapped(self)
 
-    def reset(self) -> None:
-        """Unmap everything, for exec in place. Begins a batch: with the new program's mappings it is one apply."""
-        if self._batch is None:
-            self._batch = []
-        self._batch.append(Op("unmap", MMAP_MIN_ADDR, TASK_SIZE - MMAP_MIN_ADDR))
-        self._empty()
-        self._clear_accounts()
+def empty(mm: MMState) -> None:
+    """Empty both lists. Requires: the host no longer maps it, or a batch is open that unmaps it."""
+    vmas, pmas = mm.vmas.items, mm.pmas.items
+    for owned in (mm.pmas, mm.vmas):
+        owned.starts = []
+    mm.pmas.items, mm.vmas.items = [], []
+    flush_translations(mm)
+    for pma in pmas:
+        drop(mm, pma)
+    if mm.batch is None:
+        drop_deferred(mm)
+    close_vmas(mm, vmas)
+
+
+def reset(mm: MMState) -> None:
+    """Unmap everything, for exec in place. Begins a batch: with the new program's mappings it is one apply."""
+    if mm.batch is None:
+        mm.batch = []
+    mm.batch.append(Op("unmap", MMAP_MIN_ADDR, TASK_SIZE - MMAP_MIN_ADDR))
+    empty(mm)
+    mm.clear_accounts()
+    set_layout(mm, 0, 0)

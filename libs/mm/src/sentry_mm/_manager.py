@@ -1,33 +1,58 @@
-"""The address space as the kernel sees it: life, fork, exec, truncation, and what /proc shows."""
+"""The address space as the kernel uses it: the state with all operations as methods."""
 
 from typing import TYPE_CHECKING
 
-from sentry_abi.memory import page_up
-from sentry_abi.mman import PROT_WRITE
 from sentry_futex import Manager
-from sentry_mm._areas import Area
-from sentry_mm._fork import Fork
-from sentry_mm._mappable import NoLimits, SharedMemory
-from sentry_pgalloc import MemoryFile
-from sentry_platform import Op
+from sentry_mm._access import (
+    add_u32,
+    cas_u32,
+    copy_in,
+    copy_out,
+    copy_out_partial,
+    cstring,
+    load_u32,
+    load_u64,
+    readable,
+    shared_key,
+    store_u32,
+    store_u64,
+    swap_u32,
+    writable,
+    zero_out,
+)
+from sentry_mm._advice import madvise
+from sentry_mm._apply import begin, commit
+from sentry_mm._fault import handle_fault
+from sentry_mm._fork import fork
+from sentry_mm._heap import brk, map_stack
+from sentry_mm._life import release, reset, retain
+from sentry_mm._limits import NoLimits
+from sentry_mm._map import mmap, munmap
+from sentry_mm._mlock import mlock, mlockall, munlock, munlockall
+from sentry_mm._mm import MMState
+from sentry_mm._msync import mincore, msync
+from sentry_mm._place import find_free, set_layout
+from sentry_mm._protect import mprotect
+from sentry_mm._remap import mremap
+from sentry_mm._shared import SharedMemory
+from sentry_mm._truncate import invalidate
 
 if TYPE_CHECKING:
-    from sentry_mm._mappable import Limits, Mappable
+    from sentry_mm._limits import Limits
+    from sentry_mm._vma import Vma
+    from sentry_pgalloc import MemoryFile
     from sentry_platform import AddressSpace
 
 
-class MemoryManager(Fork):
-    """One address space: areas, the memory behind them, and the platform's space that shows it.
-
-    users: how many tasks, and others that look at it, share it; made with 1.
-    """
+class MemoryManager(MMState):
+    """One address space: `MMState` has the data, the modules have the functions, and here they are its methods."""
 
     __slots__ = ()
 
     def __init__(
         self,
         space: "AddressSpace",
-        memory: MemoryFile,
+        memory: "MemoryFile",
         limits: "Limits | None" = None,
         futexes: Manager | None = None,
     ) -> None:
@@ -36,70 +61,62 @@ class MemoryManager(Fork):
         futexes: a fork of the manager that all spaces of a kernel share; without it, one of its own.
         """
         super().__init__(space, memory, limits or NoLimits(), futexes or Manager())
+        set_layout(self, 0, 0)
 
-    # -- truncation ---------------------------------------------------------------------------------------------------
+    retain = retain
+    release = release
+    reset = reset
+    fork = fork
+    begin = begin
+    commit = commit
+    set_layout = set_layout
+    find_free = find_free
 
-    def invalidate(self, file: "Mappable", from_offset: int) -> None:
-        """Unmap the pages of file from from_offset (bytes, rounded up to a page) on: they are beyond its end now.
+    mmap = mmap
+    munmap = munmap
+    mprotect = mprotect
+    mremap = mremap
+    brk = brk
+    map_stack = map_stack
+    madvise = madvise
+    msync = msync
+    mincore = mincore
+    mlock = mlock
+    munlock = munlock
+    mlockall = mlockall
+    munlockall = munlockall
+    handle_fault = handle_fault
+    invalidate = invalidate
 
-        Shared and private views alike, as Linux does; private copies of such pages go too. An access is then SIGBUS,
-        or maps the pages again if the file has grown meanwhile. Linux: mm/truncate.c truncate_pagecache,
-        unmap_mapping_range(even_cows).
-        """
-        edge = page_up(from_offset)
-        identity = file.mapping_identity()
-        ops = []
-        gone = []
-        for area in self.areas.items:
-            if area.file is None or area.file.mapping_identity() != identity:
-                continue
-            low = max(area.start, area.start + edge - area.offset)
-            if low < area.end and self.runs.within(low, area.end):
-                gone.append((low, area.end))
-                if area.prot:
-                    ops.append(Op("unmap", low, area.end - low))
-        self._apply(ops)
-        for low, high in gone:
-            for run in self.runs.take(low, high):
-                self._drop(run)
-        if gone:
-            self._forget()
-
-    # -- what /proc shows ---------------------------------------------------------------------------------------------
+    readable = readable
+    writable = writable
+    copy_in = copy_in
+    copy_out = copy_out
+    copy_out_partial = copy_out_partial
+    zero_out = zero_out
+    cstring = cstring
+    load_u32 = load_u32
+    store_u32 = store_u32
+    swap_u32 = swap_u32
+    add_u32 = add_u32
+    cas_u32 = cas_u32
+    load_u64 = load_u64
+    store_u64 = store_u64
+    shared_key = shared_key
 
     def resident_bytes(self) -> int:
         """Return how much of it is present, as the platform sees it."""
         return self.space.resident_bytes()
 
-    def name_of(self, area: Area) -> object:
-        """Return what /proc/PID/maps shows behind an area: its file's path, [heap], [stack] or nothing."""
-        if area.name:
-            return area.name
-        if isinstance(area.file, SharedMemory):
+    def name_of(self, vma: "Vma") -> object:
+        """Return what /proc/PID/maps shows behind a VMA: its file's path, [heap], [stack] or nothing."""
+        if vma.name:
+            return vma.name
+        if isinstance(vma.file, SharedMemory):
             return b"/dev/zero (deleted)"
-        if area.file is None:
-            if area.start < self.brk_end and area.end > self.brk_start:
+        if vma.file is None:
+            if vma.start < self.brk_end and vma.end > self.brk_start:
                 return b"[heap]"
-            if area.start <= self.stack_start < area.end:
+            if vma.start <= self.stack_start < vma.end:
                 return b"[stack]"
         return b""
-
-    @property
-    def vmas(self) -> list[Area]:
-        """The areas in rising order; look only."""
-        return self.areas.items
-
-
-def truncated(file: "Mappable", size: int) -> None:
-    """Tell every address space that maps file, by its attribute `mappers`, that it is size bytes long now."""
-    for manager in list(getattr(file, "mappers", ())):
-        manager.invalidate(file, size)
-
-
-def may_be_written(file: "Mappable") -> bool:
-    """Return whether a shared mapping lets somebody write to file, now or after mprotect (mapping_writably_mapped)."""
-    return any(
-        area.file is file and area.shared and area.max_prot & PROT_WRITE
-        for manager in getattr(file, "mappers", ())
-        for area in manager.vmas
-    )

@@ -1,35 +1,55 @@
-"""What mm needs from above: files that can be mapped, and limits; and the one mappable thing that is mm's own."""
+"""What mm needs of the files that are mapped and of the pages behind them, and what those files may ask of mm."""
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from sentry_pgalloc import MemoryFile, MemoryKind
+from sentry_platform import Backing
 
-if TYPE_CHECKING:
-    from sentry_platform import Backing
+
+class Pages(Backing, Protocol):
+    """A backing whose pages are counted: every PMA holds one reference of each page that it shows."""
+
+    def incref(self, offset: int, length: int, /) -> None:
+        """Add a reference to every page of the range."""
+        ...
+
+    def decref(self, offset: int, length: int, /) -> None:
+        """Drop a reference of every page of the range; the last one releases them."""
+        ...
 
 
 class Extent(NamedTuple):
     """A page-aligned piece of a file: length bytes of backing from offset on."""
 
-    backing: "Backing"
+    backing: Pages
     offset: int
     length: int
 
 
+class Mapper(Protocol):
+    """An address space as a file sees it that is mapped there."""
+
+    def invalidate(self, file: "Mappable", from_offset: int) -> None:
+        """Unmap the pages of file from from_offset on: the file has been truncated."""
+        ...
+
+    def vmas_of(self, file: "Mappable") -> int:
+        """Return how many VMAs map file."""
+        ...
+
+
 class Mappable(Protocol):
-    """A file as something to be mapped.
+    """A file as something to be mapped."""
 
-    It may have an attribute `mappers: set[MemoryManager]`; mm then puts itself in, and whoever truncates the file calls
-    `invalidate(file, from_offset)` on each member (`sentry_mm.truncated` does that for all).
-
-    With `mappers` it may have methods `mapped(manager)` and `unmapped(manager)`: an area of it has been added to an
-    address space (also by fork, after which the child is filled further), or has just been removed from its list.
-    """
+    @property
+    def counts_vmas(self) -> bool:
+        """Whether the number of VMAs matters: they never merge then. Linux: vm_ops->close prevents merging."""
+        ...
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """Return what lies behind [offset, offset + length), in order, up to the last page of the file.
 
-        A shorter list means end of file. An extent in the memory file carries no reference of its own: mm takes one.
+        A shorter list means end of file. An extent carries no reference of its own: mm takes one before anything else
+        can drop the last.
         """
         ...
 
@@ -41,53 +61,74 @@ class Mappable(Protocol):
         """Return what is equal for two mappings of the same file, and hashable: futex key and reverse map."""
         ...
 
+    def mapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """Count length bytes more that mm maps, in one VMA more (mmap, mremap, fork). Linux: vm_ops->open.
 
-class Limits(Protocol):
-    """Resource limits of a thread group."""
+        writable: a shared mapping that may be written, now or after mprotect (VM_SHARED and VM_MAYWRITE).
+        """
+        ...
 
-    def soft(self, resource: int, /) -> int:
-        """Return the soft limit; 2^64 - 1 for none."""
+    def unmapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """Count length bytes less; called after the VMAs have gone, once for each. Linux: vm_ops->close.
+
+        What `mapped` has counted comes back in full, though in other portions: VMAs are split and merged in between.
+        """
         ...
 
 
-class NoLimits:
-    """Limits that never bite."""
+class Uncounted:
+    """A base for mappable files, and for backings, that outlive every mapping: nothing is counted."""
 
     __slots__ = ()
 
-    def soft(self, resource: int, /) -> int:
-        """Return no limit."""
-        return (1 << 64) - 1
+    counts_vmas = False
+
+    def mapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """Count nothing."""
+
+    def unmapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """Count nothing."""
+
+    def incref(self, offset: int, length: int, /) -> None:
+        """Count nothing."""
+
+    def decref(self, offset: int, length: int, /) -> None:
+        """Count nothing."""
 
 
-class SharedMemory:
-    """MAP_SHARED | MAP_ANONYMOUS: a nameless file. Holds one reference of its pages while an area names it."""
+class Mappers:
+    """The address spaces that map a file, and how much of it; what a Mappable may hold. Linux: i_mmap."""
 
-    __slots__ = ("length", "memory", "offset")
+    __slots__ = ("lengths", "writable")
 
-    def __init__(self, memory: MemoryFile, length: int, *, top_down: bool = False) -> None:
-        """Allocate length bytes.
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.lengths: dict[Mapper, int] = {}
+        """Bytes by address space."""
+        self.writable = 0
+        """Bytes of shared mappings that may be written. Linux: i_mmap_writable."""
 
-        Raises: ENOMEM.
-        """
-        self.memory = memory
-        self.length = length
-        self.offset = memory.allocate(length, MemoryKind.ANONYMOUS, top_down=top_down)
+    def __bool__(self) -> bool:
+        """Return whether the file is mapped."""
+        return bool(self.lengths)
 
-    def __del__(self) -> None:
-        """Give the pages back: areas in several address spaces share this object, and nothing else counts them."""
-        if hasattr(self, "offset") and self.memory.fd >= 0:
-            self.memory.decref(self.offset, self.length)
+    def add(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """Count length bytes more in mm."""
+        self.lengths[mm] = self.lengths.get(mm, 0) + length
+        if writable:
+            self.writable += length
 
-    def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
-        """See Mappable."""
-        length = min(length, self.length - offset)
-        return [Extent(self.memory, self.offset + offset, length)] if length > 0 else []
+    def remove(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """Count length bytes less in mm; the last ones remove mm."""
+        left = self.lengths[mm] - length
+        if left:
+            self.lengths[mm] = left
+        else:
+            del self.lengths[mm]
+        if writable:
+            self.writable -= length
 
-    def mapped_size(self) -> int:
-        """See Mappable."""
-        return self.length
-
-    def mapping_identity(self) -> object:
-        """See Mappable."""
-        return self
+    def invalidate(self, file: Mappable, size: int) -> None:
+        """Unmap what lies beyond size bytes of file, everywhere. Linux: unmap_mapping_range."""
+        for mm in tuple(self.lengths):
+            mm.invalidate(file, size)

@@ -1,4 +1,4 @@
-"""A platform space and a file that exist only in this process: for tests of mm and of what stands on it.
+"""A platform space and a file that exist only in this process: for tests of mm and of its users.
 
 `FakeSpace` keeps what the host would map and behaves as a guest: `load` and `store` go through the mappings, fault
 into the address space and try again, as a CPU does. `check` compares the host's view with the address space's own.
@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sentry_abi.memory import PAGE_SIZE
-from sentry_mm._mappable import Extent
+from sentry_mm._mappable import Extent, Mappers
 from sentry_platform import FAULT_READ, FAULT_WRITE, MapError, Op
 
 if TYPE_CHECKING:
-    from sentry_mm._areas import Area, Run, Sorted
     from sentry_mm._manager import MemoryManager
+    from sentry_mm._mappable import Mapper
+    from sentry_mm._pma import Pma
+    from sentry_mm._sorted import Sorted
+    from sentry_mm._vma import Vma
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Backing
 
@@ -157,40 +160,75 @@ def merged(mappings: Sequence[Mapping]) -> list[Mapping]:
 def expected(manager: "MemoryManager") -> list[Mapping]:
     """Return what the host should have, from the address space's own lists."""
     found = []
-    for area in manager.areas:
-        for run in manager.runs.within(area.start, area.end) if area.prot else ():
-            low, high = max(area.start, run.start), min(area.end, run.end)
-            found.append(Mapping(low, high, run.host_prot(area.prot), run.backing, run.offset + low - run.start))
+    for vma in manager.vmas:
+        for pma in manager.pmas.within(vma.start, vma.end) if vma.prot else ():
+            low, high = max(vma.start, pma.start), min(vma.end, pma.end)
+            found.append(Mapping(low, high, pma.host_prot(vma.prot), pma.backing, pma.offset + low - pma.start))
     return merged(found)
 
 
 def check(manager: "MemoryManager", space: FakeSpace) -> None:
     """Assert that the host's view is the address space's, that lists are ordered and accounts right."""
     assert space.mappings == expected(manager), (space.mappings, expected(manager))
-    lists: tuple[Sorted[Area] | Sorted[Run], ...] = (manager.areas, manager.runs)
+    lists: tuple[Sorted[Vma] | Sorted[Pma], ...] = (manager.vmas, manager.pmas)
     for pieces in lists:
         items = pieces.items
         assert [p.start for p in items] == pieces.starts
         assert all(p.start < p.end for p in items)
         assert all(items[i].end <= items[i + 1].start for i in range(len(items) - 1))
-    for run in manager.runs:
-        covered = sum(min(a.end, run.end) - max(a.start, run.start) for a in manager.areas.within(run.start, run.end))
-        assert covered == run.end - run.start, f"{run} outside of areas"
-        if run.backing is manager.memory and run.mode == 1:
-            assert manager.memory.exclusive(run.offset, run.end - run.start), run
-    assert manager.total_bytes == sum(a.end - a.start for a in manager.areas)
+    for pma in manager.pmas:
+        covered = sum(min(a.end, pma.end) - max(a.start, pma.start) for a in manager.vmas.within(pma.start, pma.end))
+        assert covered == pma.end - pma.start, f"{pma} outside of VMAs"
+        if pma.backing is manager.memory and pma.mode == 1:
+            assert manager.memory.exclusive(pma.offset, pma.end - pma.start), pma
+    assert manager.total_bytes == sum(a.end - a.start for a in manager.vmas)
 
 
-class HostFile:
+class Counted:
+    """Counts the bytes that PMAs refer to, and who maps the file."""
+
+    counts_vmas = False
+
+    def __init__(self) -> None:
+        """Begin unused."""
+        self.mappers = Mappers()
+        self.references = 0
+
+    def mapped(self, mm: "Mapper", length: int, *, writable: bool) -> None:
+        """See Mappable."""
+        self.mappers.add(mm, length, writable=writable)
+
+    def unmapped(self, mm: "Mapper", length: int, *, writable: bool) -> None:
+        """See Mappable."""
+        self.mappers.remove(mm, length, writable=writable)
+
+    def incref(self, offset: int, length: int, /) -> None:
+        """See Pages."""
+        del offset
+        self.references += length
+
+    def decref(self, offset: int, length: int, /) -> None:
+        """See Pages."""
+        del offset
+        self.references -= length
+        assert self.references >= 0
+
+    @property
+    def used(self) -> bool:
+        """Whether a VMA or a PMA is left."""
+        return bool(self.mappers) or self.mappers.writable != 0 or self.references != 0
+
+
+class HostFile(Counted):
     """A mappable file over a host fd: private mappings see it read-only, shared ones are shared."""
 
     def __init__(self, content: bytes) -> None:
         """Make a host file with this content."""
+        super().__init__()
         self.fd = os.memfd_create("file", os.MFD_CLOEXEC)
         os.write(self.fd, content)
         self.kind: Literal["host"] = "host"
         self.shared = HostShared(self.fd)
-        self.mappers: set[MemoryManager] = set()
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """See Mappable."""
@@ -217,27 +255,28 @@ class HostFile:
         os.close(self.fd)
 
 
-class HostShared:
+class HostShared(Counted):
     """The same file to be mapped shared and writable."""
 
     kind: Literal["shared"] = "shared"
 
     def __init__(self, fd: int) -> None:
-        """Stand for fd."""
+        """Use fd, which stays the caller's."""
+        super().__init__()
         self.fd = fd
 
 
-class MemoryFileFile:
+class MemoryFileFile(Counted):
     """A mappable file in the memory file, as tmpfs has them."""
 
     def __init__(self, memory: "MemoryFile", content: bytes) -> None:
         """Make a file with this content."""
+        super().__init__()
         self.memory = memory
         self.size = len(content)
         self.room = max((self.size + PAGE_SIZE - 1) & -PAGE_SIZE, PAGE_SIZE)
         self.start = memory.allocate(self.room, 3)
         memory.view[self.start : self.start + self.size] = content
-        self.mappers: set[MemoryManager] = set()
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """See Mappable."""

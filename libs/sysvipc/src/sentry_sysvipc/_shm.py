@@ -1,7 +1,6 @@
 """Shared memory: segments are files without a name that mm maps.
 
-How often a segment is attached is not counted but looked up in the address spaces that map it, so that fork, exit,
-exec, munmap and mremap need no bookkeeping; mm tells when areas come and go. Source: Linux ipc/shm.c (6.1).
+How often a segment is attached is looked up in the address spaces that map it. Source: Linux ipc/shm.c (6.1).
 """
 
 from typing import TYPE_CHECKING, Final
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sentry_abi.errors import EINVAL, ENOMEM, ENOSPC
 from sentry_abi.ipc import SHM_DEST, SHM_HUGETLB, SHMMIN, SHMMNI
 from sentry_abi.memory import PAGE_SIZE
-from sentry_mm import Extent, MemoryManager, SharedMemory
+from sentry_mm import Extent, Mapper, Mappers, SharedMemory
 from sentry_sysvipc._objects import Object, Registry, Surroundings
 
 if TYPE_CHECKING:
@@ -26,7 +25,9 @@ _LARGEST: Final = 1 << 45
 
 
 class Segment(Object):
-    """One segment, a `sentry_mm.Mappable`; its pages live as long as it can be found or an area maps it."""
+    """One segment, a `sentry_mm.Mappable`; its pages live until it is removed and no VMA maps it."""
+
+    counts_vmas = True
 
     __slots__ = ("_pages", "_segments", "atime", "cpid", "dtime", "lpid", "mappers", "size")
 
@@ -41,7 +42,7 @@ class Segment(Object):
         self.atime = self.dtime = 0
         self.cpid = around.pid()
         self.lpid = 0
-        self.mappers: set[MemoryManager] = set()
+        self.mappers = Mappers()
         self._segments = segments
         self._pages = SharedMemory(segments.memory, (size + PAGE_SIZE - 1) & -PAGE_SIZE)
 
@@ -59,27 +60,26 @@ class Segment(Object):
         """See `sentry_mm.Mappable`."""
         return self
 
-    def mapped(self, manager: MemoryManager) -> None:
-        """Note that an address space has one area more of it. Linux: shm_open."""
-        del manager
+    def mapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """Note one VMA more. Linux: shm_open."""
+        self.mappers.add(mm, length, writable=writable)
         around = self._segments.around
         self.atime = around.now()
         self.lpid = around.pid()
 
-    def unmapped(self, manager: MemoryManager) -> None:
-        """Note that an address space has an area less; the last one ends what is removed. Linux: shm_close."""
-        if not _areas_of(manager, self):
-            self.mappers.discard(manager)
+    def unmapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
+        """Note one VMA less; the last one destroys what has been removed. Linux: shm_close."""
+        self.mappers.remove(mm, length, writable=writable)
         around = self._segments.around
         self.dtime = around.now()
         self.lpid = around.pid()
-        if self.mode & SHM_DEST and not self.removed and not self.attached:
+        if self.mode & SHM_DEST and not self.removed and not self.mappers:
             self._segments.drop(self)
 
     @property
     def attached(self) -> int:
-        """How many areas show it: shm_nattch."""
-        return sum(_areas_of(manager, self) for manager in self.mappers)
+        """How many VMAs map it: shm_nattch."""
+        return sum(mm.vmas_of(self) for mm in self.mappers.lengths)
 
     @property
     def pages(self) -> int:
@@ -93,9 +93,9 @@ class Segment(Object):
         held = pages.memory.committed(pages.offset, pages.offset + pages.length)
         return sum(end - start for start, end in held) // PAGE_SIZE
 
-
-def _areas_of(manager: MemoryManager, segment: Segment) -> int:
-    return sum(area.file is segment for area in manager.vmas)
+    def destroy(self) -> None:
+        """Give the pages back. Linux: shm_destroy."""
+        self._pages.release()
 
 
 class Segments(Registry[Segment]):
@@ -131,15 +131,20 @@ class Segments(Registry[Segment]):
         return self.add(Segment(self, key, size, flags, creds))
 
     def remove(self, segment: Segment) -> None:
-        """Mark a segment to be destroyed when nothing maps it any more: IPC_RMID. Linux: do_shm_rmid."""
-        if segment.attached:
+        """Destroy a segment, or mark it to be destroyed with its last mapping: IPC_RMID. Linux: do_shm_rmid."""
+        if segment.mappers:
             segment.mode |= SHM_DEST
             self.hide(segment)
         else:
             self.drop(segment)
 
+    def drop(self, gone: Segment) -> None:
+        """Take a segment out of the tables and give its pages back."""
+        super().drop(gone)
+        gone.destroy()
+
     def owns(self, file: object) -> "TypeGuard[Segment]":
-        """Return whether what an area shows is a segment, removed or not."""
+        """Return whether the file of a VMA is a segment, removed or not."""
         return isinstance(file, Segment)
 
     @property

@@ -200,7 +200,6 @@ class Kernel:
         )
         mm = self.new_mm(limits=args.limits)
         try:
-            mm.randomise_layout(self.host.random_bytes(8))
             start = image.map_into(mm)
             context = self.platform.new_context(mm.space)
         except LinuxError:

@@ -5,14 +5,14 @@ the new base is what guests see at that moment, so that time never jumps, and mu
 clock a second later. A difference of 250 ms or more is a jump all the same. Where the host itself does not trust its
 counter (its clock source is another), the page stays not ready and guests make calls.
 
-Sources: Linux lib/vdso/gettimeofday.c (the reader), kernel/time/timekeeping.c; facts section 10.
+Sources: Linux lib/vdso/gettimeofday.c (the reader), kernel/time/timekeeping.c.
 """
 
 from typing import TYPE_CHECKING, Final
 
 from sentry_abi.memory import PAGE_SIZE
 from sentry_loader import vdso
-from sentry_mm import Extent
+from sentry_mm import Extent, Uncounted
 from sentry_pgalloc import MemoryKind
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ JUMP_NS: Final = 250_000_000
 TRUSTED: Final = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page")
 
 
-class Vdso:
+class Vdso(Uncounted):
     """Parameter page and image, as something to be mapped, and their upkeep."""
 
     __slots__ = ("_base_mono", "_base_tsc", "_first", "_mult", "_offset", "_sequence", "kernel", "timer_seq")

@@ -1,6 +1,6 @@
 """Opening, closing, duplicating and controlling files. Source: Linux fs/open.c, fs/fcntl.c, fs/ioctl.c."""
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
@@ -70,7 +70,6 @@ from sentry_abi.fcntl import (
 from sentry_abi.ioctl import FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD
 from sentry_abi.stat import S_IFMT, S_IFREG
 from sentry_fs import Regular, Tmpfs
-from sentry_mm import Mappable, may_be_written
 from sentry_vfs import (
     BENEATH,
     IN_ROOT,
@@ -341,7 +340,7 @@ def _seals(file: FileDescription, command: int, arg: int) -> int:
         raise EPERM
     if arg & F_SEAL_EXEC and inode.mode & 0o111:
         arg |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
-    if arg & ~inode.seals & F_SEAL_WRITE and may_be_written(cast("Mappable", inode)):
+    if arg & ~inode.seals & F_SEAL_WRITE and inode.mappers.writable:
         raise EBUSY
     inode.seals |= arg
     return 0
