@@ -19,7 +19,7 @@ from sentry_host import real_host
 from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
 from sentry_platform import Platform, open_platform
-from sentry_vfs import FDTable, FSContext
+from sentry_vfs import FDTable, FSContext, do_filp_open
 
 
 class Box:
@@ -29,7 +29,7 @@ class Box:
         """Make and initialise it."""
         self.kernel = Kernel(platform, MemoryFile(), real_host())
         self.creds = user_credentials(os.getuid(), os.getgid())
-        self.tree = build_default_root(self.kernel.memory, cwd=b"/")
+        self.tree = build_default_root(self.kernel.vfs, self.kernel.memory, cwd=b"/")
         self.kernel.init(InitKernelArgs(amd64(), self.tree, self.creds, 2))
         mount_proc(self.kernel)
         self.path = folder / "out"
@@ -38,7 +38,7 @@ class Box:
     def args(self, script: str, container: str = "") -> CreateProcessArgs:
         """Return the arguments of a shell that runs script."""
         files = FDTable()
-        filesystem = HostFilesystem()
+        filesystem = HostFilesystem(self.kernel.vfs)
         for fd in range(1, 3):
             files.install_at(HostFile(self.out, self.kernel.watcher, filesystem), fd)
         argv = [b"/bin/sh", b"-c", script.encode()]
@@ -137,7 +137,7 @@ def test_what_cannot_be_run(box: Box) -> None:
         box.kernel.create_process(
             box.args("")._replace(
                 filename=b"/proc/1/comm",
-                file=box.tree.open(None, b"/etc/passwd", 0, 0, FSContext(box.tree.root), box.creds),
+                file=do_filp_open(None, b"/etc/passwd", 0, 0, FSContext(box.tree.root), box.creds),
             )
         )
     assert not box.kernel.pids.tasks
@@ -218,7 +218,7 @@ def test_small_operations(box: Box) -> None:
     kernel = box.kernel
     assert [kernel.unique_id() for _ in range(3)] == [1, 2, 3]
     assert kernel.generate_inotify_cookie() == 1
-    kernel._cookie = 0xFFFF_FFFF
+    kernel.vfs._cookie = 0xFFFF_FFFF
     assert kernel.generate_inotify_cookie() == 1, "0 is left out"
     first, second = ValueError("first"), ValueError("second")
     kernel.set_save_error(first)

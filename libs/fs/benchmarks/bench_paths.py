@@ -4,9 +4,9 @@ import timeit
 from collections.abc import Callable
 
 from sentry_fs import build_default_root
-from sentry_fs.testing import World
+from sentry_fs.testing import VFS, World
 from sentry_pgalloc import MemoryFile
-from sentry_vfs import FDTable, PipeFilesystem, make_pipe
+from sentry_vfs import FDTable, PipeFilesystem, do_filp_open, do_unlinkat, filename_lookup, make_pipe, path_lookup
 
 
 def measure(name: str, call: Callable[[], object], number: int = 20_000) -> None:
@@ -18,38 +18,38 @@ def measure(name: str, call: Callable[[], object], number: int = 20_000) -> None
 def main() -> None:
     """Measure on the host's own tree."""
     memory = MemoryFile()
-    world = World(build_default_root(memory, cwd=b"/usr"))
-    tree, ctx, creds, table = world.tree, world.ctx, world.creds, FDTable()
+    world = World(build_default_root(VFS, memory, cwd=b"/usr"))
+    vfs, ctx, creds, table = VFS, world.ctx, world.creds, FDTable()
     room = memoryview(bytearray(65536))
 
     def stat(path: bytes) -> bytes:
-        return tree.lookup(None, path, ctx, creds).dentry.positive().stat()
+        return filename_lookup(None, path, ctx, creds).dentry.positive().stat()
 
     def open_close(path: bytes) -> None:
-        table.close(table.install(tree.open(None, path, 0, 0, ctx, creds)))
+        table.close(table.install(do_filp_open(None, path, 0, 0, ctx, creds)))
 
     def create_unlink() -> None:
-        table.close(table.install(tree.open(None, b"/tmp/f", 0o102, 0o644, ctx, creds)))
-        tree.unlink(None, b"/tmp/f", ctx, creds)
+        table.close(table.install(do_filp_open(None, b"/tmp/f", 0o102, 0o644, ctx, creds)))
+        do_unlinkat(None, b"/tmp/f", ctx, creds)
 
     def walk_again(path: bytes) -> None:
-        tree.generation += 1
-        tree.lookup(None, path, ctx, creds)
+        vfs.generation += 1
+        filename_lookup(None, path, ctx, creds)
 
     measure("stat, host file", lambda: stat(b"/etc/passwd"))
     measure("stat, file in memory", lambda: stat(b"/dev/null"))
-    measure("stat, missing", lambda: tree.walk(None, b"/etc/missing", ctx, creds))
+    measure("stat, missing", lambda: path_lookup(None, b"/etc/missing", ctx, creds))
     measure("walk of 4 names, nothing kept", lambda: walk_again(b"/usr/lib/python3/dist-packages"))
     measure("open and close, host file", lambda: open_close(b"/etc/passwd"))
     measure("create and unlink", create_unlink)
-    host = tree.open(None, b"/etc/passwd", 0, 0, ctx, creds)
+    host = do_filp_open(None, b"/etc/passwd", 0, 0, ctx, creds)
     measure("pread 4 KiB, host file", lambda: host.pread([room[:4096]], 0))
-    file = tree.open(None, b"/tmp/data", 0o102, 0o644, ctx, creds)
+    file = do_filp_open(None, b"/tmp/data", 0o102, 0o644, ctx, creds)
     file.write([bytes(65536)])
     measure("pread 4 KiB, file in memory", lambda: file.pread([room[:4096]], 0))
     measure("pwrite 4 KiB, file in memory", lambda: file.pwrite([room[:4096]], 0))
     measure("pwrite 64 KiB, file in memory", lambda: file.pwrite([room], 0))
-    reader, writer = make_pipe(PipeFilesystem(), 0, 0)
+    reader, writer = make_pipe(PipeFilesystem(VFS), 0, 0)
 
     def through(size: int) -> None:
         writer.write([room[:size]])

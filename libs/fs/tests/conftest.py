@@ -6,9 +6,9 @@ from pathlib import Path as HostPath
 import pytest
 
 from sentry_fs import Overlay
-from sentry_fs.testing import World
+from sentry_fs.testing import VFS, World
 from sentry_pgalloc import MemoryFile
-from sentry_vfs import Tree
+from sentry_vfs import MountNamespace
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,5 @@ def memory() -> Iterator[MemoryFile]:
 @pytest.fixture
 def over(memory: MemoryFile, tmp_path: HostPath) -> World:
     """Return a world over an empty directory of the host."""
-    overlay = Overlay(memory, bytes(tmp_path))
-    return World(Tree(overlay, overlay.root))
+    overlay = Overlay(VFS, memory, bytes(tmp_path))
+    return World(MountNamespace(overlay, overlay.root))

@@ -10,22 +10,22 @@ from sentry_abi.errors import EACCES, EINVAL, ENOENT, ENXIO, LinuxError
 from sentry_fs import HostTree, Overlay, build_default_root, mount_at
 from sentry_fs._host import MAX_DIRS
 from sentry_fs._native._lib import ffi, lib
-from sentry_fs.testing import Creds, World
+from sentry_fs.testing import VFS, Creds, World
 from sentry_pgalloc import MemoryFile
-from sentry_vfs import Tree, path_of
+from sentry_vfs import MountNamespace, d_path, do_filp_open, filename_lookup
 
 
 @pytest.fixture
 def host(memory: MemoryFile) -> World:
     """Return a world over the host's whole tree, without mounts of our own."""
-    overlay = Overlay(memory, b"/")
-    return World(Tree(overlay, overlay.root))
+    overlay = Overlay(VFS, memory, b"/")
+    return World(MountNamespace(overlay, overlay.root))
 
 
 def exists(world: World, path: bytes) -> bool:
     """Return whether a path leads to a file."""
     try:
-        world.tree.lookup(None, path, world.ctx, world.creds)
+        filename_lookup(None, path, world.ctx, world.creds)
     except LinuxError:
         return False
     return True
@@ -47,7 +47,7 @@ def exists(world: World, path: bytes) -> bool:
 def test_pseudo_file_systems_show_as_empty_directories(host: World, path: bytes) -> None:
     """No name leads into the host's /proc and its like: the sentry's own memory would be among it."""
     assert not exists(host, path)
-    entries = host.tree.open(None, b"/proc", 0, 0, host.ctx, host.creds).entries()
+    entries = do_filp_open(None, b"/proc", 0, 0, host.ctx, host.creds).entries()
     assert [name for name, _, _ in entries] == [b".", b".."]
 
 
@@ -59,7 +59,7 @@ def test_special_files_can_be_looked_at_only(over: World, tmp_path: HostPath) ->
         for name, error in ((b"fifo", EACCES), (b"socket", ENXIO)):
             assert exists(over, name)
             with pytest.raises(error):
-                over.tree.open(None, name, 2, 0, over.ctx, over.creds)
+                do_filp_open(None, name, 2, 0, over.ctx, over.creds)
 
 
 def test_links_stay_inside(over: World, tmp_path: HostPath) -> None:
@@ -69,7 +69,7 @@ def test_links_stay_inside(over: World, tmp_path: HostPath) -> None:
     (tmp_path / "absolute").symlink_to("/etc/passwd")
     (tmp_path / "up").symlink_to("../../../../../../etc/passwd")
     for name in (b"absolute", b"up"):
-        file = over.tree.open(None, name, 0, 0, over.ctx, over.creds)
+        file = do_filp_open(None, name, 0, 0, over.ctx, over.creds)
         room = bytearray(10)
         assert file.read([memoryview(room)]) == 4
 
@@ -94,7 +94,7 @@ def test_descriptors_are_bounded(over: World, tmp_path: HostPath) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  (numbers, not paths)
     for _ in range(2):
         for index in range(MAX_DIRS + 60):
-            file = over.tree.open(None, b"d%d/f" % index, 0, 0, over.ctx, over.creds)
+            file = do_filp_open(None, b"d%d/f" % index, 0, 0, over.ctx, over.creds)
             file.incref()
             room = bytearray(10)
             done = file.read([memoryview(room)])
@@ -108,36 +108,36 @@ def test_unreadable_files_are_refused_to_others(over: World, tmp_path: HostPath)
     (tmp_path / "f").write_bytes(b"x")
     (tmp_path / "f").chmod(0o600)
     with pytest.raises(EACCES):
-        over.tree.open(None, b"f", 0, 0, over.ctx, Creds(4242, 4242))
+        do_filp_open(None, b"f", 0, 0, over.ctx, Creds(4242, 4242))
 
 
 def test_default_root(memory: MemoryFile, tmp_path: HostPath) -> None:
     """Own /dev, /tmp and /sys; the working directory is there although it lies below the host's /tmp."""
     (tmp_path / "here").write_bytes(b"x")
-    world = World(build_default_root(memory, cwd=bytes(tmp_path)))
-    tree, ctx, creds = world.tree, world.ctx, world.creds
-    ctx.cwd = tree.lookup(None, bytes(tmp_path), ctx, creds)
-    assert path_of(ctx.cwd) == bytes(tmp_path)
+    world = World(build_default_root(VFS, memory, cwd=bytes(tmp_path)))
+    ctx, creds = world.ctx, world.creds
+    ctx.cwd = filename_lookup(None, bytes(tmp_path), ctx, creds)
+    assert d_path(ctx.cwd) == bytes(tmp_path)
     assert exists(world, b"here")
-    tree.open(None, b"new", 0o102, 0o644, ctx, creds)
+    do_filp_open(None, b"new", 0o102, 0o644, ctx, creds)
     assert not (tmp_path / "new").exists()
     assert exists(world, bytes(tmp_path / "new"))
-    assert tree.lookup(None, b"/tmp", ctx, creds).dentry.positive().mode & 0o7777 == 0o1777
-    listed = [name for name, _, _ in tree.open(None, b"/tmp", 0, 0, ctx, creds).entries()]
+    assert filename_lookup(None, b"/tmp", ctx, creds).dentry.positive().mode & 0o7777 == 0o1777
+    listed = [name for name, _, _ in do_filp_open(None, b"/tmp", 0, 0, ctx, creds).entries()]
     assert len(listed) == 3
-    null = tree.open(None, b"/dev/null", 2, 0, ctx, creds)
+    null = do_filp_open(None, b"/dev/null", 2, 0, ctx, creds)
     assert null.write([b"abc"]) == 3
     assert null.read([memoryview(bytearray(4))]) == 0
     assert exists(world, b"/sys/devices/system/cpu/online")
     assert exists(world, b"/etc/passwd")
     room = bytearray(64)
-    assert tree.open(None, b"/dev/urandom", 0, 0, ctx, creds).read([memoryview(room)]) == 64
+    assert do_filp_open(None, b"/dev/urandom", 0, 0, ctx, creds).read([memoryview(room)]) == 64
     assert any(room)
 
 
 def test_mount_at_makes_what_is_missing(over: World, memory: MemoryFile) -> None:
     """A mount point is made in memory if the host has none."""
-    other = Overlay(memory, b"/usr")
-    mount_at(over.tree, b"/a/b/c", (other, other.root))
+    other = Overlay(VFS, memory, b"/usr")
+    mount_at(over.mnt, b"/a/b/c", (other, other.root))
     assert exists(over, b"/a/b/c/bin")
     assert exists(over, b"/a/b/c/../..")

@@ -10,6 +10,7 @@ import pytest
 
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, ENODEV, ENOTTY, EPIPE, ESPIPE
 from sentry_fs import HostFile, HostFilesystem
+from sentry_fs.testing import VFS
 from sentry_waiter import ERR, HUP, IN, OUT, Queue
 
 
@@ -32,7 +33,7 @@ class Watcher:
 def wrap(fd: int) -> tuple[HostFile, Watcher]:
     """Return a host file and its watcher."""
     watcher = Watcher()
-    return HostFile(fd, watcher, HostFilesystem()), watcher
+    return HostFile(fd, watcher, HostFilesystem(VFS)), watcher
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from sentry_abi.errors import ENOSPC
 from sentry_abi.fcntl import O_CREAT, O_RDWR
 from sentry_abi.structs import STATFS
 from sentry_fs import Tmpfs
-from sentry_fs.testing import World
+from sentry_fs.testing import VFS, World
 from sentry_pgalloc import MemoryFile
-from sentry_vfs import FileDescription, Tree
+from sentry_vfs import FileDescription, MountNamespace, do_filp_open, do_unlinkat
 
 MEMORY = MemoryFile(1 << 36)
 LIMIT = 64 << 10
@@ -19,13 +19,13 @@ PAGE = 4096
 
 def world(limit: int | None) -> tuple[Tmpfs, World]:
     """Return a file system with a limit."""
-    fs = Tmpfs(MEMORY, limit=limit)
-    return fs, World(Tree(fs, fs.root))
+    fs = Tmpfs(VFS, MEMORY, limit=limit)
+    return fs, World(MountNamespace(fs, fs.root))
 
 
 def make(side: World, name: bytes) -> FileDescription:
     """Make a file and open it."""
-    file = side.tree.open(None, name, O_RDWR | O_CREAT, 0o644, side.ctx, side.creds)
+    file = do_filp_open(None, name, O_RDWR | O_CREAT, 0o644, side.ctx, side.creds)
     file.incref()
     return file
 
@@ -49,7 +49,7 @@ def test_short_then_refused() -> None:
     assert other.write([bytes(LIMIT)]) == LIMIT // 2
     fields = STATFS.unpack(fs.statfs())
     assert (fields[2], fields[3]) == (LIMIT // PAGE, 0)
-    side.tree.unlink(None, b"f", side.ctx, side.creds)
+    do_unlinkat(None, b"f", side.ctx, side.creds)
     assert fs.quota.room() == 0, "it is still open"
     file.decref()
     assert fs.quota.used == LIMIT // 2
@@ -104,11 +104,11 @@ def test_it_adds_up(operations: list[tuple[str, int, int, int]]) -> None:
         elif name == "truncate":
             file.truncate(pos)
         else:
-            side.tree.unlink(None, b"%d" % which, side.ctx, side.creds)
+            do_unlinkat(None, b"%d" % which, side.ctx, side.creds)
             files.pop(which).decref()
         assert 0 <= quota.used <= LIMIT
         assert quota.used == sum(f.inode.charged for f in files.values())  # type: ignore[union-attr]
     for which, file in files.items():
-        side.tree.unlink(None, b"%d" % which, side.ctx, side.creds)
+        do_unlinkat(None, b"%d" % which, side.ctx, side.creds)
         file.decref()
     assert quota.used == 0

@@ -3,8 +3,11 @@
 import timeit
 
 from sentry_abi.socket import AF_INET, SOCK_STREAM
+from sentry_host import real_host
 from sentry_sockets import KINDS, Network, TcpSocket, Ucred, UnixSocket, new_inode, pack_inet
-from sentry_vfs import FileDescription, PipeFilesystem, make_pipe
+from sentry_vfs import FileDescription, PipeFilesystem, VirtualFilesystem, make_pipe
+
+VFS = VirtualFilesystem(real_host())
 
 ROUNDS = 100_000
 ROOM = [memoryview(bytearray(1))]
@@ -12,7 +15,7 @@ ROOM = [memoryview(bytearray(1))]
 
 def unix_pair() -> tuple[UnixSocket, UnixSocket]:
     """Return two connected streams."""
-    network = Network()
+    network = Network(VFS)
     left, right = (KINDS[SOCK_STREAM](network, new_inode(network.fs, 0, 0)) for _ in range(2))
     left.join(right, Ucred(1, 0, 0))
     return left, right
@@ -20,7 +23,7 @@ def unix_pair() -> tuple[UnixSocket, UnixSocket]:
 
 def tcp_pair() -> tuple[TcpSocket, TcpSocket]:
     """Return the ends of a connection."""
-    network = Network()
+    network = Network(VFS)
     listener, client = (TcpSocket(network, new_inode(network.fs, 0, 0)) for _ in range(2))
     listener.bind(pack_inet((b"\x7f\0\0\x01", 80), AF_INET))
     listener.listen(1, Ucred(1, 0, 0))
@@ -42,7 +45,7 @@ def main() -> None:
     for name, pair in (("unix", unix_pair()), ("tcp", tcp_pair())):
         seconds = timeit.timeit(lambda pair=pair: rounds(pair, pair[::-1]), number=1)  # type: ignore[misc]
         print(f"{name}: {seconds / ROUNDS * 1e6:.2f} us")
-    pipes = PipeFilesystem()
+    pipes = PipeFilesystem(VFS)
     there, back = make_pipe(pipes, 0, 0), make_pipe(pipes, 0, 0)
     seconds = timeit.timeit(lambda: rounds(there[::-1], back[::-1]), number=1)
     print(f"pipe: {seconds / ROUNDS * 1e6:.2f} us")

@@ -32,6 +32,7 @@ from sentry_abi.socket import (
     SOL_IPV6,
     SOL_SOCKET,
 )
+from sentry_host import real_host
 from sentry_sockets import (
     SHUT_BOTH,
     SHUT_READ,
@@ -45,7 +46,10 @@ from sentry_sockets import (
     new_inode,
     pack_inet,
 )
+from sentry_vfs import VirtualFilesystem
 from sentry_waiter import HUP, IN, OUT, RDHUP
+
+VFS = VirtualFilesystem(real_host())
 
 ME = Ucred(1, 0, 0)
 LOOP = b"\x7f\0\0\x01"
@@ -103,7 +107,7 @@ def test_addresses_come_back(raw: bytes) -> None:
 
 def test_connection_and_its_ends() -> None:
     """Both ends know each other's place; bytes go both ways; a close is an end, unread bytes are a reset."""
-    network = Network()
+    network = Network(VFS)
     client, other = connected(network)
     assert client.remote_address() == other.local_address()
     assert client.local_address() == other.remote_address()
@@ -135,7 +139,7 @@ def test_connection_and_its_ends() -> None:
 
 def test_shutdown() -> None:
     """Halves end one by one."""
-    network = Network()
+    network = Network(VFS)
     client, other = connected(network)
     client.shutdown(SHUT_WRITE)
     with pytest.raises(EPIPE):
@@ -157,7 +161,7 @@ def test_shutdown() -> None:
 
 def test_nonblocking_connect() -> None:
     """The outcome is told later, once."""
-    network = Network()
+    network = Network(VFS)
     server, client = listener(network), tcp(network)
     with pytest.raises(EINPROGRESS):
         client.connect(server.local_address(), wait=False)
@@ -178,7 +182,7 @@ def test_nonblocking_connect() -> None:
 
 def test_full_queue() -> None:
     """Who finds the listener's queue full gets in when there is room, and is refused when it closes."""
-    network = Network()
+    network = Network(VFS)
     server = listener(network, backlog=0)
     clients = [tcp(network) for _ in range(3)]
     clients[0].connect(server.local_address(), wait=True)
@@ -206,7 +210,7 @@ def test_full_queue() -> None:
 
 def test_ports() -> None:
     """Who may share a port, and that all come back."""
-    network = Network()
+    network = Network(VFS)
     server = listener(network, 80)
     other = tcp(network)
     for address in (LOOP, bytes(4)):
@@ -237,7 +241,7 @@ def test_ports() -> None:
 
 def test_both_families() -> None:
     """An IPv6 socket on all addresses takes IPv4 too, unless it says otherwise."""
-    network = Network()
+    network = Network(VFS)
     server = tcp(network, AF_INET6)
     server.bind(pack_inet((bytes(16), 80), AF_INET6))
     server.listen(5, ME)
@@ -258,7 +262,7 @@ def test_both_families() -> None:
 
 def test_datagrams() -> None:
     """Names on both ends, a filter for who is connected, and an error that comes later."""
-    network = Network()
+    network = Network(VFS)
     server, client = udp(network), udp(network)
     server.bind(pack_inet((LOOP, 0), AF_INET))
     with pytest.raises(EDESTADDRREQ):

@@ -37,6 +37,7 @@ from sentry_abi.socket import (
     SOCK_STREAM,
     SOL_SOCKET,
 )
+from sentry_host import real_host
 from sentry_sockets import (
     KINDS,
     SHUT_BOTH,
@@ -53,8 +54,10 @@ from sentry_sockets import (
     pack_unix,
     unix_name,
 )
-from sentry_vfs import FileDescription
+from sentry_vfs import FileDescription, VirtualFilesystem
 from sentry_waiter import ERR, HUP, IN, OUT, RDHUP
+
+VFS = VirtualFilesystem(real_host())
 
 ME = Ucred(7, 8, 9)
 
@@ -79,7 +82,7 @@ class Closing(FileDescription):
 
 def make(kind: int, network: Network | None = None) -> UnixSocket:
     """Return a socket that one table holds."""
-    network = network or Network(Caller())
+    network = network or Network(VFS, Caller())
     made = KINDS[kind](network, new_inode(network.fs, 0, 0))
     made.incref()
     return made
@@ -87,7 +90,7 @@ def make(kind: int, network: Network | None = None) -> UnixSocket:
 
 def pair(kind: int, network: Network | None = None) -> tuple[UnixSocket, UnixSocket]:
     """Return two connected sockets."""
-    network = network or Network(Caller())
+    network = network or Network(VFS, Caller())
     left, right = make(kind, network), make(kind, network)
     left.join(right, ME)
     return left, right
@@ -133,7 +136,7 @@ def test_a_stream_is_a_bounded_queue(operations: list[tuple[str, int]]) -> None:
 @pytest.mark.parametrize("kind", [SOCK_STREAM, SOCK_SEQPACKET])
 def test_connection(kind: int) -> None:
     """Listen, connect, accept, and what each end sees when the other goes."""
-    network = Network(Caller())
+    network = Network(VFS, Caller())
     server, client = make(kind, network), make(kind, network)
     assert isinstance(server, UnixConnection)
     with pytest.raises(EINVAL):
@@ -180,7 +183,7 @@ def test_connection(kind: int) -> None:
 
 def test_kinds_do_not_mix() -> None:
     """A socket connects to its own kind."""
-    network = Network()
+    network = Network(VFS)
     server = make(SOCK_STREAM, network)
     for kind in (SOCK_DGRAM, SOCK_SEQPACKET):
         with pytest.raises(EPROTOTYPE):
@@ -227,7 +230,7 @@ def test_messages_keep_their_borders() -> None:
 
 def test_datagrams() -> None:
     """Names, destinations, the limit for strangers, and a destination that goes."""
-    network = Network(Caller())
+    network = Network(VFS, Caller())
     server, client = make(SOCK_DGRAM, network), make(SOCK_DGRAM, network)
     assert isinstance(client, UnixDatagram)
     with pytest.raises(ENOTCONN):
@@ -305,7 +308,7 @@ def test_credentials() -> None:
 
 def test_cycles_are_collected() -> None:
     """Sockets that only messages hold go when any unix socket is closed; others stay."""
-    network = Network(Caller())
+    network = Network(VFS, Caller())
     Closing.closed = False
     left, right = pair(SOCK_STREAM, network)
     file = Closing(0, None, None)
@@ -332,7 +335,7 @@ def test_cycles_are_collected() -> None:
 
 def test_embryo_holds_rights() -> None:
     """Messages to a connection that nobody accepted are looked at too."""
-    network = Network(Caller())
+    network = Network(VFS, Caller())
     server, client = make(SOCK_STREAM, network), make(SOCK_STREAM, network)
     server.bind_abstract(b"")
     server.listen(5, ME)

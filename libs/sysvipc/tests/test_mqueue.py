@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from sentry_abi import errors
 from sentry_abi.fcntl import O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_WRONLY
 from sentry_auth import root_credentials, user_credentials
+from sentry_host import real_host
 from sentry_sysvipc import MqFile, MqFilesystem, MqMessage, MqQueue, MqWaiter
+from sentry_vfs import VirtualFilesystem
+
+VFS = VirtualFilesystem(real_host())
 
 ROOT = root_credentials()
 USER = user_credentials(1000, 1000)
@@ -17,7 +21,7 @@ LIMIT = 819_200
 
 def make(capacity: int = 3, largest: int = 10) -> MqQueue:
     """Return a queue."""
-    return MqFilesystem().open(b"q", O_RDWR | O_CREAT, 0o600, (capacity, largest), ROOT, LIMIT).messages
+    return MqFilesystem(VFS).open(b"q", O_RDWR | O_CREAT, 0o600, (capacity, largest), ROOT, LIMIT).messages
 
 
 def opened(file: MqFile) -> MqFile:
@@ -28,7 +32,7 @@ def opened(file: MqFile) -> MqFile:
 
 def test_names() -> None:
     """A name leads to one queue until it is unlinked; the queue lives on while open."""
-    fs = MqFilesystem()
+    fs = MqFilesystem(VFS)
     with pytest.raises(errors.ENOENT):
         fs.open(b"a", O_RDWR, 0, None, USER, LIMIT)
     file = opened(fs.open(b"a", O_RDWR | O_CREAT, 0o640, None, USER, LIMIT))
@@ -59,7 +63,7 @@ def test_names() -> None:
 
 def test_limits() -> None:
     """Sizes by privilege, bytes by user, queues in all."""
-    fs = MqFilesystem()
+    fs = MqFilesystem(VFS)
     for attributes in ((0, 1), (1, 0), (11, 1), (1, 8193)):
         with pytest.raises(errors.EINVAL):
             fs.open(b"a", O_CREAT, 0, attributes, USER, LIMIT)
@@ -98,7 +102,7 @@ def test_receiver_and_sender_are_served() -> None:
 
 def test_notification() -> None:
     """Told once, only when a message comes to an empty queue; the description's end takes it back."""
-    fs = MqFilesystem()
+    fs = MqFilesystem(VFS)
     file = opened(fs.open(b"q", O_CREAT | O_RDWR, 0o600, (3, 10), ROOT, LIMIT))
     queue = file.messages
     asked = fs.notification("me", 10, 42, file)

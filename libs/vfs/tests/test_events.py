@@ -6,18 +6,20 @@ from hypothesis import strategies as st
 
 from sentry_abi.errors import EAGAIN, EEXIST, EINVAL, ELOOP, ENOENT, EPERM
 from sentry_abi.fcntl import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_SH, LOCK_UN
+from sentry_host import real_host
 from sentry_vfs import (
     EOF,
-    AnonymousFilesystem,
     EpollFile,
     EventFile,
     FileDescription,
     Lock,
     LockTable,
-    PipeFilesystem,
+    VirtualFilesystem,
     make_pipe,
 )
 from sentry_waiter import IN, OUT
+
+VFS = VirtualFilesystem(real_host())
 
 ONESHOT = 1 << 30
 EDGE = 1 << 31
@@ -25,7 +27,7 @@ EDGE = 1 << 31
 
 def event(count: int = 0, *, semaphore: bool = False) -> EventFile:
     """Return a held eventfd."""
-    file = EventFile(AnonymousFilesystem(), count, 0, semaphore=semaphore)
+    file = EventFile(VFS.anonymous, count, 0, semaphore=semaphore)
     file.incref()
     return file
 
@@ -59,7 +61,7 @@ def test_eventfd() -> None:
 
 def test_level_edge_and_oneshot() -> None:
     """Level reports as long as it is true, edge once a change, one-shot once."""
-    epoll = EpollFile(AnonymousFilesystem())
+    epoll = EpollFile(VFS.anonymous)
     level, edge, once = event(1), event(1), event(1)
     epoll.add(level, 1, IN, 11)
     epoll.add(edge, 2, IN | EDGE, 22)
@@ -78,7 +80,7 @@ def test_level_edge_and_oneshot() -> None:
 
 def test_turns_are_fair() -> None:
     """With room for one event, two level items take turns."""
-    epoll = EpollFile(AnonymousFilesystem())
+    epoll = EpollFile(VFS.anonymous)
     first, second = event(1), event(1)
     epoll.add(first, 1, IN, 1)
     epoll.add(second, 2, IN, 2)
@@ -87,7 +89,7 @@ def test_turns_are_fair() -> None:
 
 def test_membership_errors() -> None:
     """Adding twice, unknown items, itself, loops and files without readiness."""
-    fs = AnonymousFilesystem()
+    fs = VFS.anonymous
     epoll, other = EpollFile(fs), EpollFile(fs)
     file = event()
     epoll.add(file, 1, IN, 0)
@@ -107,8 +109,8 @@ def test_membership_errors() -> None:
 
 def test_the_last_close_removes_the_item() -> None:
     """A closed file reports nothing any more, and its queue is left."""
-    epoll = EpollFile(AnonymousFilesystem())
-    reader, writer = make_pipe(PipeFilesystem(), 0, 0)
+    epoll = EpollFile(VFS.anonymous)
+    reader, writer = make_pipe(VFS.pipes, 0, 0)
     reader.incref()
     writer.incref()
     epoll.add(reader, 3, IN, 3)

@@ -16,8 +16,22 @@ from sentry_abi.poll import (
     IN_UNMOUNT,
 )
 from sentry_abi.structs import INOTIFY_EVENT
-from sentry_vfs import AnonymousFilesystem, Dentry, Filesystem, Inode, InotifyFile, Mount, Path, Tree, happened
-from sentry_vfs._inotify import MAX_QUEUED, gone
+from sentry_host import real_host
+from sentry_vfs import (
+    Dentry,
+    Filesystem,
+    Inode,
+    InotifyFile,
+    Mount,
+    MountNamespace,
+    Path,
+    VirtualFilesystem,
+    fsnotify_dentry,
+)
+from sentry_vfs._fsnotify import fsnotify_inoderemove
+from sentry_vfs._inotify import MAX_QUEUED
+
+VFS = VirtualFilesystem(real_host())
 
 
 class Folder(Inode):
@@ -28,11 +42,11 @@ class Folder(Inode):
 
 def place() -> tuple[InotifyFile, Dentry, Dentry]:
     """Return an instance, a directory, and a file in it."""
-    fs = Filesystem()
+    fs = Filesystem(VFS)
     root = Dentry(b"", None, Folder(fs, 1, 0o40755))
     child = Dentry(b"name", root, Inode(fs, 2, 0o100644))
     child.hash()
-    instance = InotifyFile(AnonymousFilesystem(), 0)
+    instance = InotifyFile(VFS.anonymous, 0)
     instance.incref()
     return instance, root, child
 
@@ -60,8 +74,8 @@ def test_names_and_merging() -> None:
     assert instance.add(child, IN_MODIFY | IN_ACCESS) == 2
     inode = child.positive()
     for _ in range(3):
-        happened(child, inode, IN_ACCESS)
-    happened(child, inode, IN_MODIFY)
+        fsnotify_dentry(child, inode, IN_ACCESS)
+    fsnotify_dentry(child, inode, IN_MODIFY)
     assert instance.clamp(1000) == 16 + 32 + 16
     assert instance.clamp(20) == 20
     with pytest.raises(EINVAL):
@@ -78,11 +92,11 @@ def test_masks() -> None:
     instance.add(child, IN_MODIFY | IN_MASK_ADD)
     with pytest.raises(EEXIST):
         instance.add(child, IN_MODIFY | IN_MASK_CREATE)
-    happened(child, inode, IN_ACCESS)
+    fsnotify_dentry(child, inode, IN_ACCESS)
     assert instance.add(child, IN_MODIFY | IN_ONESHOT) == 1
-    happened(child, inode, IN_ACCESS)
-    happened(child, inode, IN_MODIFY)
-    happened(child, inode, IN_MODIFY)
+    fsnotify_dentry(child, inode, IN_ACCESS)
+    fsnotify_dentry(child, inode, IN_MODIFY)
+    fsnotify_dentry(child, inode, IN_MODIFY)
     assert events(instance) == [(1, IN_ACCESS, 0, b""), (1, IN_MODIFY, 0, b""), (1, IN_IGNORED, 0, b"")]
     assert inode.watches is None
     assert not inode.fs.watched
@@ -105,15 +119,15 @@ def test_ends() -> None:
     """A file that goes, a file system that goes, an instance that goes."""
     instance, root, child = place()
     instance.add(child, IN_DELETE_SELF)
-    gone(child.positive())
+    fsnotify_inoderemove(child.positive())
     assert events(instance) == [(1, IN_DELETE_SELF, 0, b""), (1, IN_IGNORED, 0, b"")]
     instance.add(root, IN_CREATE)
-    base = Filesystem()
+    base = Filesystem(VFS)
     top = Dentry(b"", None, Folder(base, 1, 0o40755))
-    tree = Tree(base, top)
-    mount = tree.mount(root.positive().fs, root, Path(tree.root_mount, top))
+    mnt = MountNamespace(base, top)
+    mount = mnt.attach(root.positive().fs, root, Path(mnt.root_mount, top))
     assert isinstance(mount, Mount)
-    tree.unmount(Path(mount, root))
+    mnt.detach(Path(mount, root))
     assert events(instance) == [(2, IN_UNMOUNT, 0, b""), (2, IN_IGNORED, 0, b"")]
     instance.add(root, IN_CREATE)
     instance.decref()

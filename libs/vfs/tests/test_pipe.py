@@ -6,8 +6,21 @@ from hypothesis import strategies as st
 
 from sentry_abi.errors import EAGAIN, EBADF, EBUSY, EINVAL, ENXIO, EPERM, EPIPE
 from sentry_abi.fcntl import O_NONBLOCK, O_RDWR, O_WRONLY
-from sentry_vfs import Dentry, Filesystem, Mount, Path, Pipe, PipeFile, PipeFilesystem, PipeInode, make_pipe
+from sentry_host import real_host
+from sentry_vfs import (
+    Dentry,
+    Filesystem,
+    Mount,
+    Path,
+    Pipe,
+    PipeFile,
+    PipeInode,
+    VirtualFilesystem,
+    make_pipe,
+)
 from sentry_waiter import ERR, HUP, IN, OUT, Entry, Queue
+
+VFS = VirtualFilesystem(real_host())
 
 OPERATIONS = st.lists(
     st.one_of(
@@ -21,7 +34,7 @@ OPERATIONS = st.lists(
 
 def ends() -> tuple[PipeFile, PipeFile]:
     """Return a held pair of ends."""
-    pair = make_pipe(PipeFilesystem(), 0, 0)
+    pair = make_pipe(VFS.pipes, 0, 0)
     for end in pair:
         end.incref()
     return pair
@@ -128,7 +141,7 @@ def test_capacity() -> None:
 
 def test_fifo_opens() -> None:
     """An open waits until the other end was opened, even if it has gone again."""
-    fs = Filesystem()
+    fs = Filesystem(VFS)
     inode = PipeInode(fs, 1, 0o600)
     where = Path(Mount(fs, Dentry(b"", None, inode)), Dentry(b"f", None, inode))
     with pytest.raises(ENXIO):

@@ -31,7 +31,7 @@ from sentry_host import Host, real_host
 from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
 from sentry_platform import PlatformError, UnknownPlatformError, open_platform, probe_platforms
-from sentry_vfs import FDTable, FSContext
+from sentry_vfs import FDTable, FSContext, d_path, filename_lookup, path_permission
 
 if TYPE_CHECKING:
     from sentry.console import Console
@@ -77,11 +77,11 @@ def _run(platform: "Platform", argv: list[bytes], cwd: bytes, host: Host, option
         raise HostFailure(message) from error
     kernel = Kernel(platform, memory, host)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
-    tree = make_tree(memory, cwd, options.rootfs)
+    tree = make_tree(kernel.vfs, memory, cwd, options.rootfs)
     kernel.init(InitKernelArgs(amd64(), tree, creds, host.online_cpus, os.uname().nodename.encode()))
     mount_proc(kernel)
     mount_terminals(kernel)
-    mount_volumes(tree, memory, options.volumes)
+    mount_volumes(kernel.vfs, tree, memory, options.volumes)
     if options.workdir is not None:
         cwd = os.path.join(cwd, os.fsencode(options.workdir))  # noqa: PTH118  (bytes)
     if options.torture:
@@ -91,7 +91,7 @@ def _run(platform: "Platform", argv: list[bytes], cwd: bytes, host: Host, option
     report = _Report(kernel, options)
     fs = FSContext(tree.root, umask=_umask())
     try:
-        fs.cwd = tree.lookup(None, cwd, fs, creds)
+        fs.cwd = filename_lookup(None, cwd, fs, creds)
         if not fs.cwd.dentry.positive().is_dir:
             raise ENOTDIR
     except LinuxError as error:
@@ -124,7 +124,7 @@ def _serve(
     console: "Console | None",
     variables: dict[bytes, bytes],
 ) -> int:
-    path = find_program(kernel, fs, creds, argv[0], variables.get(b"PATH", DEFAULT_PATH))
+    path = find_program(fs, creds, argv[0], variables.get(b"PATH", DEFAULT_PATH))
     envv = [key + b"=" + value for key, value in variables.items()]
     args = CreateProcessArgs(argv, envv, creds, files, fs, limits, path)
     try:
@@ -150,9 +150,9 @@ def _serve(
 def mount_terminals(kernel: Kernel) -> None:
     """Put devpts at its place, and let /dev/tty open the caller's terminal."""
     terminals = kernel.terminals
-    devpts = terminals.devpts = Devpts(terminals)
-    mount_at(kernel.vfs, b"/dev/pts", (devpts, devpts.root), 2 | 8)
-    set_terminal(kernel.vfs, terminals)
+    devpts = terminals.devpts = Devpts(kernel.vfs, terminals)
+    mount_at(kernel.ns.mnt, b"/dev/pts", (devpts, devpts.root), 2 | 8)
+    set_terminal(kernel.ns.mnt, terminals)
 
 
 def take_console(kernel: Kernel, console: "Console", group: "ThreadGroup") -> None:
@@ -213,42 +213,42 @@ def _umask() -> int:
 def standard_files(kernel: Kernel, closed: int) -> FDTable:
     """Return a table with the descriptors 0 to 2 of the sentry that were open when it started."""
     files = FDTable()
-    fs = HostFilesystem()
+    fs = HostFilesystem(kernel.vfs)
     for fd in range(3):
         if not closed >> fd & 1:
             file = HostFile(fd, kernel.watcher, fs)
             files.install_at(file, fd)
             if file.is_terminal:
                 kernel.terminals.fallback = file
-                show_terminal(kernel.vfs, file)
+                show_terminal(kernel.ns.mnt, file)
     return files
 
 
-def find_program(kernel: Kernel, fs: FSContext, creds: "Credentials", name: bytes, path: bytes) -> bytes:
+def find_program(fs: FSContext, creds: "Credentials", name: bytes, path: bytes) -> bytes:
     """Return the path of a command as execvp(3) finds it.
 
     Raises: ProgramMissingFailure, ProgramUnusableFailure.
     """
     if b"/" in name:
         try:
-            kernel.vfs.lookup(None, name, fs, creds)
+            filename_lookup(None, name, fs, creds)
         except LinuxError as error:
             raise _unusable(name, error) from error
-        return name if name.startswith(b"/") else kernel.vfs.path_of(fs.cwd).rstrip(b"/") + b"/" + name
+        return name if name.startswith(b"/") else d_path(fs.cwd).rstrip(b"/") + b"/" + name
     denied: LinuxError | None = None
     for directory in path.split(b":"):
         candidate = (directory or b".") + b"/" + name
         try:
-            where = kernel.vfs.lookup(None, candidate, fs, creds)
+            where = filename_lookup(None, candidate, fs, creds)
             if where.dentry.positive().is_dir:
                 continue
-            kernel.vfs.access(where, 1, creds)
+            path_permission(where, 1, creds)
         except (ENOENT, ENOTDIR):
             continue
         except LinuxError as error:
             denied = error
             continue
-        return candidate if candidate.startswith(b"/") else kernel.vfs.path_of(fs.cwd).rstrip(b"/") + b"/" + candidate
+        return candidate if candidate.startswith(b"/") else d_path(fs.cwd).rstrip(b"/") + b"/" + candidate
     raise _unusable(name, denied or ENOENT())
 
 

@@ -11,13 +11,13 @@ from sentry_abi.errors import ENOENT, LinuxError
 from sentry_abi.mount import MS_NODEV, MS_NOSUID, MS_RDONLY
 from sentry_auth import user_credentials
 from sentry_fs import HostVolume, build_default_root
-from sentry_vfs import FSContext
+from sentry_vfs import FSContext, do_mkdirat, filename_lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sentry_pgalloc import MemoryFile
-    from sentry_vfs import Path, Tree
+    from sentry_vfs import MountNamespace, Path, VirtualFilesystem
 
 
 class Volume(NamedTuple):
@@ -45,24 +45,26 @@ def parse_volume(text: str) -> Volume:
     return Volume(os.fsencode(source), os.fsencode(target), mode == "ro")
 
 
-def make_tree(memory: "MemoryFile", cwd: bytes, rootfs: str | None) -> "Tree":
-    """Return the tree of mounts over the host's root or another directory. Raises: UsageFailure."""
+def make_tree(vfs: "VirtualFilesystem", memory: "MemoryFile", cwd: bytes, rootfs: str | None) -> "MountNamespace":
+    """Return the mounts over the host's root or another directory. Raises: UsageFailure."""
     if rootfs is None:
-        return build_default_root(memory, cwd=cwd)
+        return build_default_root(vfs, memory, cwd=cwd)
     try:
-        return build_default_root(memory, cwd=b"/", host_root=os.fsencode(rootfs))
+        return build_default_root(vfs, memory, cwd=b"/", host_root=os.fsencode(rootfs))
     except LinuxError as error:
         message = f"--rootfs {rootfs}: {os.strerror(error.errno)}"
         raise UsageFailure(message) from error
 
 
-def mount_volumes(tree: "Tree", memory: "MemoryFile", words: "Iterable[str]") -> None:
+def mount_volumes(
+    vfs: "VirtualFilesystem", tree: "MountNamespace", memory: "MemoryFile", words: "Iterable[str]"
+) -> None:
     """Mount what --volume says, making directories that are missing. Raises: UsageFailure."""
     volumes = [(text, parse_volume(text)) for text in words]
     root, fs = user_credentials(0, 0), FSContext(tree.root)
     for text, volume in volumes:
         try:
-            made = HostVolume(memory, volume.source, readonly=volume.readonly)
+            made = HostVolume(vfs, memory, volume.source, readonly=volume.readonly)
         except LinuxError as error:
             message = f"--volume {text}: {os.fsdecode(volume.source)}: {os.strerror(error.errno)}"
             raise UsageFailure(message) from error
@@ -71,12 +73,12 @@ def mount_volumes(tree: "Tree", memory: "MemoryFile", words: "Iterable[str]") ->
             for end in (*_ends(volume.target), len(volume.target)):
                 path = volume.target[:end]
                 try:
-                    place = tree.lookup(None, path, fs, root)
+                    place = filename_lookup(None, path, fs, root)
                 except ENOENT:
-                    tree.mkdir(None, path, 0o755, fs, root)
-                    place = tree.lookup(None, path, fs, root)
+                    do_mkdirat(None, path, 0o755, fs, root)
+                    place = filename_lookup(None, path, fs, root)
             assert place is not None
-            tree.mount(made, made.root, place, MS_NOSUID | MS_NODEV | (MS_RDONLY if volume.readonly else 0))
+            tree.attach(made, made.root, place, MS_NOSUID | MS_NODEV | (MS_RDONLY if volume.readonly else 0))
         except LinuxError as error:
             message = f"--volume {text}: {os.fsdecode(volume.target)}: {os.strerror(error.errno)}"
             raise UsageFailure(message) from error

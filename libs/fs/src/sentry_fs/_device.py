@@ -1,6 +1,5 @@
 """Character devices: null, zero, full, random, urandom, tty. Source: Linux drivers/char/mem.c, random.c."""
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -111,12 +110,13 @@ class RandomDevice(Device):
 
     def read(self, bufs: list[memoryview]) -> int:
         """Fill with the host's random bytes. Raises: EBADF."""
-        if not self.readable:
+        if not self.readable or self.inode is None:
             raise EBADF
+        random_bytes = self.inode.fs.vfs.host.random_bytes
         for buf in bufs:
             for at in range(0, len(buf), _RANDOM_PIECE):
                 piece = buf[at : at + _RANDOM_PIECE]
-                piece[:] = os.urandom(len(piece))
+                piece[:] = random_bytes(len(piece))
         return sum(map(len, bufs))
 
 

@@ -34,7 +34,7 @@ from sentry_fs._data import FileData, Memory
 from sentry_fs._host import MASKED, HostDir, HostFd, HostTree
 from sentry_fs._tmpfs import TMPFS_KIND, Directory, Regular, RegularFile, Symlink, Tmpfs
 from sentry_mm import Extent
-from sentry_vfs import Dentry, FileDescription, Inode, Path
+from sentry_vfs import Dentry, FileDescription, Inode, KernelWide, Path
 
 MAX_CLEAN: Final = 20_000
 """Cached entries of the host after which the unused ones are dropped."""
@@ -53,9 +53,9 @@ class Overlay(Tmpfs):
     magic: ClassVar[int] = OVERLAYFS_SUPER_MAGIC
     root: Dentry
 
-    def __init__(self, memory: Memory, path: bytes, *, source: bytes = b"overlay") -> None:
+    def __init__(self, vfs: KernelWide, memory: Memory, path: bytes, *, source: bytes = b"overlay") -> None:
         """Begin with the contents of the host directory at path. Raises: LinuxError if it cannot be opened."""
-        super().__init__(memory, source=source)
+        super().__init__(vfs, memory, source=source)
         self.next_ino = _FIRST_OWN_INO
         self.host = HostTree(path)
         self._devices: dict[int, int] = {self.host.root.dev: self.dev}
@@ -88,7 +88,7 @@ class Overlay(Tmpfs):
         """Return the number under which a device of the host is shown."""
         found = self._devices.get(host_dev)
         if found is None:
-            found = self._devices[host_dev] = self.anonymous_device()
+            found = self._devices[host_dev] = self.vfs.get_anon_bdev()
             self._shown[found] = host_dev
         return found
 

@@ -8,7 +8,19 @@ from typing import ClassVar, Final
 from sentry_abi.errors import EIO, ENOSPC
 from sentry_abi.stat import S_IFCHR, makedev
 from sentry_fs._generated import GeneratedDirectory
-from sentry_vfs import Dentry, FileDescription, Filesystem, Inode, JobControl, MasterFile, Output, Path, Tty, TtyFile
+from sentry_vfs import (
+    Dentry,
+    FileDescription,
+    Filesystem,
+    Inode,
+    JobControl,
+    KernelWide,
+    MasterFile,
+    Output,
+    Path,
+    Tty,
+    TtyFile,
+)
 
 DEVPTS_MAGIC: Final = 0x1CD1
 MAX_TERMINALS: Final = 4096
@@ -110,9 +122,9 @@ class Devpts(Filesystem):
     name: ClassVar[bytes] = b"devpts"
     magic: ClassVar[int] = DEVPTS_MAGIC
 
-    def __init__(self, control: JobControl) -> None:
+    def __init__(self, vfs: KernelWide, control: JobControl) -> None:
         """Make it without terminals."""
-        super().__init__(b"devpts", b"rw,mode=620,ptmxmode=666")
+        super().__init__(vfs, b"devpts", b"rw,mode=620,ptmxmode=666")
         self.control = control
         self.slaves: dict[int, SlaveInode] = {}
         self.inherited: dict[int, Inode] = {}

@@ -4,7 +4,6 @@ The working directory is always visible: when one of our own mounts hides it (it
 overlay's directory is bound to the same path.
 """
 
-import os
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from sentry_abi.errors import ENOENT, ENOTDIR
@@ -15,7 +14,7 @@ from sentry_fs._generated import build
 from sentry_fs._overlay import Overlay
 from sentry_fs._pts import Devpts
 from sentry_fs._tmpfs import Tmpfs
-from sentry_vfs import Dentry, FileDescription, Filesystem, Mount, Path, Tree
+from sentry_vfs import Dentry, FileDescription, Filesystem, Mount, MountNamespace, Path, VirtualFilesystem, follow_mount
 
 if TYPE_CHECKING:
     from sentry_fs._hostfile import HostFile
@@ -46,9 +45,9 @@ class Devfs(Tmpfs):
 
     name: ClassVar[bytes] = b"devtmpfs"
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, vfs: VirtualFilesystem, memory: Memory) -> None:
         """Make all nodes."""
-        super().__init__(memory, 0o755, source=b"devtmpfs")
+        super().__init__(vfs, memory, 0o755, source=b"devtmpfs")
         self.terminal: Terminal | None = None
         root = self.root
         directory = root.positive()
@@ -68,10 +67,10 @@ class Sysfs(Filesystem):
     name: ClassVar[bytes] = b"sysfs"
     magic: ClassVar[int] = SYSFS_MAGIC
 
-    def __init__(self) -> None:
+    def __init__(self, vfs: VirtualFilesystem) -> None:
         """Make the tree."""
-        super().__init__(b"sysfs")
-        count = len(os.sched_getaffinity(0))
+        super().__init__(vfs, b"sysfs")
+        count = vfs.host.online_cpus
         cpus = b"0-%d\n" % (count - 1) if count > 1 else b"0\n"
         per_cpu: dict[str, object] = {f"cpu{index}": {"online": b"1\n", "topology": {}} for index in range(count)}
         cpu = {**per_cpu, "online": cpus, "possible": cpus, "present": cpus, "offline": b"\n", "kernel_max": b"8191\n"}
@@ -91,22 +90,24 @@ class Sysfs(Filesystem):
         self.root.pinned = True
 
 
-def build_default_root(memory: Memory, *, cwd: bytes, host_root: bytes = b"/") -> Tree:
-    """Return the tree of mounts; the caller mounts /proc with `mount_at`.
+def build_default_root(
+    vfs: VirtualFilesystem, memory: Memory, *, cwd: bytes, host_root: bytes = b"/"
+) -> MountNamespace:
+    """Return the mounts; the caller mounts /proc with `mount_at`.
 
     Raises: LinuxError if host_root or cwd cannot be reached.
     """
-    overlay = Overlay(memory, host_root)
-    tree = Tree(overlay, overlay.root)
-    tree.memfds = Tmpfs(memory, source=b"memfd", limit=-1)
-    sysfs = Sysfs()
+    overlay = Overlay(vfs, memory, host_root)
+    tree = MountNamespace(overlay, overlay.root)
+    vfs.memfds = Tmpfs(vfs, memory, source=b"memfd", limit=-1)
+    sysfs = Sysfs(vfs)
     mount_at(tree, b"/sys", (sysfs, sysfs.root), 1 | 2 | 4 | 8)
-    devfs = Devfs(memory)
+    devfs = Devfs(vfs, memory)
     mount_at(tree, b"/dev", (devfs, devfs.root), 2)
-    shm = Tmpfs(memory, 0o1777, source=b"shm")
+    shm = Tmpfs(vfs, memory, 0o1777, source=b"shm")
     mount_at(tree, b"/dev/shm", (shm, shm.root), _NOSUID_NODEV)
     if directory_in(overlay.root, b"/tmp") is None or cwd != b"/tmp":
-        tmp = Tmpfs(memory, 0o1777, source=b"tmpfs")
+        tmp = Tmpfs(vfs, memory, 0o1777, source=b"tmpfs")
         mount_at(tree, b"/tmp", (tmp, tmp.root), _NOSUID_NODEV)
     show(tree, overlay, cwd)
     return tree
@@ -119,14 +120,14 @@ class Terminal(Protocol):
         """Open the caller's terminal. Raises: ENXIO if it has none."""
 
 
-def set_terminal(tree: Tree, terminal: Terminal) -> None:
+def set_terminal(tree: MountNamespace, terminal: Terminal) -> None:
     """Let /dev/tty open what terminal says."""
     for mount in tree.all_mounts():
         if isinstance(mount.fs, Devfs):
             mount.fs.terminal = terminal
 
 
-def show_terminal(tree: Tree, terminal: "HostFile") -> None:
+def show_terminal(tree: MountNamespace, terminal: "HostFile") -> None:
     """Show an inherited terminal under the name it has on the host, where ttyname(3) looks for it."""
     path = terminal.path()
     number = path.removeprefix(b"/dev/pts/")
@@ -155,7 +156,7 @@ def directory_in(start: Dentry, path: bytes) -> Dentry | None:
     return here if here.children is not None else None
 
 
-def mount_at(tree: Tree, path: bytes, what: tuple[Filesystem, Dentry], flags: int = 0) -> Mount:
+def mount_at(tree: MountNamespace, path: bytes, what: tuple[Filesystem, Dentry], flags: int = 0) -> Mount:
     """Mount a file system at an absolute path without links, making the directories that are missing."""
     mount, dentry = tree.root
     for name in path.split(b"/"):
@@ -173,20 +174,11 @@ def mount_at(tree: Tree, path: bytes, what: tuple[Filesystem, Dentry], flags: in
             child = Dentry(name, dentry, None)
         if child.inode is None:
             inode.mkdir(child, S_IFDIR | 0o755, 0, 0)
-        mount, dentry = _top(tree, mount, child)
-    return tree.mount(what[0], what[1], Path(mount, dentry), flags)
+        mount, dentry = follow_mount(mount, child)
+    return tree.attach(what[0], what[1], Path(mount, dentry), flags)
 
 
-def _top(tree: Tree, mount: Mount, dentry: Dentry) -> Path:
-    while dentry.mounted:
-        above = tree.mounts.get((mount, dentry))
-        if above is None:
-            break
-        mount, dentry = above, above.root
-    return Path(mount, dentry)
-
-
-def show(tree: Tree, overlay: Overlay, cwd: bytes) -> None:
+def show(tree: MountNamespace, overlay: Overlay, cwd: bytes) -> None:
     """Bind the overlay's directory of that path over whatever hides it.
 
     Raises: ENOENT.
@@ -200,7 +192,7 @@ def show(tree: Tree, overlay: Overlay, cwd: bytes) -> None:
         child = dentry.children.get(name)
         if child is None:
             child = dentry.positive().lookup(dentry, name)
-        mount, dentry = _top(tree, mount, child)
+        mount, dentry = follow_mount(mount, child)
         if mount is not tree.root_mount:
             break
     if mount is tree.root_mount:

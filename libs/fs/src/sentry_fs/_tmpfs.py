@@ -52,7 +52,7 @@ from sentry_fs._data import MAX_SIZE, FileData, Memory
 from sentry_fs._device import open_device
 from sentry_mm import Extent, Mapper, Mappers
 from sentry_pgalloc import MemoryKind
-from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, Path, PipeInode
+from sentry_vfs import Buffer, Dentry, DirectoryFile, FileDescription, Filesystem, Inode, KernelWide, Path, PipeInode
 
 TMPFS_KIND: Final = MemoryKind.TMPFS
 SEALED_WRITE: Final = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
@@ -91,6 +91,7 @@ class Tmpfs(Filesystem):
 
     def __init__(
         self,
+        vfs: KernelWide,
         memory: Memory,
         mode: int = 0o777,
         *,
@@ -103,7 +104,7 @@ class Tmpfs(Filesystem):
 
         A negative limit is none at all.
         """
-        super().__init__(source)
+        super().__init__(vfs, source)
         self.memory = memory
         limit = half_of_memory() if limit is None else limit
         self.quota = Quota(limit) if limit >= 0 else None

@@ -29,7 +29,7 @@ from sentry_fs._host import MASKED, HostDir, HostFd, WritableFd
 from sentry_fs._overlay import Overlay, OverlayDirectory, OverlayRegular, OverlaySpecial, OverlaySymlink, read_host
 from sentry_fs._tmpfs import RegularFile
 from sentry_mm import Extent
-from sentry_vfs import Buffer, Dentry, FileDescription, Inode, Path
+from sentry_vfs import Buffer, Dentry, FileDescription, Inode, KernelWide, Path
 
 HOSTFS_MAGIC: Final = 0x00C0_FFEE
 _IOV_MAX: Final = 1024
@@ -43,9 +43,9 @@ class HostVolume(Overlay):
     name: ClassVar[bytes] = b"hostfs"
     magic: ClassVar[int] = HOSTFS_MAGIC
 
-    def __init__(self, memory: Memory, path: bytes, *, readonly: bool = False) -> None:
+    def __init__(self, vfs: KernelWide, memory: Memory, path: bytes, *, readonly: bool = False) -> None:
         """Show the host directory at path. Raises: LinuxError if it cannot be opened."""
-        super().__init__(memory, path, source=path)
+        super().__init__(vfs, memory, path, source=path)
         self.readonly = readonly
         raw = self.dev.to_bytes(8, "little") + self.host.root_stat[8:]
         self.root = Dentry(b"", None, VolumeDirectory(self, self.host.root, raw))

@@ -1,6 +1,12 @@
 """For tests of whatever stands on file systems: credentials, and a tree with a context to walk it."""
 
-from sentry_vfs import FSContext, Tree
+from typing import Final
+
+from sentry_host import real_host
+from sentry_vfs import FSContext, MountNamespace, VirtualFilesystem
+
+VFS: Final = VirtualFilesystem(real_host())
+"""What file systems of tests belong to."""
 
 
 class Creds:
@@ -19,10 +25,10 @@ class Creds:
 
 
 class World:
-    """A tree, a context and credentials: what a task would have."""
+    """Mounts, a context and credentials: what a task would have."""
 
-    def __init__(self, tree: Tree) -> None:
-        """Stand at the root as user 0."""
-        self.tree = tree
-        self.ctx = FSContext(tree.root, umask=0)
+    def __init__(self, mnt: MountNamespace) -> None:
+        """Begin at the root as user 0."""
+        self.mnt = mnt
+        self.ctx = FSContext(mnt.root, umask=0)
         self.creds = Creds()

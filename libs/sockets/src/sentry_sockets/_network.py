@@ -6,6 +6,7 @@ from sentry_abi.errors import EADDRINUSE, ENOSPC
 from sentry_sockets._queue import UNKNOWN, Ucred
 from sentry_sockets._rights import Flight
 from sentry_sockets._socket import Caller, SocketFilesystem
+from sentry_vfs import KernelWide
 
 if TYPE_CHECKING:
     from sentry_sockets._unix import UnixSocket
@@ -17,9 +18,9 @@ class Network:
 
     __slots__ = ("_next_name", "abstract", "bound", "caller", "flight", "fs", "loopback")
 
-    def __init__(self, caller: Caller | None = None) -> None:
+    def __init__(self, vfs: KernelWide, caller: Caller | None = None) -> None:
         """Make a namespace without sockets; caller says who makes the call that is under way."""
-        self.fs = SocketFilesystem(b"sockfs")
+        self.fs = SocketFilesystem(vfs, b"sockfs")
         self.caller = caller
         self.flight = Flight()
         self.abstract: dict[bytes, UnixSocket] = {}

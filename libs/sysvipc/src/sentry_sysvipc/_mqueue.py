@@ -21,7 +21,7 @@ from sentry_abi.errors import (
 from sentry_abi.fcntl import O_ACCMODE, O_CREAT, O_EXCL, O_RDWR, O_WRONLY
 from sentry_abi.ipc import MQ_PRIO_MAX
 from sentry_abi.stat import MQUEUE_MAGIC, S_IFREG
-from sentry_vfs import READ, WRITE, FileDescription, Filesystem, Inode, may, scatter
+from sentry_vfs import READ, WRITE, FileDescription, Filesystem, Inode, KernelWide, may, scatter
 from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
 
 if TYPE_CHECKING:
@@ -232,9 +232,9 @@ class MqFilesystem(Filesystem):
     name = b"mqueue"
     magic = MQUEUE_MAGIC
 
-    def __init__(self) -> None:
+    def __init__(self, vfs: KernelWide) -> None:
         """Begin with none."""
-        super().__init__()
+        super().__init__(vfs)
         self.names: dict[bytes, MqQueue] = {}
         self.count = 0
         """How many there are, with those that have no name any more."""

@@ -1,22 +1,45 @@
 """Mounts, dentries, path walk, file descriptions, descriptor tables, pipes, eventfd, epoll and file locks. Floor 7.
 
-No locks: one kernel thread. Nothing here waits; what would wait raises EAGAIN.
+No locks: one kernel thread. Nothing here blocks; an operation that would raises EAGAIN.
 """
 
-from sentry_vfs._chunks import Chunks, put_bytes, take_bytes
+from sentry_vfs._anon_inodes import AnonymousFilesystem
+from sentry_vfs._attr import chmod_common, chown_common, path_permission, vfs_truncate, vfs_utimes
+from sentry_vfs._buffers import Buffer, Chunks, put_bytes, scatter, take_bytes
 from sentry_vfs._context import FSContext
+from sentry_vfs._create import do_linkat, do_mkdirat, do_mknodat, do_renameat2, do_rmdir, do_symlinkat, do_unlinkat
+from sentry_vfs._directory import DirectoryFile
+from sentry_vfs._dpath import d_path
 from sentry_vfs._epoll import EpollFile, Item
-from sentry_vfs._eventfd import AnonymousFilesystem, EventFile, scatter
+from sentry_vfs._eventfd import EventFile
 from sentry_vfs._fdtable import NR_OPEN, FDTable
-from sentry_vfs._file import Buffer, DirectoryFile, FileDescription, PathFile, path_of
-from sentry_vfs._inotify import InotifyFile, Watch, accessed, happened, modified
+from sentry_vfs._file import FileDescription, UserMemory, dentry_open
+from sentry_vfs._fsnotify import fsnotify_access, fsnotify_dentry, fsnotify_modify
+from sentry_vfs._inotify import InotifyFile, Watch
 from sentry_vfs._locks import EOF, Lock, LockTable
-from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, Mount, Path
+from sentry_vfs._namei import (
+    BENEATH,
+    FOLLOW,
+    IN_ROOT,
+    NAME,
+    NO_LINKS,
+    NO_MAGIC,
+    NO_MOUNTS,
+    NameiData,
+    Start,
+    filename_lookup,
+    path_lookup,
+    path_lookupat,
+)
+from sentry_vfs._namespace import MountNamespace
+from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, KernelWide, Mount, Path, Watches, follow_mount
+from sentry_vfs._opath import PathFile
+from sentry_vfs._open import do_filp_open
+from sentry_vfs._pathcache import PathCache
 from sentry_vfs._permission import EXECUTE, READ, WRITE, may, may_delete, owns
 from sentry_vfs._pipe import SLOT, Packet, Pipe, PipeFile, PipeFilesystem, PipeInode, make_pipe
-from sentry_vfs._tree import Tree
 from sentry_vfs._tty import JobControl, MasterFile, Output, Tty, TtyFile, tty_ioctl
-from sentry_vfs._walk import BENEATH, FOLLOW, IN_ROOT, NAME, NO_LINKS, NO_MAGIC, NO_MOUNTS, Start
+from sentry_vfs._vfs import VirtualFilesystem
 from sentry_vfs._watcher import FdWatcher
 
 __all__ = [
@@ -50,33 +73,57 @@ __all__ = [
     "InotifyFile",
     "Item",
     "JobControl",
+    "KernelWide",
     "Lock",
     "LockTable",
     "MasterFile",
     "Mount",
+    "MountNamespace",
+    "NameiData",
     "Output",
     "Packet",
     "Path",
+    "PathCache",
     "PathFile",
     "Pipe",
     "PipeFile",
     "PipeFilesystem",
     "PipeInode",
     "Start",
-    "Tree",
     "Tty",
     "TtyFile",
+    "UserMemory",
+    "VirtualFilesystem",
     "Watch",
-    "accessed",
-    "happened",
+    "Watches",
+    "chmod_common",
+    "chown_common",
+    "d_path",
+    "dentry_open",
+    "do_filp_open",
+    "do_linkat",
+    "do_mkdirat",
+    "do_mknodat",
+    "do_renameat2",
+    "do_rmdir",
+    "do_symlinkat",
+    "do_unlinkat",
+    "filename_lookup",
+    "follow_mount",
+    "fsnotify_access",
+    "fsnotify_dentry",
+    "fsnotify_modify",
     "make_pipe",
     "may",
     "may_delete",
-    "modified",
     "owns",
-    "path_of",
+    "path_lookup",
+    "path_lookupat",
+    "path_permission",
     "put_bytes",
     "scatter",
     "take_bytes",
     "tty_ioctl",
+    "vfs_truncate",
+    "vfs_utimes",
 ]

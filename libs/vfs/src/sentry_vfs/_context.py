@@ -1,49 +1,24 @@
-"""A task's file context: root, working directory, umask, and what it has found so far.
+"""A task's root, working directory and umask (struct fs_struct), with the paths found from there.
 
-The finds are a dictionary from path text to place. One is good as long as nothing was renamed, removed above it or
-mounted, and no link was made (the tree's `generation`), the one who asks is the same, and its last dentry still stands
-in the tree. The host tells nobody what it renames: all are forgotten after FINDS_S.
-Contexts made by fork share it until one of them changes its directory.
+Contexts made by fork share the path cache until one of them changes its root or directory.
 """
 
-from typing import TYPE_CHECKING, Final
-
 from sentry_vfs._node import Path
-
-if TYPE_CHECKING:
-    from sentry_vfs._node import Credentials
-
-MAX_FINDS: Final = 4096
-FINDS_S: Final = 0.1
-"""How long finds are kept, in seconds: the longest that a directory moved by the host still seems in its place."""
-
-
-class Finds:
-    """Places by path text, for one root, one working directory and one identity."""
-
-    __slots__ = ("creds", "follow", "generation", "nofollow", "until")
-
-    def __init__(self) -> None:
-        """Make an empty one."""
-        self.creds: Credentials | None = None
-        self.generation = -1
-        self.until = 0.0
-        self.follow: dict[bytes, Path] = {}
-        self.nofollow: dict[bytes, Path] = {}
+from sentry_vfs._pathcache import PathCache
 
 
 class FSContext:
     """Root, working directory and umask; CLONE_FS shares the object, `users` counts the tasks."""
 
-    __slots__ = ("_cwd", "_root", "finds", "umask", "users")
+    __slots__ = ("_cwd", "_root", "paths", "umask", "users")
 
     def __init__(self, root: Path, cwd: Path | None = None, umask: int = 0o022) -> None:
-        """Make a context that one task uses."""
+        """Make a context with one user."""
         self._root = root
         self._cwd = cwd or root
         self.umask = umask
         self.users = 1
-        self.finds = Finds()
+        self.paths = PathCache(root.mount.fs.vfs)
 
     @property
     def root(self) -> Path:
@@ -53,7 +28,7 @@ class FSContext:
     @root.setter
     def root(self, place: Path) -> None:
         self._root = place
-        self.finds = Finds()
+        self.paths = PathCache(self.paths.vfs)
 
     @property
     def cwd(self) -> Path:
@@ -63,10 +38,10 @@ class FSContext:
     @cwd.setter
     def cwd(self, place: Path) -> None:
         self._cwd = place
-        self.finds = Finds()
+        self.paths = PathCache(self.paths.vfs)
 
     def fork(self) -> "FSContext":
         """Return a copy for another task."""
         copy = FSContext(self._root, self._cwd, self.umask)
-        copy.finds = self.finds
+        copy.paths = self.paths
         return copy

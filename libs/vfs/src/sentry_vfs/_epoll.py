@@ -1,9 +1,10 @@
 """epoll(7).
 
-An item is keyed by (description, descriptor number) and stands in the watched file's queue with its mask. A
-notification only marks the item ready; whether it is ready is asked of the file when events are taken (a hint is not
-a promise). Level items go to the end of the ready list after each report, so that others get their turn; one-shot
-items are disarmed until modified. The last close of a watched description removes its items.
+An item is keyed by (description, descriptor number) and registered in the watched file's queue with its mask. A
+notification only puts the item on the ready list; events are taken from the file's readiness at that moment, as a
+notification may be out of date. Level-triggered items go to the end of the ready list after each report, so that all
+are reported in turn; one-shot items are disabled until modified. The last close of a watched description removes its
+items.
 
 Sources: Linux fs/eventpoll.c; gVisor pkg/sentry/kernel/epoll.
 """
@@ -12,7 +13,7 @@ from typing import Final
 
 from sentry_abi.errors import EEXIST, EINVAL, ELOOP, ENOENT, EPERM
 from sentry_abi.fcntl import O_RDWR
-from sentry_vfs._eventfd import AnonymousFilesystem
+from sentry_vfs._anon_inodes import AnonymousFilesystem
 from sentry_vfs._file import FileDescription
 from sentry_waiter import ERR, HUP, IN, RDNORM, Entry, Queue
 
@@ -30,7 +31,7 @@ class Item(Entry):
     __slots__ = ("data", "disarmed", "epoll", "events", "fd", "file")
 
     def __init__(self, epoll: "EpollFile", file: FileDescription, fd: int, events: int, data: int) -> None:
-        """Make an item that is registered nowhere."""
+        """Make an item that is not registered yet."""
         self.epoll = epoll
         self.file = file
         self.fd = fd
@@ -40,17 +41,17 @@ class Item(Entry):
 
     @property
     def mask(self) -> int:
-        """The poll bits that are asked for; errors and hang-ups always are."""
+        """The poll bits to report; errors and hang-ups always are."""
         return self.events & ~PRIVATE_BITS | ERR | HUP
 
     def notify(self, queue: Queue, mask: int) -> None:
-        """Mark the item ready and tell who waits on the epoll file."""
+        """Queue callback: the watched file may be ready."""
         del queue, mask
         if not self.disarmed:
             self.epoll.mark(self)
 
     def forget(self) -> None:
-        """Be removed because the file is closed."""
+        """Remove the item: the last descriptor of the file is closed."""
         self.epoll.drop(self)
 
 
@@ -70,7 +71,7 @@ class EpollFile(FileDescription):
     def add(self, file: FileDescription, fd: int, events: int, data: int) -> None:
         """Watch a descriptor.
 
-        Raises: EPERM (a file that poll cannot wait for), EINVAL (itself, or EPOLLEXCLUSIVE misused), EEXIST, ELOOP.
+        Raises: EPERM (a file without a queue), EINVAL (itself, or EPOLLEXCLUSIVE misused), EEXIST, ELOOP.
         """
         if file.queue is None:
             raise EPERM
@@ -90,7 +91,7 @@ class EpollFile(FileDescription):
         self._arm(item)
 
     def modify(self, file: FileDescription, fd: int, events: int, data: int) -> None:
-        """Change what is watched for. Raises: EINVAL (EPOLLEXCLUSIVE), ENOENT."""
+        """Change an item's mask. Raises: EINVAL (EPOLLEXCLUSIVE), ENOENT."""
         if file is self or events & EPOLLEXCLUSIVE:
             raise EINVAL
         item = self._items.get((file, fd))
@@ -105,7 +106,7 @@ class EpollFile(FileDescription):
         self._arm(item)
 
     def remove(self, file: FileDescription, fd: int) -> None:
-        """Watch a descriptor no more. Raises: ENOENT."""
+        """Remove an item. Raises: ENOENT, EINVAL."""
         if file is self:
             raise EINVAL
         item = self._items.get((file, fd))
@@ -121,14 +122,14 @@ class EpollFile(FileDescription):
             self.mark(item)
 
     def mark(self, item: Item) -> None:
-        """Put an item on the ready list and tell who waits."""
+        """Put an item on the ready list; wake waiters."""
         if item not in self._ready:
             self._ready[item] = None
         assert self.queue is not None
         self.queue.notify(IN | RDNORM)
 
     def drop(self, item: Item) -> None:
-        """Remove an item everywhere."""
+        """Remove an item from this instance, the ready list and the watched file."""
         self._items.pop((item.file, item.fd), None)
         self._ready.pop(item, None)
         if item.file.queue is not None:
@@ -138,7 +139,7 @@ class EpollFile(FileDescription):
             watches.remove(item)
 
     def take(self, limit: int) -> list[tuple[int, int]]:
-        """Return up to limit (events, data) of what is ready."""
+        """Return up to limit (events, data) of ready items."""
         ready = self._ready
         found: list[tuple[int, int]] = []
         again: list[Item] = []
@@ -159,7 +160,7 @@ class EpollFile(FileDescription):
         return found
 
     def readiness(self) -> int:
-        """Readable when an item is really ready."""
+        """Return IN when an item of the ready list is ready."""
         for item in tuple(self._ready):
             if item.file.readiness() & item.mask:
                 return IN | RDNORM
@@ -167,11 +168,11 @@ class EpollFile(FileDescription):
         return 0
 
     def items(self) -> list[Item]:
-        """Return what is watched, for /proc/PID/fdinfo."""
+        """Return all items, for /proc/PID/fdinfo."""
         return list(self._items.values())
 
     def depth(self) -> int:
-        """Return how many epoll files deep this one watches, itself counted."""
+        """Return the length of the longest chain of epoll files from this one, itself counted."""
         below = [file.depth() for file, _ in self._items if isinstance(file, EpollFile)]
         return 1 + max(below, default=0)
 
@@ -180,7 +181,7 @@ class EpollFile(FileDescription):
         return any(file is other or file.reaches(other) for file, _ in self._items if isinstance(file, EpollFile))
 
     def release(self) -> None:
-        """Forget all items."""
+        """Remove all items."""
         for item in tuple(self._items.values()):
             self.drop(item)
 

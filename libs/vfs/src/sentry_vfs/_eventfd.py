@@ -5,25 +5,12 @@ from typing import Final
 
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.fcntl import O_RDWR
-from sentry_abi.stat import ANON_INODE_FS_MAGIC
-from sentry_vfs._file import Buffer, FileDescription
-from sentry_vfs._node import Filesystem, Inode
+from sentry_vfs._anon_inodes import AnonymousFilesystem
+from sentry_vfs._buffers import Buffer, scatter
+from sentry_vfs._file import FileDescription
 from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
 
 MAX_COUNT: Final = (1 << 64) - 2
-
-
-class AnonymousFilesystem(Filesystem):
-    """Where files without a name have their one inode."""
-
-    __slots__ = ("inode",)
-    name = b"anon_inodefs"
-    magic = ANON_INODE_FS_MAGIC
-
-    def __init__(self) -> None:
-        """Make the file system and its inode."""
-        super().__init__()
-        self.inode = Inode(self, self.new_ino(), 0o600)
 
 
 class EventFile(FileDescription):
@@ -44,7 +31,7 @@ class EventFile(FileDescription):
         return min(count, 8)
 
     def read(self, bufs: list[memoryview]) -> int:
-        """Take the count. Raises: EINVAL (less room than 8 bytes), EAGAIN (zero)."""
+        """Take the count. Raises: EINVAL (fewer than 8 bytes of buffer), EAGAIN (zero)."""
         if sum(map(len, bufs)) < 8:
             raise EINVAL
         if not self.count:
@@ -75,21 +62,9 @@ class EventFile(FileDescription):
             self.queue.notify(IN | RDNORM)
 
     def readiness(self) -> int:
-        """Readable when the count is not 0, writable when 1 can be added."""
+        """Return IN when the count is not 0, OUT when 1 can be added."""
         return (IN | RDNORM if self.count else 0) | (OUT | WRNORM if self.count < MAX_COUNT else 0)
 
     def path(self) -> bytes:
         """Return the link text."""
         return b"anon_inode:[eventfd]"
-
-
-def scatter(bufs: list[memoryview], data: bytes) -> int:
-    """Copy data into bufs, as much as there is room for; return how much."""
-    done = 0
-    for buf in bufs:
-        part = data[done : done + len(buf)]
-        buf[: len(part)] = part
-        done += len(part)
-        if done == len(data):
-            break
-    return done

@@ -1,6 +1,6 @@
 """Descriptor tables.
 
-A table owns one reference of each description in it. `hint` is a lower bound of the lowest free number, so that
+A table owns one reference of each description in it. `_hint` is a lower bound of the lowest free number, so that
 filling a table is linear. CLONE_FILES shares the object and counts `users`; the last one closes everything.
 
 Source: Linux fs/file.c.
@@ -13,7 +13,7 @@ from sentry_abi.errors import EBADF, EINVAL, EMFILE
 from sentry_vfs._file import FileDescription
 
 NR_OPEN: Final = 1 << 20
-"""Largest RLIMIT_NOFILE, and so the number of descriptors that a table can hold."""
+"""Largest RLIMIT_NOFILE (fs.nr_open): the most descriptors of a table."""
 
 
 class FDTable:
@@ -42,7 +42,7 @@ class FDTable:
         raise EBADF
 
     def get_any(self, register: int) -> FileDescription:
-        """Return the description, be it opened with O_PATH (fdget_raw). Raises: EBADF."""
+        """Return the description, also one that was opened with O_PATH (fdget_raw). Raises: EBADF."""
         fd = register & 0xFFFF_FFFF
         files = self._files
         if fd < len(files):
@@ -52,7 +52,7 @@ class FDTable:
         raise EBADF
 
     def install(self, file: FileDescription, minimum: int = 0, cloexec: bool = False, limit: int = NR_OPEN) -> int:  # noqa: FBT001, FBT002  (a flag of the call)
-        """Put file at the lowest free number from minimum on; return the number.
+        """Install file at the lowest free number from minimum on; return the number.
 
         Raises: EINVAL (minimum negative or not below limit), EMFILE (no number below limit is free).
         """
@@ -81,7 +81,7 @@ class FDTable:
         return len(files) >= limit and None not in files[self._hint : limit]
 
     def install_at(self, file: FileDescription, fd: int, cloexec: bool = False, limit: int = NR_OPEN) -> None:  # noqa: FBT001, FBT002  (a flag of the call)
-        """Put file at a given number; what was there is closed.
+        """Install file at a given number; a description there is closed.
 
         Raises: EBADF (negative or not below limit).
         """
@@ -101,7 +101,7 @@ class FDTable:
             self._drop(before)
 
     def close(self, fd: int) -> None:
-        """Free a number and drop its description.
+        """Free a number and drop the table's reference.
 
         Raises: EBADF.
         """
@@ -142,7 +142,7 @@ class FDTable:
         return copy
 
     def close_on_exec(self) -> None:
-        """Close the descriptors that execve closes."""
+        """Close the close-on-exec descriptors."""
         for fd in sorted(self._cloexec):
             self.close(fd)
 
@@ -165,7 +165,7 @@ class FDTable:
             self.close_all()
 
     def __iter__(self) -> Iterator[tuple[int, FileDescription]]:
-        """Go through (number, description) in rising order."""
+        """Yield (number, description) in rising order."""
         for fd, file in enumerate(tuple(self._files)):
             if file is not None:
                 yield fd, file

@@ -1,8 +1,9 @@
 """Record locks (fcntl) and whole-file locks (flock) of an inode.
 
 Record locks belong to a descriptor table (POSIX) or to a description (OFD); any close of the file in the table drops
-the table's. Whole-file locks belong to a description. Sources: Linux fs/locks.c, fcntl(2), flock(2). Who waits is not
-known here, nor who waits for whom.
+the table's. Whole-file locks belong to a description. Waiting, and deadlocks between waiters, are the caller's.
+
+Sources: Linux fs/locks.c, fcntl(2), flock(2).
 """
 
 from typing import Final, NamedTuple
@@ -12,7 +13,7 @@ from sentry_abi.fcntl import F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN
 from sentry_waiter import OUT, Queue
 
 EOF: Final = 1 << 63
-"""End of a lock that reaches to the end of the file, however long it gets."""
+"""End of a lock that extends to the end of the file, however large it grows (OFFSET_MAX)."""
 
 
 class Lock(NamedTuple):
@@ -37,7 +38,7 @@ class LockTable:
         self.queue = Queue()
 
     def conflict(self, wanted: Lock) -> Lock | None:
-        """Return the first lock of another owner that forbids wanted."""
+        """Return the first lock of another owner that conflicts with wanted (posix_test_lock)."""
         for lock in self._records:
             if (
                 lock.owner is not wanted.owner

@@ -1,29 +1,28 @@
-"""Inodes, dentries, mounts and file systems: the tree that the path walk moves through.
+"""Inodes, dentries, mounts and file systems: what the path walk moves through (Linux include/linux/fs.h).
 
-The dentry tree of an in-memory file system is its directory structure: there is no second table behind it. A file
-system that finds names elsewhere (a host directory, /proc) answers `Inode.lookup`, and says through `Dentry.check`
-whether an entry that was found must be asked for again at each use.
+The dentry tree of an in-memory file system is its directory structure: there is no second table. A file system that
+finds names elsewhere (a host directory, /proc) implements `Inode.lookup`, and sets `Dentry.check` on an entry that must
+be revalidated at each use.
 
 States of a dentry::
 
     positive    inode is set
     negative    inode is None: the name is known not to exist (a whiteout is a negative dentry that is pinned)
-    hashed      stands in its parent's `children`; `dead` is False
-    dead        not in the tree (not yet, or no more). A found path is kept only while its dentry is not dead
+    hashed      in its parent's `children`; `dead` is False
+    dead        not in the tree (not yet, or no longer). The path cache uses an entry only while its dentry is not dead
 
-`pinned` entries are the truth and stay; others may be dropped at any time and be looked up again.
+`pinned` entries cannot be looked up again and stay; others may be dropped at any time.
 """
 
-import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
 
 from sentry_abi.errors import EINVAL, ENODATA, ENODEV, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, EROFS
 from sentry_abi.stat import S_IFMT
 from sentry_abi.structs import STAT, STATFS
+from sentry_host import Host
 
 if TYPE_CHECKING:
-    from sentry_vfs._file import FileDescription
-    from sentry_vfs._inotify import Watch
     from sentry_vfs._locks import LockTable
 
 BLOCK_SIZE: Final = 4096
@@ -31,7 +30,7 @@ SECOND: Final = 1_000_000_000
 
 
 class Credentials(Protocol):
-    """What permission checks need to know of who asks. Immutable: a change of identity makes a new object."""
+    """The identity that permission checks use. Immutable: a change of identity makes a new object."""
 
     @property
     def fsuid(self) -> int:
@@ -53,42 +52,93 @@ class Credentials(Protocol):
         ...
 
 
-class Filesystem:
-    """A mounted or mountable file system: device number, inode numbers, what statfs(2) says."""
+class Watches(Protocol):
+    """The watches of one inode: where `fsnotify_*` delivers events (Linux: i_fsnotify_marks)."""
 
-    __slots__ = ("dev", "next_ino", "options", "readonly", "source", "watched")
+    def handle_event(self, mask: int, cookie: int, name: bytes, *, unlinked: bool) -> None:
+        """Queue an event for each watch whose mask has it; unlinked: the name that it came by is gone."""
+        ...
+
+    def inode_delete(self) -> None:
+        """Queue IN_DELETE_SELF where it is asked for; remove all watches."""
+        ...
+
+    def unmount(self) -> None:
+        """Queue IN_UNMOUNT; remove all watches."""
+        ...
+
+
+class OpenFile(Protocol):
+    """An open file description, as far as inodes know it: see `dentry_open` for the whole type."""
+
+    refs: int
+
+    def incref(self) -> None:
+        """Count one more holder."""
+        ...
+
+    def decref(self) -> None:
+        """Count one holder less; the last one releases."""
+        ...
+
+
+class KernelWide(Protocol):
+    """What file systems and mounts take from the kernel they belong to; `VirtualFilesystem` implements it."""
+
+    host: Host
+    generation: int
+    """Counts renames, mounts and what else makes a path that was found lead elsewhere."""
+
+    def get_anon_bdev(self) -> int:
+        """Return an unused device number with major 0."""
+        ...
+
+    def alloc_mount_id(self) -> int:
+        """Return the next mount id."""
+        ...
+
+    def fsnotify_get_cookie(self) -> int:
+        """Return a number, never 0, that ties the two events of a rename together."""
+        ...
+
+    def is_executed(self, inode: "Inode") -> bool:
+        """Return whether a process executes the file now."""
+        ...
+
+
+class Filesystem:
+    """A mounted or mountable file system (struct super_block): device number, inode numbers, statfs(2)."""
+
+    __slots__ = ("dev", "next_ino", "now", "options", "readonly", "source", "vfs", "watched")
 
     name: ClassVar[bytes] = b"none"
     magic: ClassVar[int] = 0
     volatile: ClassVar[bool] = False
-    """A name may lead elsewhere the next time, or for another caller (/proc/self): no find through it is kept."""
-    _next_minor: ClassVar[int] = 32
+    """A name may lead elsewhere the next time, or for another caller (/proc/self): the path cache keeps none of it."""
+    now: Callable[[], int]
+    """The time for time stamps, nanoseconds of CLOCK_REALTIME: the host's own function."""
 
-    def __init__(self, source: bytes = b"none", options: bytes = b"rw") -> None:
+    def __init__(self, vfs: KernelWide, source: bytes = b"none", options: bytes = b"rw") -> None:
         """Take the next anonymous device number."""
-        self.dev = Filesystem.anonymous_device()
+        self.vfs = vfs
+        self.now = vfs.host.realtime_ns
+        self.dev = vfs.get_anon_bdev()
         self.next_ino = 1
         self.readonly = False
         self.source = source
         self.options = options
-        self.watched: set[Watch] = set()
-        """The inotify watches of its files: as long as there is none nothing has to be told."""
+        self.watched: dict[Watches, None] = {}
+        """The watches of its inodes, oldest first. While it is empty an operation calls nothing of fsnotify."""
 
-    @staticmethod
-    def anonymous_device() -> int:
-        """Return an unused device number with major 0."""
-        Filesystem._next_minor += 1
-        return Filesystem._next_minor
+    def after_load(self) -> None:
+        """Take the clock of the host that the kernel was loaded on."""
+        self.now = self.vfs.host.realtime_ns
 
     def new_ino(self) -> int:
         """Return an inode number that was not used before."""
         ino = self.next_ino
         self.next_ino = ino + 1
         return ino
-
-    def now(self) -> int:
-        """Return the time for time stamps, nanoseconds of CLOCK_REALTIME."""
-        return time.time_ns()
 
     def statfs(self) -> bytes:
         """Return struct statfs."""
@@ -97,18 +147,18 @@ class Filesystem:
         return STATFS.pack(self.magic, BLOCK_SIZE, free, free, free, free, free, fsid, 255, BLOCK_SIZE, 0x1020)
 
     def rename(self, old: "Dentry", new: "Dentry", *, exchange: bool = False) -> None:
-        """Move old to the place of new, which may be positive and is then replaced; rights are already checked.
+        """Move old to the place of new, which may be positive and is then replaced; permissions are already checked.
 
         Raises: EPERM unless the file system can; ENOTEMPTY.
         """
         raise EPERM
 
     def trim(self) -> None:
-        """Drop what can be found again."""
+        """Drop dentries that can be looked up again."""
 
 
 class Inode:
-    """A file of any kind. The defaults refuse; each file system overrides what it can do."""
+    """A file of any kind. The defaults refuse; each file system overrides what it implements."""
 
     __slots__ = (
         "__weakref__",
@@ -140,7 +190,7 @@ class Inode:
         self.rdev = 0
         self.atime = self.mtime = self.ctime = fs.now()
         self.locks: LockTable | None = None
-        self.watches: list[Watch] | None = None
+        self.watches: Watches | None = None
 
     # attributes
 
@@ -175,15 +225,15 @@ class Inode:
         )
 
     def in_use(self) -> bool:
-        """Return whether an open file still reaches the content of a file without a name."""
+        """Return whether a file without a name is still open or mapped."""
         return False
 
     def is_written(self) -> bool:
-        """Return whether it is open for writing: it is then not to be executed."""
+        """Return whether it is open for writing: execve then fails with ETXTBSY."""
         return False
 
     def change(self, dentry: "Dentry | None") -> None:
-        """Be told that an attribute or the content is about to change; dentry is the name it is reached by."""
+        """Prepare for a change of an attribute or of the content; dentry is the name that the inode is reached by."""
 
     def set_mode(self, dentry: "Dentry | None", mode: int) -> None:
         """Set the permission bits."""
@@ -192,7 +242,7 @@ class Inode:
         self.ctime = self.fs.now()
 
     def drop_ids(self) -> None:
-        """Take set-user-id, and set-group-id of an executable, as a write by someone unprivileged does."""
+        """Clear set-user-id, and an executable's set-group-id: a write without CAP_FSETID (file_remove_privs)."""
         if self.mode & 0o6000 and not self.is_dir:
             self.mode &= ~(0o4000 | (0o2000 if self.mode & 0o010 else 0))
 
@@ -216,8 +266,8 @@ class Inode:
 
     # content
 
-    def open(self, where: "Path", flags: int) -> "FileDescription":
-        """Return a new open file description; rights are already checked."""
+    def open(self, where: "Path", flags: int) -> OpenFile:
+        """Return a new open file description; permissions are already checked."""
         raise ENODEV
 
     def truncate(self, dentry: "Dentry | None", length: int) -> None:
@@ -229,7 +279,7 @@ class Inode:
         raise EINVAL
 
     def follow(self) -> "bytes | Path":
-        """Return where the walk goes on: a target text, or the place itself for the magic links of /proc."""
+        """Return where the walk continues: a target text, or the place itself for the magic links of /proc."""
         return self.readlink()
 
     # directories
@@ -237,14 +287,14 @@ class Inode:
     def lookup(self, parent: "Dentry", name: bytes) -> "Dentry":
         """Return the dentry of a name that is not among the children; negative if there is no such file.
 
-        The answer is put among the children if it may be used again.
+        It is hashed if it may be used again.
         """
         if not self.is_dir:
             raise ENOTDIR
         return Dentry(name, parent, None)
 
     def recheck(self, dentry: "Dentry") -> "Dentry":
-        """Return the dentry to use in place of a child whose `check` is set."""
+        """Return the dentry to use for a child whose `check` is set (d_revalidate)."""
         return dentry
 
     def entries(self, dentry: "Dentry") -> "list[tuple[bytes, int, int]]":
@@ -310,7 +360,7 @@ class Inode:
 
 
 class Dentry:
-    """A name in a directory."""
+    """A name in a directory (struct dentry)."""
 
     __slots__ = ("check", "children", "dead", "inode", "mounted", "name", "parent", "pinned")
 
@@ -326,7 +376,7 @@ class Dentry:
         self.mounted = 0
 
     def hash(self) -> None:
-        """Enter the tree, in the place of whatever has this name."""
+        """Enter the tree, replacing any entry of the same name."""
         siblings = self.parent.children
         if siblings is None:
             raise ENOTDIR
@@ -337,7 +387,7 @@ class Dentry:
         self.dead = False
 
     def pin(self) -> None:
-        """Stay, with all that is above: this entry differs from what would be found by looking it up again."""
+        """Keep this entry and its ancestors: looking it up again would find something else."""
         here = self
         while not here.pinned:
             here.pinned = True
@@ -353,7 +403,7 @@ class Dentry:
             del siblings[self.name]
 
     def instantiate(self, inode: Inode) -> None:
-        """Become the name of inode, in the tree and pinned."""
+        """Make this the name of inode, hashed and pinned (d_instantiate)."""
         self.inode = inode
         self.children = {} if inode.is_dir else None
         self.hash()
@@ -377,16 +427,15 @@ class Dentry:
 
 
 class Mount:
-    """A file system, or a part of it, at a place in the tree."""
+    """A file system, or a part of it, at a place in the tree (struct mount)."""
 
-    __slots__ = ("flags", "fs", "id", "parent", "point", "root", "source")
-
-    _next_id: ClassVar[int] = 20
+    __slots__ = ("children", "flags", "fs", "id", "parent", "point", "root", "source")
 
     def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
-        """Make a mount that stands nowhere yet; flags are MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC."""
-        Mount._next_id += 1
-        self.id = Mount._next_id
+        """Make a mount that is not attached; flags are MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC."""
+        self.id = fs.vfs.alloc_mount_id()
+        self.children: dict[Dentry, Mount] = {}
+        """The mounts on dentries of this one."""
         self.fs = fs
         self.root = root
         self.flags = flags
@@ -401,7 +450,17 @@ class Mount:
 
 
 class Path(NamedTuple):
-    """A place: a dentry as seen through a mount."""
+    """A place: a dentry as seen through a mount (struct path)."""
 
     mount: Mount
     dentry: Dentry
+
+
+def follow_mount(mount: Mount, dentry: Dentry) -> Path:
+    """Return the root of the topmost mount at a place, or the place itself."""
+    while dentry.mounted:
+        above = mount.children.get(dentry)
+        if above is None:
+            break
+        mount, dentry = above, above.root
+    return Path(mount, dentry)

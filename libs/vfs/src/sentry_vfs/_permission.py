@@ -1,4 +1,4 @@
-"""Who may do what: mode bits, ownership and the capabilities that override them.
+"""Permission checks: mode bits, ownership and the capabilities that override them.
 
 Sources: Linux fs/namei.c generic_permission, acl_permission_check, may_delete, __check_sticky; capabilities(7).
 """

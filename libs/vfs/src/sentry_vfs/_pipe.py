@@ -1,23 +1,24 @@
 """Pipes and FIFOs.
 
-Content lies in slots of a page, as in Linux: capacity is counted in slots, a small write goes into the page of the one
-before if it fits there whole, and a packet (O_DIRECT) has slots of its own. The bytes of neighbouring slots are one
-string, so that one write is one copy in and one read one copy out, whatever the sizes; nothing is moved when a part of
-a string is read, only `_head` advances.
+Content is in slots of a page, as in Linux: capacity is counted in slots, a small write is merged into the last page if
+it fits there whole, and a packet (O_DIRECT) has slots of its own. The bytes of neighbouring slots are one string, so
+that one write is one copy in and one read one copy out, whatever the sizes; a read of a part of a string copies nothing
+else, only `_head` advances.
 
 Sources: Linux fs/pipe.c, fs/splice.c, pipe(7); gVisor pkg/sentry/kernel/pipe.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from sentry_abi.errors import EAGAIN, EBADF, EBUSY, EINVAL, ENOTTY, ENXIO, EPERM, EPIPE
 from sentry_abi.fcntl import O_ACCMODE, O_DIRECT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 from sentry_abi.ioctl import FIONREAD
 from sentry_abi.stat import PIPEFS_MAGIC, S_IFIFO
-from sentry_vfs._file import Buffer, FileDescription
-from sentry_vfs._node import Filesystem, Inode, Path
+from sentry_vfs._buffers import Buffer
+from sentry_vfs._file import FileDescription, UserMemory
+from sentry_vfs._node import Filesystem, Inode, KernelWide, Path
 from sentry_waiter import ERR, HUP, IN, OUT, RDNORM, WRNORM, Queue
 
 SLOT: Final = 4096
@@ -28,13 +29,13 @@ MAX_CAPACITY: Final = 1 << 20
 
 
 class Packet(bytes):
-    """What one write through O_DIRECT put in: at most a slot, read by one read, which drops what it has no room for."""
+    """The bytes of one write through O_DIRECT: at most a slot, read by one read, which drops what does not fit."""
 
     __slots__ = ()
 
 
 class Pipe:
-    """The buffer between the ends, and who holds the ends."""
+    """The buffer between the ends, and how many of each are open (struct pipe_inode_info)."""
 
     __slots__ = (
         "_chunks",
@@ -52,7 +53,7 @@ class Pipe:
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         """Make an empty pipe without ends."""
         self._chunks: deque[bytes | bytearray] = deque()
-        """A write may go on in the last slot of a bytearray; bytes came by splice, tee or vmsplice, or are a Packet."""
+        """A bytearray's last slot may be merged into; bytes came by splice, tee or vmsplice, or are a Packet."""
         self._head = 0
         self._used = 0
         self.size = 0
@@ -67,7 +68,7 @@ class Pipe:
         return self.capacity // SLOT - self._used
 
     def read(self, bufs: list[memoryview], *, across: bool = False) -> int:
-        """Take bytes into bufs, across packets or not beyond one; 0 if there are none and no writer.
+        """Take bytes into bufs, at most one packet unless across; 0 if there are none and no writer.
 
         Raises: EAGAIN.
         """
@@ -77,7 +78,7 @@ class Pipe:
             raise EAGAIN
         chunks = self._chunks
         only = 0
-        """Where the packet ends that ends the read."""
+        """The count at which a packet ends the read."""
         done = 0
         for buf in bufs:
             room = len(buf)
@@ -128,7 +129,7 @@ class Pipe:
         return views
 
     def discard(self, count: int) -> None:
-        """Take count bytes, at most as many as there are, and forget them."""
+        """Drop the first count bytes, at most as many as there are."""
         count = min(count, self.size)
         while count:
             part = min(len(self._chunks[0]) - self._head, count)
@@ -137,7 +138,7 @@ class Pipe:
         self.queue.notify(OUT | WRNORM)
 
     def write(self, bufs: Sequence[Buffer], *, packets: bool = False) -> int:
-        """Put as much of bufs in as fits; all or nothing up to a slot in total.
+        """Append as much of bufs as fits; all or nothing up to a slot in total.
 
         Raises: EPIPE without a reader, EAGAIN.
         """
@@ -164,7 +165,7 @@ class Pipe:
         return done
 
     def _fill_last(self, data: memoryview) -> int:
-        """Put data into the last slot if it fits there whole; return its length or 0."""
+        """Merge data into the last slot if it fits there whole; return its length or 0."""
         if not data or not self._chunks:
             return 0
         last = self._chunks[-1]
@@ -175,7 +176,7 @@ class Pipe:
         return len(data)
 
     def send(self, target: "Pipe", count: int, *, take: bool) -> int:
-        """Put the first count bytes into another pipe, slot by slot, as many as there is room for (tee, splice).
+        """Append the first count bytes to another pipe, slot by slot, as many as fit (tee, splice).
 
         Raises: EPIPE without a reader, EAGAIN.
         """
@@ -197,7 +198,7 @@ class Pipe:
         return done
 
     def give(self, views: Sequence[Buffer]) -> int:
-        """Put each of views, at most a slot long, into a slot of its own, as many as there are slots for.
+        """Append each of views, at most a slot long, in a slot of its own, as many as there are slots for.
 
         Raises: EPIPE without a reader, EAGAIN.
         """
@@ -218,7 +219,7 @@ class Pipe:
     def set_capacity(self, wanted: int, *, privileged: bool = False) -> int:
         """Set the capacity, rounded up to a power of two pages; return it.
 
-        Raises: EINVAL, EPERM (beyond the limit), EBUSY (more than that is in it).
+        Raises: EINVAL, EPERM (beyond the limit), EBUSY (the content needs more).
         """
         if wanted > 1 << 31:
             raise EINVAL
@@ -240,7 +241,7 @@ class PipeFile(FileDescription):
     is_pipe: ClassVar[bool] = True
 
     def __init__(self, pipe: Pipe, flags: int, where: Path | None, inode: Inode) -> None:
-        """Open an end; who waits for it is told."""
+        """Open an end; wake opens that wait for it."""
         super().__init__(flags, where, inode, pipe.queue)
         self.pipe = pipe
         mode = flags & O_ACCMODE
@@ -256,18 +257,18 @@ class PipeFile(FileDescription):
         pipe.queue.notify(IN | OUT | HUP | ERR)
 
     @property
-    def opening(self) -> bool:  # type: ignore[override]  # a class variable there, because almost nobody waits
-        """Whether open(2) still has to wait for the other end: until one was opened, not until one is there."""
+    def opening(self) -> bool:  # type: ignore[override]  # a class variable there: few opens block
+        """Whether open(2) still blocks: until the other end was opened, be it closed again."""
         if self._waits_for < 0:
             return False
         return (self.pipe.reader_opens if self._writes else self.pipe.writer_opens) == self._waits_for
 
     def wait_for_peer(self) -> None:
-        """Make `opening` true until the other end is opened."""
+        """Set `opening` until the other end is opened."""
         self._waits_for = self.pipe.reader_opens if self._writes else self.pipe.writer_opens
 
     def release(self) -> None:
-        """Close this end; the other side is told."""
+        """Close this end; wake the other side."""
         pipe = self.pipe
         if self._reads:
             pipe.readers -= 1
@@ -281,7 +282,7 @@ class PipeFile(FileDescription):
             pipe.discard(pipe.size)
 
     def clamp(self, count: int) -> int:
-        """Return how much a read would take now."""
+        """Return how much a read could take now."""
         return min(count, self.pipe.size)
 
     def read(self, bufs: list[memoryview]) -> int:
@@ -294,7 +295,7 @@ class PipeFile(FileDescription):
         return pipe.read(bufs)
 
     def write(self, bufs: Sequence[Buffer]) -> int:
-        """Put bytes in. Raises: EBADF, EPIPE, EAGAIN."""
+        """Append bytes. Raises: EBADF, EPIPE, EAGAIN."""
         if not self._writes:
             raise EBADF
         return self.pipe.write(bufs, packets=bool(self.flags & O_DIRECT))
@@ -315,8 +316,8 @@ class PipeFile(FileDescription):
                 mask |= ERR
         return mask
 
-    def ioctl(self, command: int, arg: int, mm: Any) -> int:  # noqa: ANN401  (as in the base class)
-        """Do FIONREAD. Raises: ENOTTY."""
+    def ioctl(self, command: int, arg: int, mm: UserMemory) -> int:
+        """Do FIONREAD. Raises: ENOTTY, EFAULT."""
         if command == FIONREAD:
             mm.copy_out(arg, self.pipe.size.to_bytes(4, "little"))
             return 0
@@ -330,15 +331,19 @@ class PipeFile(FileDescription):
 
 
 class PipeFilesystem(Filesystem):
-    """Where nameless pipes have their inodes."""
+    """The file system of nameless pipes."""
 
     __slots__ = ()
     name = b"pipefs"
     magic = PIPEFS_MAGIC
 
+    def __init__(self, vfs: KernelWide) -> None:
+        """Make the file system."""
+        super().__init__(vfs)
+
 
 class PipeInode(Inode):
-    """A nameless pipe's or a FIFO's inode; the buffer exists while someone has it open."""
+    """The inode of a nameless pipe or a FIFO; the buffer exists while an end is open."""
 
     __slots__ = ("pipe",)
 
@@ -353,7 +358,7 @@ class PipeInode(Inode):
 
 
 def open_fifo(inode: PipeInode, where: Path, flags: int) -> PipeFile:
-    """Open a FIFO; the file's `opening` tells whether open(2) has to wait for the other end.
+    """Open a FIFO; the file's `opening` says whether open(2) blocks until the other end is opened.
 
     Raises: EINVAL (neither to read nor to write), ENXIO (write-only and nonblocking without a reader).
     """
@@ -363,7 +368,7 @@ def open_fifo(inode: PipeInode, where: Path, flags: int) -> PipeFile:
     if pipe is None or not (pipe.readers or pipe.writers):
         pipe = inode.pipe = Pipe()
     mode = flags & O_ACCMODE
-    # A nameless pipe, opened again through /proc/PID/fd, waits for nobody (Linux fs/pipe.c fifo_open, is_pipe).
+    # A nameless pipe, opened again through /proc/PID/fd, does not block (Linux fs/pipe.c fifo_open, is_pipe).
     nameless = isinstance(inode.fs, PipeFilesystem)
     if mode == O_WRONLY and flags & O_NONBLOCK and not pipe.readers and not nameless:
         raise ENXIO

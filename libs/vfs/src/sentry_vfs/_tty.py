@@ -46,8 +46,8 @@ from sentry_abi.ioctl import (
 )
 from sentry_abi.signal import SIGINT, SIGQUIT, SIGTSTP, SIGWINCH
 from sentry_abi.structs import TERMIOS, WINSIZE
-from sentry_vfs._eventfd import scatter
-from sentry_vfs._file import Buffer, FileDescription
+from sentry_vfs._buffers import Buffer, scatter
+from sentry_vfs._file import FileDescription
 from sentry_waiter import ERR, HUP, IN, OUT, RDNORM, WRNORM, Queue
 
 LINE_MAX: Final = 4095

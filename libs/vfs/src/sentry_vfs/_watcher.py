@@ -1,4 +1,4 @@
-"""What files of the host need from above: to be told when a descriptor of the host is ready."""
+"""Readiness of host descriptors: what files of the host need from the platform."""
 
 from typing import Protocol
 
@@ -6,15 +6,15 @@ from sentry_waiter import Queue
 
 
 class FdWatcher(Protocol):
-    """Watches descriptors of the host without a thread of the kernel waiting."""
+    """Watches descriptors of the host without blocking the kernel thread."""
 
     def watch(self, fd: int, mask: int, queue: Queue) -> None:
         """Notify queue once, with the bits that became true, when fd is ready for any bit of mask.
 
-        Asking again for the same descriptor replaces the mask.
+        A second call for the same descriptor replaces the mask.
         """
         ...
 
     def unwatch(self, fd: int) -> None:
-        """Forget a descriptor before it is closed."""
+        """Remove a descriptor, before it is closed."""
         ...

@@ -9,7 +9,7 @@ from sentry_abi.resource import RLIMIT_STACK
 from sentry_abi.structs import STAT
 from sentry_auth import KGID, KUID, PLAIN, XATTR_NAME, FilePrivileges, exec_credentials
 from sentry_loader import Ids, Image, LoadedImage, prepare
-from sentry_vfs import EXECUTE, FOLLOW, Path
+from sentry_vfs import EXECUTE, FOLLOW, Path, dentry_open, filename_lookup, path_permission
 
 if TYPE_CHECKING:
     from sentry.kernel.kernel import Kernel
@@ -103,7 +103,7 @@ def open_executable(
     Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable,
     or on a mount that says noexec; ETXTBSY while it is open for writing.
     """
-    where = kernel.vfs.lookup(start, path, fs, creds, 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW)
+    where = filename_lookup(start, path, fs, creds, 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW)
     if where.dentry.positive().mode & S_IFMT == S_IFLNK:
         raise ELOOP
     executable = _open_at(kernel, creds, where)
@@ -191,7 +191,7 @@ def _open_at(kernel: "Kernel", creds: "Credentials", where: Path) -> Executable:
     inode = where.dentry.positive()
     if inode.mode & S_IFMT != S_IFREG:
         raise EACCES
-    kernel.vfs.access(where, EXECUTE, creds)
+    path_permission(where, EXECUTE, creds)
     if inode.is_written() and inode.fs is not kernel.vfs.memfds:  # Linux does not count a memory file's own descriptor
         raise ETXTBSY
-    return Executable(inode.open(where, O_RDONLY), where)
+    return Executable(dentry_open(where, O_RDONLY), where)

@@ -37,7 +37,7 @@ from sentry_ktime import TimerQueue
 from sentry_limits import LimitSet
 from sentry_loader import host_hardware
 from sentry_mm import MemoryManager
-from sentry_vfs import Path
+from sentry_vfs import Path, VirtualFilesystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Platform
     from sentry_sockets import Network, Socket
-    from sentry_vfs import FDTable, FileDescription, FSContext, Inode, Tree
+    from sentry_vfs import FDTable, FileDescription, FSContext, Inode, MountNamespace
 
 CLOCK_TICK_NS: Final = 10_000_000
 RELEASE: Final = b"6.1.0-sentry"
@@ -62,7 +62,7 @@ class InitKernelArgs(NamedTuple):
     """What a kernel is made of (gVisor: InitKernelArgs)."""
 
     table: "Sequence[Bound]"
-    tree: "Tree"
+    tree: "MountNamespace"
     creds: "Credentials"
     """Root credentials of the supervisor."""
     application_cores: int
@@ -108,6 +108,7 @@ class Kernel:
         self.memory = memory
         self.ext_mu = threading.Lock()
         self.clock = KernelClock(host)
+        self.vfs = VirtualFilesystem(host, self)
         self.timers = TimerQueue(self.clock)
         self.ticker = Ticker(self)
         self.reclaimer = Reclaimer(self)
@@ -136,7 +137,6 @@ class Kernel:
         self.futexes = Manager()
         self.vdso = Vdso(self)
         self._unique_id = 0
-        self._cookie = 0
         self._syslog = b""
         self._save_error: Exception | None = None
 
@@ -154,8 +154,6 @@ class Kernel:
             message = "a kernel needs at least one application core"
             raise StateError(message)
         self.table = args.table
-        self.vfs = args.tree
-        self.vfs.owner = self
         self.root_creds = args.creds
         self.application_cores = args.application_cores
         self.root_user_namespace = INITIAL
@@ -364,8 +362,7 @@ class Kernel:
 
     def generate_inotify_cookie(self) -> int:
         """Return the next inotify cookie: 32 bits, never 0."""
-        self._cookie = (self._cookie + 1) & 0xFFFF_FFFF or 1
-        return self._cookie
+        return self.vfs.fsnotify_get_cookie()
 
     def is_executed(self, inode: "Inode") -> bool:
         """Return whether a living process executes the file: it is then not to be written to."""

@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from sentry_auth import UserNamespace
     from sentry_sockets import Network
     from sentry_sysvipc import MqFilesystem, Queues, Segments, Semaphores, UndoList
-    from sentry_vfs import Tree
+    from sentry_vfs import MountNamespace
 
 
 class NSProxy(NamedTuple):
     """The namespaces of a task (struct nsproxy): immutable and shared; unshare(2) and setns(2) replace the whole."""
 
-    mnt: "Tree"
+    mnt: "MountNamespace"
     pid: "PIDNamespace"
     ipc: "IPCNamespace"
     uts: "UTSNamespace"
@@ -107,5 +107,5 @@ class IPCNamespace:
         if self._posix_queues is None:
             from sentry_sysvipc import MqFilesystem  # noqa: PLC0415  (a start does not pay for it)
 
-            self._posix_queues = MqFilesystem()
+            self._posix_queues = MqFilesystem(self.kernel.vfs)
         return self._posix_queues

@@ -26,4 +26,4 @@ class CallingTask:
 
 def new_network(kernel: "Kernel") -> Network:
     """Return the network namespace of a kernel."""
-    return Network(CallingTask(kernel))
+    return Network(kernel.vfs, CallingTask(kernel))

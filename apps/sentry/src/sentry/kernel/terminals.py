@@ -11,6 +11,7 @@ from sentry_abi.capability import CAP_SYS_ADMIN
 from sentry_abi.errors import EINVAL, EIO, ENOTTY, ENXIO, EPERM, ERESTARTSYS, ESRCH
 from sentry_abi.fcntl import O_NOCTTY
 from sentry_abi.signal import SI_KERNEL, SIG_IGN, SIGCONT, SIGHUP, SIGTTIN, SIGTTOU
+from sentry_vfs import do_filp_open
 
 if TYPE_CHECKING:
     from sentry.kernel.group import Session, ThreadGroup
@@ -161,7 +162,7 @@ class Terminals:
         """TIOCGPTPEER: open the program's end from the master, whatever /dev/pts looks like. Raises: EIO, EMFILE."""
         if self.devpts is None:
             raise EIO
-        file = task.ns.mnt.open(None, b"/dev/pts/%d" % tty.index, flags, 0, task.fs, task.creds)
+        file = do_filp_open(None, b"/dev/pts/%d" % tty.index, flags, 0, task.fs, task.creds)
         return task.files.install(file, cloexec=bool(flags & 0o2000000))
 
     def again(self, flags: int, where: "Path") -> "FileDescription":

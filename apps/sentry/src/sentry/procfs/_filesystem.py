@@ -26,7 +26,7 @@ class Procfs(Filesystem):
 
     def __init__(self, kernel: "Kernel") -> None:
         """Make the root directory."""
-        super().__init__(b"proc")
+        super().__init__(kernel.vfs, b"proc")
         self.kernel = kernel
         self.pids = kernel.ns.pid
         self.root = Dentry(b"", None, Root(self))

@@ -7,7 +7,7 @@ from sentry_abi.fcntl import O_CLOEXEC
 from sentry_abi.stat import DT_DIR, DT_LNK, DT_REG, S_IFMT
 from sentry_fs import Fixed, Generated, GeneratedDirectory, Link
 from sentry_limits import KINDS, UNLIMITED
-from sentry_vfs import Dentry, EpollFile, EventFile, FileDescription, Filesystem, Inode, Mount, Path, path_of
+from sentry_vfs import Dentry, EpollFile, EventFile, FileDescription, Filesystem, Inode, Mount, Path, d_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +121,7 @@ class PlaceLink(Link):
 
     def readlink(self) -> bytes:
         """Return the path of the place."""
-        return path_of(self.follow())
+        return d_path(self.follow())
 
 
 def permit(task: "Task") -> None:
@@ -610,7 +610,7 @@ def name_of(name: object) -> bytes:
         return name
     if isinstance(name, FileDescription):
         return name.path()
-    return path_of(name) if isinstance(name, Path) else b""
+    return d_path(name) if isinstance(name, Path) else b""
 
 
 def _map_rows(task: "Task", *, details: bool) -> bytes:
@@ -660,7 +660,7 @@ def _mounts(task: "Task") -> list[tuple[Mount, bytes, bytes]]:
     root = task.fs.root
     found = []
     for mount in task.ns.mnt.all_mounts():
-        place = path_of(Path(mount, mount.root), root)
+        place = d_path(Path(mount, mount.root), root)
         if place.startswith(b"(unreachable)"):
             continue
         words = [b"ro" if mount.readonly else b"rw"] + [word for bit, word in _MOUNT_FLAGS if mount.flags & bit]
@@ -681,7 +681,7 @@ def mountinfo(task: "Task") -> bytes:
     rows = []
     for mount, place, flags in _mounts(task):
         above = mount.parent.id if mount.parent is not None else 1
-        inside = path_of(Path(mount, mount.root), Path(mount, mount.root)) if mount.parent is None else b"/"
+        inside = d_path(Path(mount, mount.root), Path(mount, mount.root)) if mount.parent is None else b"/"
         super_flags = b"ro" if mount.fs.readonly else mount.fs.options
         head = (mount.id, above, mount.fs.dev >> 8 & 0xFFF, mount.fs.dev & 0xFF, inside, place, flags)
         rows.append(b"%d %d %d:%d %b %b %b - %b %b %b\n" % (*head, mount.fs.name, mount.source, super_flags))

@@ -82,7 +82,8 @@ from sentry_vfs import (
     Path,
     Pipe,
     PipeFile,
-    modified,
+    do_filp_open,
+    fsnotify_modify,
 )
 from sentry_waiter import ERR, HUP, IN, OUT
 
@@ -139,7 +140,7 @@ def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: 
         flags |= O_LARGEFILE
     if t.files.is_full(t.limits.soft(RLIMIT_NOFILE)):  # found out before a file is made
         raise EMFILE
-    file = t.ns.mnt.open(start_at(t, dirfd, path), path, flags, mode, t.fs, t.creds, resolve)
+    file = do_filp_open(start_at(t, dirfd, path), path, flags, mode, t.fs, t.creds, resolve)
     if not file.opening:
         return put(t, file, flags)
     file.incref()
@@ -382,7 +383,7 @@ def ftruncate(t: "Task", fd: FdNum, length: Long) -> Result:
 
 def _tell_modified(file: FileDescription) -> None:
     if file.inode is not None and file.inode.fs.watched:
-        modified(file)
+        fsnotify_modify(file)
 
 
 def check_size(t: "Task", length: int) -> None:

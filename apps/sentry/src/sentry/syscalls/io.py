@@ -14,7 +14,7 @@ from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_HOLE
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
 from sentry_fs import HostFile
 from sentry_usermem import gather, import_iovec, scatter
-from sentry_vfs import SLOT, FileDescription, PipeFile, TtyFile, accessed, modified
+from sentry_vfs import SLOT, FileDescription, PipeFile, TtyFile, fsnotify_access, fsnotify_modify
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -62,7 +62,7 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
             done = file.read(t.mm.writable(buf, room))
             inode = file.inode
             if inode is not None and inode.fs.watched:
-                accessed(file)
+                fsnotify_access(file)
             return done
         return file.read([]) if count else _nothing(file)
     except EFAULT:
@@ -155,7 +155,7 @@ def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
         raise
     inode = file.inode
     if inode is not None and inode.fs.watched and done:
-        modified(file)
+        fsnotify_modify(file)
     if done == count or file.queue is None or file.flags & O_NONBLOCK:
         return done
     return write_on(t, Transfer(file, buf, count, done))
@@ -193,14 +193,14 @@ def broken_pipe(t: "Task", file: FileDescription) -> None:
 def seen(file: FileDescription, done: int) -> int:
     """Tell who watches of a read; return its count."""
     if done > 0 and file.inode is not None and file.inode.fs.watched:
-        accessed(file)
+        fsnotify_access(file)
     return done
 
 
 def changed(file: FileDescription, done: int) -> int:
     """Tell who watches of a write; return its count."""
     if done > 0 and file.inode is not None and file.inode.fs.watched:
-        modified(file)
+        fsnotify_modify(file)
     return done
 
 

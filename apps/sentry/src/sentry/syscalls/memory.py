@@ -1,6 +1,6 @@
 """Memory: mmap and its family. The address space decides; these translate."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, ULong
 from sentry_abi.errors import EACCES, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, LinuxError
@@ -32,6 +32,7 @@ from sentry_vfs import FileDescription
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
+    from sentry_mm import Mappable
 
 calls = Calls("memory")
 
@@ -80,7 +81,7 @@ def mmap(t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNu
         length,
         prot,
         flags,
-        None if refusal is not None else file.mappable(),
+        None if refusal is not None else cast("Mappable | None", file.mappable()),
         offset,
         max_prot=max_prot,
         name=place or b"",

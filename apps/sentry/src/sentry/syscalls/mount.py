@@ -28,14 +28,14 @@ def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, 
     place = find(t, AT_FDCWD, path_at(t, target))
     if not t.creds.capable(CAP_SYS_ADMIN):
         raise EPERM
-    vfs = t.ns.mnt
+    mnt = t.ns.mnt
     if flags & MS_REMOUNT:
         if place.dentry is not place.mount.root:
             raise EINVAL
         place.mount.flags = flags & 15
     elif flags & MS_BIND:
         origin = find(t, AT_FDCWD, path_at(t, source))
-        made = vfs.mount(origin.mount.fs, origin.dentry, place, origin.mount.flags)
+        made = mnt.attach(origin.mount.fs, origin.dentry, place, origin.mount.flags)
         made.source = origin.mount.source
     elif flags & _PROPAGATION:
         return 0
@@ -49,8 +49,8 @@ def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, 
             raise ENOTDIR
         mode, limit = _options(t.mm.cstring(data, 4096) if data else b"")
         name = path_at(t, source) if source else b"none"
-        fs = Tmpfs(t.kernel.memory, mode, source=name, limit=limit)
-        vfs.mount(fs, fs.root, place, flags & 15)
+        fs = Tmpfs(t.kernel.vfs, t.kernel.memory, mode, source=name, limit=limit)
+        mnt.attach(fs, fs.root, place, flags & 15)
     return 0
 
 
@@ -89,5 +89,5 @@ def umount2(t: "Task", target: PathPtr, flags: Int) -> Result:
         raise EPERM
     if place.mount is t.ns.mnt.root_mount:
         raise EBUSY
-    t.ns.mnt.unmount(place)
+    t.ns.mnt.detach(place)
     return 0

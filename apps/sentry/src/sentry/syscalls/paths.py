@@ -19,7 +19,27 @@ from sentry_abi.fcntl import (
     AT_SYMLINK_NOFOLLOW,
 )
 from sentry_auth import securebits
-from sentry_vfs import EXECUTE, FOLLOW, FileDescription, Path, may, path_of
+from sentry_vfs import (
+    EXECUTE,
+    FOLLOW,
+    FileDescription,
+    Path,
+    chmod_common,
+    chown_common,
+    d_path,
+    do_linkat,
+    do_mkdirat,
+    do_mknodat,
+    do_renameat2,
+    do_rmdir,
+    do_symlinkat,
+    do_unlinkat,
+    filename_lookup,
+    may,
+    path_permission,
+    vfs_truncate,
+    vfs_utimes,
+)
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -40,14 +60,14 @@ def find(t: "Task", dirfd: int, path: bytes, *, follow: bool = True, empty: bool
     """
     if not path and empty:
         return t.fs.cwd if dirfd == AT_FDCWD else place_of(t.files.get_any(dirfd))
-    return t.ns.mnt.lookup(start_at(t, dirfd, path), path, t.fs, t.creds, FOLLOW if follow else 0)
+    return filename_lookup(start_at(t, dirfd, path), path, t.fs, t.creds, FOLLOW if follow else 0)
 
 
 @calls.call
 def mkdirat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode) -> Result:
     """mkdirat(2)."""
     text = path_at(t, path)
-    t.ns.mnt.mkdir(start_at(t, dirfd, text), text, mode, t.fs, t.creds)
+    do_mkdirat(start_at(t, dirfd, text), text, mode, t.fs, t.creds)
     return 0
 
 
@@ -61,7 +81,7 @@ def mkdir(t: "Task", path: PathPtr, mode: Mode) -> Result:
 def mknodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, dev: UInt) -> Result:
     """mknodat(2)."""
     text = path_at(t, path)
-    t.ns.mnt.mknod(start_at(t, dirfd, text), text, mode, dev, t.fs, t.creds)
+    do_mknodat(start_at(t, dirfd, text), text, mode, dev, t.fs, t.creds)
     return 0
 
 
@@ -77,8 +97,7 @@ def unlinkat(t: "Task", dirfd: FdNum, path: PathPtr, flags: Int) -> Result:
     if flags & ~AT_REMOVEDIR:
         raise EINVAL
     text = path_at(t, path)
-    vfs = t.ns.mnt
-    remove = vfs.rmdir if flags else vfs.unlink
+    remove = do_rmdir if flags else do_unlinkat
     remove(start_at(t, dirfd, text), text, t.fs, t.creds)
     return 0
 
@@ -100,7 +119,7 @@ def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPt
     """renameat2(2)."""
     source, target = path_at(t, old), path_at(t, new)
     starts = start_at(t, old_fd, source), start_at(t, new_fd, target)
-    t.ns.mnt.rename(starts[0], source, starts[1], target, flags, t.fs, t.creds)
+    do_renameat2(starts[0], source, starts[1], target, flags, t.fs, t.creds)
     return 0
 
 
@@ -126,7 +145,7 @@ def linkat(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, 
     if empty and not source and not t.creds.capable(CAP_DAC_READ_SEARCH):
         raise ENOENT
     place = find(t, old_fd, source, follow=bool(flags & AT_SYMLINK_FOLLOW), empty=empty)
-    t.ns.mnt.link(place, start_at(t, new_fd, target), target, t.fs, t.creds)
+    do_linkat(place, start_at(t, new_fd, target), target, t.fs, t.creds)
     return 0
 
 
@@ -140,7 +159,7 @@ def link(t: "Task", old: PathPtr, new: PathPtr) -> Result:
 def symlinkat(t: "Task", target: PathPtr, dirfd: FdNum, path: PathPtr) -> Result:
     """symlinkat(2)."""
     content, text = path_at(t, target), path_at(t, path)
-    t.ns.mnt.symlink(start_at(t, dirfd, text), text, content, t.fs, t.creds)
+    do_symlinkat(start_at(t, dirfd, text), text, content, t.fs, t.creds)
     return 0
 
 
@@ -213,7 +232,7 @@ def getcwd(t: "Task", buf: Ptr, size: Size) -> Result:
     cwd = t.fs.cwd
     if cwd.dentry.dead:
         raise ENOENT
-    text = path_of(cwd, t.fs.root) + b"\0"
+    text = d_path(cwd, t.fs.root) + b"\0"
     if len(text) > size:
         raise ERANGE
     t.mm.copy_out(buf, text)
@@ -233,7 +252,7 @@ def umask(t: "Task", mask: Mode) -> Result:
 @calls.call
 def fchmodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode) -> Result:
     """fchmodat(2)."""
-    t.ns.mnt.chmod(find(t, dirfd, path_at(t, path)), mode, t.creds)
+    chmod_common(find(t, dirfd, path_at(t, path)), mode, t.creds)
     return 0
 
 
@@ -243,7 +262,7 @@ def fchmodat2(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, flags: Flags) 
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise EINVAL
     follow, empty = not flags & AT_SYMLINK_NOFOLLOW, bool(flags & AT_EMPTY_PATH)
-    t.ns.mnt.chmod(find(t, dirfd, path_at(t, path), follow=follow, empty=empty), mode, t.creds)
+    chmod_common(find(t, dirfd, path_at(t, path), follow=follow, empty=empty), mode, t.creds)
     return 0
 
 
@@ -258,7 +277,7 @@ def fchmod(t: "Task", file: Fd, mode: Mode) -> Result:
     """fchmod(2)."""
     if file.where is None:
         return _nameless(file)
-    t.ns.mnt.chmod(place_of(file), mode, t.creds)
+    chmod_common(place_of(file), mode, t.creds)
     return 0
 
 
@@ -279,7 +298,7 @@ def fchownat(t: "Task", dirfd: FdNum, path: PathPtr, uid: UInt, gid: UInt, flags
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise EINVAL
     follow, empty = not flags & AT_SYMLINK_NOFOLLOW, bool(flags & AT_EMPTY_PATH)
-    t.ns.mnt.chown(find(t, dirfd, path_at(t, path), follow=follow, empty=empty), _id(uid), _id(gid), t.creds)
+    chown_common(find(t, dirfd, path_at(t, path), follow=follow, empty=empty), _id(uid), _id(gid), t.creds)
     return 0
 
 
@@ -300,7 +319,7 @@ def fchown(t: "Task", file: Fd, uid: UInt, gid: UInt) -> Result:
     """fchown(2)."""
     if file.where is None:
         return _nameless(file)
-    t.ns.mnt.chown(place_of(file), _id(uid), _id(gid), t.creds)
+    chown_common(place_of(file), _id(uid), _id(gid), t.creds)
     return 0
 
 
@@ -354,7 +373,7 @@ def _set_times(t: "Task", dirfd: int, path: int, stamps: Stamps, flags: int = 0)
         raise EINVAL
     if place is None:
         return _nameless(file)
-    t.ns.mnt.utimens(place, stamps.atime, stamps.mtime, t.creds, now=stamps.now)
+    vfs_utimes(place, stamps.atime, stamps.mtime, t.creds, now=stamps.now)
     return 0
 
 
@@ -395,7 +414,7 @@ def truncate(t: "Task", path: PathPtr, length: Long) -> Result:
         raise EINVAL
     place = find(t, AT_FDCWD, path_at(t, path))
     check_size(t, length)
-    t.ns.mnt.truncate(place, length, t.creds)
+    vfs_truncate(place, length, t.creds)
     return 0
 
 
@@ -432,8 +451,8 @@ def _access(t: "Task", dirfd: int, path: int, mode: int, flags: int) -> int:
     if not text and empty:
         place = find(t, dirfd, text, empty=True)
     else:
-        place = t.ns.mnt.lookup(start_at(t, dirfd, text), text, t.fs, asking, FOLLOW if follow else 0)
-    t.ns.mnt.access(place, mode, asking)
+        place = filename_lookup(start_at(t, dirfd, text), text, t.fs, asking, FOLLOW if follow else 0)
+    path_permission(place, mode, asking)
     return 0
 
 

@@ -58,7 +58,7 @@ from sentry_sockets import (
     open_inet,
     unix_name,
 )
-from sentry_vfs import WRITE, may
+from sentry_vfs import WRITE, do_mknodat, do_unlinkat, filename_lookup, may
 from sentry_waiter import OUT
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def unix_target(t: "Task", raw: bytes) -> UnixSocket:
     if name[0] == 0:
         found = network.abstract.get(name)
     else:
-        where = t.ns.mnt.lookup(None, name, t.fs, t.creds)
+        where = filename_lookup(None, name, t.fs, t.creds)
         inode = where.dentry.positive()
         may(inode, t.creds, WRITE)
         if inode.mode & S_IFMT != S_IFSOCK:
@@ -192,11 +192,11 @@ def bind(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
             file.bind_abstract(name)
             return 0
         try:
-            dentry = t.ns.mnt.mknod(None, name, S_IFSOCK | 0o777, 0, t.fs, t.creds)
+            dentry = do_mknodat(None, name, S_IFSOCK | 0o777, 0, t.fs, t.creds)
         except EEXIST:
             raise EADDRINUSE from None
         if file.name:
-            t.ns.mnt.unlink(None, name, t.fs, t.creds)
+            do_unlinkat(None, name, t.fs, t.creds)
             raise EINVAL
         file.bind_inode(name, dentry.positive())
     elif isinstance(file, TcpSocket | UdpSocket):

@@ -10,7 +10,7 @@ from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW
 from sentry_abi.structs import STAT, STATFS, STATX
-from sentry_vfs import FOLLOW, accessed
+from sentry_vfs import FOLLOW, filename_lookup, fsnotify_access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ _OLD_DIRENT: Final = struct.Struct("<QQH")
 def stat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     """stat(2)."""
     mm = t.mm
-    place = t.ns.mnt.lookup(None, mm.cstring(path, 4096), t.fs, t.creds)
+    place = filename_lookup(None, mm.cstring(path, 4096), t.fs, t.creds)
     mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
     return 0
 
@@ -37,7 +37,7 @@ def stat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
 def lstat(t: "Task", path: PathPtr, buf: Ptr) -> Result:
     """lstat(2)."""
     mm = t.mm
-    place = t.ns.mnt.lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0)
+    place = filename_lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0)
     mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
     return 0
 
@@ -64,7 +64,7 @@ def newfstatat(t: "Task", dirfd: FdNum, path: PathPtr, buf: Ptr, flags: Int) -> 
     """fstatat(2)."""
     mm = t.mm
     if not flags & ~AT_SYMLINK_NOFOLLOW and dirfd == AT_FDCWD:
-        place = t.ns.mnt.lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0 if flags else FOLLOW)
+        place = filename_lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0 if flags else FOLLOW)
         mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
     else:
         mm.copy_out(buf, _stat_at(t, dirfd, path, flags))
@@ -141,7 +141,7 @@ def _dents(t: "Task", file: Fd, buf: int, count: int, pack: "Callable[[bytes, in
     t.mm.copy_out(buf, data)
     file.pos = at
     if file.inode is not None and file.inode.fs.watched:
-        accessed(file)
+        fsnotify_access(file)
     return len(data)
 
 

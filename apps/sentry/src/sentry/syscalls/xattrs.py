@@ -10,7 +10,7 @@ from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EOPNOTSUPP, EPERM, 
 from sentry_abi.fcntl import AT_FDCWD
 from sentry_abi.poll import IN_ATTRIB
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG, S_ISVTX
-from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, happened, may, owns
+from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, fsnotify_dentry, may, owns
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
@@ -71,7 +71,7 @@ def _get(t: "Task", inode: Inode, text: bytes, value: int, size: int) -> int:
 
 def _tell(place: Path | None, inode: Inode) -> None:
     if inode.fs.watched:
-        happened(None if place is None else place.dentry, inode, IN_ATTRIB)
+        fsnotify_dentry(None if place is None else place.dentry, inode, IN_ATTRIB)
 
 
 class Attribute(NamedTuple):

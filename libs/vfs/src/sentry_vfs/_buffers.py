@@ -1,14 +1,13 @@
-"""Bytes that wait in a socket: a deque of chunks, and how much of the first one is gone already.
+"""Buffers: copying to scatter lists, and queues of bytes.
 
-One write is one copy in, one read one copy out; small writes are gathered in a page. Plain functions, so that who
-has the chunks pays no object in between.
+A queue of bytes is a deque of chunks and how many bytes of the first one were read. One write is one copy in, one read
+one copy out; small writes are gathered in a page. Plain functions: the owner of the deque pays for no object between.
 """
 
 from collections import deque
 from typing import Final
 
-from sentry_vfs._file import Buffer
-
+Buffer = memoryview | bytes | bytearray
 Chunks = deque[bytes | bytearray]
 _PAGE: Final = 4096
 
@@ -20,7 +19,7 @@ def put_bytes(chunks: Chunks, head: int, data: Buffer) -> int:
         last = chunks[-1]
         if type(last) is bytearray and len(last) + length <= _PAGE:
             if len(chunks) == 1 and head:
-                # a reader follows closely: forget what it has read, else the page fills with it
+                # The reader keeps up: drop what it has read, else the page fills with it.
                 last = chunks[0] = bytearray(memoryview(last)[head:])
                 head = 0
             last += data
@@ -31,7 +30,7 @@ def put_bytes(chunks: Chunks, head: int, data: Buffer) -> int:
 
 
 def take_bytes(chunks: Chunks, head: int, bufs: list[memoryview], limit: int) -> tuple[int, int]:
-    """Move the first bytes of chunks, at most limit, into bufs; head bytes of the first chunk are gone already.
+    """Move the first bytes of chunks, at most limit, into bufs; head bytes of the first chunk were read before.
 
     Return how many bytes were moved, and the new head.
     """
@@ -58,3 +57,15 @@ def take_bytes(chunks: Chunks, head: int, bufs: list[memoryview], limit: int) ->
         if not chunks or done == limit:
             break
     return done, head
+
+
+def scatter(bufs: list[memoryview], data: bytes) -> int:
+    """Copy data into bufs, as much as fits; return how many bytes."""
+    done = 0
+    for buf in bufs:
+        part = data[done : done + len(buf)]
+        buf[: len(part)] = part
+        done += len(part)
+        if done == len(data):
+            break
+    return done

@@ -1,0 +1,67 @@
+"""What all mount namespaces of one kernel share."""
+
+from typing import Protocol
+
+from sentry_host import Host
+from sentry_vfs._anon_inodes import AnonymousFilesystem
+from sentry_vfs._node import Filesystem, Inode
+from sentry_vfs._pipe import PipeFilesystem
+
+
+class Programs(Protocol):
+    """The kernel's knowledge of which files are executed."""
+
+    def is_executed(self, inode: Inode) -> bool:
+        """Return whether a process executes the file now."""
+        ...
+
+
+class VirtualFilesystem:
+    """The kernel-wide part of the file systems: the host, numbers, and the file systems that are never mounted.
+
+    gVisor: vfs.VirtualFilesystem.
+    """
+
+    __slots__ = (
+        "_cookie",
+        "_minor",
+        "_mount_id",
+        "anonymous",
+        "generation",
+        "host",
+        "memfds",
+        "pipes",
+        "programs",
+    )
+
+    def __init__(self, host: Host, programs: Programs | None = None) -> None:
+        """Begin without mounts; without programs no file is executed."""
+        self.host = host
+        self.programs = programs
+        self.generation = 0
+        self._minor = 32
+        self._mount_id = 20
+        self._cookie = 0
+        self.pipes = PipeFilesystem(self)
+        self.anonymous = AnonymousFilesystem(self)
+        self.memfds: Filesystem | None = None
+        """Where memfd_create(2) makes files; set by the maker of the root file system."""
+
+    def get_anon_bdev(self) -> int:
+        """Return an unused device number with major 0."""
+        self._minor += 1
+        return self._minor
+
+    def alloc_mount_id(self) -> int:
+        """Return the next mount id."""
+        self._mount_id += 1
+        return self._mount_id
+
+    def fsnotify_get_cookie(self) -> int:
+        """Return the next inotify cookie: 32 bits, never 0."""
+        self._cookie = (self._cookie + 1) & 0xFFFF_FFFF or 1
+        return self._cookie
+
+    def is_executed(self, inode: Inode) -> bool:
+        """Return whether a process executes the file now."""
+        return self.programs is not None and self.programs.is_executed(inode)
