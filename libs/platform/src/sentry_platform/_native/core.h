@@ -62,7 +62,7 @@ struct ks_core {
 	char *batch_pages;
 	struct ks_event *queue;
 	uint32_t queue_head, queue_tail, queue_size;
-	int context_count, first_free, batch_count, batch_free[64], batch_free_count;
+	int context_count, first_free, batch_count, batch_free[MAX_SPACES], batch_free_count;
 	int listener, batch_fd, template, cloned, newborn;
 	int timer_made, live;
 	int64_t armed_ns;

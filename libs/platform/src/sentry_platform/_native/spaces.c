@@ -67,14 +67,12 @@ static int clone_of(struct ks_core *core, int helper, uint64_t clone_flags)
 // GIL released: blocks for as long as two host clones take.
 int ks_space_new(struct ks_core *core, int helper)
 {
-	int batch = core->batch_free_count ? core->batch_free[--core->batch_free_count] : core->batch_count;
-	if (batch >= MAX_SPACES)
+	if (!core->batch_free_count && core->batch_count >= MAX_SPACES)
 		return -EAGAIN;
 	int child = clone_of(core, helper, CLONE_FILES | CLONE_PARENT);
 	if (child < 0)
 		return child;
-	if (batch == core->batch_count)
-		core->batch_count++;
+	int batch = core->batch_free_count ? core->batch_free[--core->batch_free_count] : core->batch_count++;
 	struct context *c = &core->contexts[child];
 	c->helper = 1;
 	c->batch = batch;

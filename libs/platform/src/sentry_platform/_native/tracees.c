@@ -94,7 +94,7 @@ void ks_context_free(struct ks_core *core, int index)
 	struct context *c = &core->contexts[index];
 	if (c->tid)
 		core->by_tid[c->tid] = 0;
-	if (c->batch >= 0 && core->batch_free_count < 64)
+	if (c->batch >= 0)
 		core->batch_free[core->batch_free_count++] = c->batch;
 	c->tid = 0;
 	c->batch = -1;

@@ -1,0 +1,216 @@
+"""What processes take is given back: descriptors, pages, batch pages and address spaces, after a thousand of them."""
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
+from sentry.procfs import mount_proc
+from sentry.syscalls.table import amd64
+from sentry_auth import user_credentials
+from sentry_fs import HostFile, HostFilesystem, build_default_root
+from sentry_host import real_host
+from sentry_mm import MemoryManager
+from sentry_pgalloc import MemoryFile
+from sentry_platform import open_platform
+from sentry_vfs import FDTable, FSContext
+
+PATIENCE_S = 60
+PROCESSES = r"""
+i=0
+while [ $i -lt %d ]; do /bin/true; i=$((i + 1)); done
+"""
+BURST = r"""
+/usr/bin/mkfifo /tmp/hold
+pids=
+i=0
+while [ $i -lt 90 ]; do (read -r line < /tmp/hold) & pids="$pids $!"; i=$((i + 1)); done
+kill -KILL $pids
+wait
+/bin/rm /tmp/hold
+"""
+MAPPINGS = r"""
+import mmap, os
+for n in range(20):
+    with open(f"/tmp/f{n}", "wb+") as file:
+        file.truncate(1 << 20)
+        shared = mmap.mmap(file.fileno(), 1 << 20)
+        shared[:] = b"x" * (1 << 20)
+        private = mmap.mmap(file.fileno(), 1 << 20, flags=mmap.MAP_PRIVATE)
+        private[::4096] = b"y" * 256
+        anonymous = mmap.mmap(-1, 1 << 20)
+        anonymous[::4096] = b"z" * 256
+    os.unlink(f"/tmp/f{n}")
+    if not os.fork():
+        shared[:4096] = anonymous[:4096] = b"c" * 4096
+        os._exit(0)
+    os.wait()
+    shared.resize(1 << 18)
+    if n % 2:
+        shared.close()
+        anonymous.close()
+"""
+FAILURES = r"""
+import mmap, os, resource, socket
+open("/tmp/text", "w").write("no program")
+os.chmod("/tmp/text", 0o755)
+resource.setrlimit(resource.RLIMIT_AS, (256 << 20, 256 << 20))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+def fails(function, *args):
+    try:
+        function(*args)
+    except (OSError, ValueError, OverflowError):
+        return
+    raise SystemExit(f"{function} did not fail")
+for n in range(20):
+    fails(os.execv, "/nowhere", ["x"])
+    fails(os.execv, "/tmp/text", ["x"])
+    fails(os.execv, "/tmp", ["x"])
+    fails(mmap.mmap, -1, 1 << 30)
+    with open("/bin/true", "rb") as file:
+        fails(lambda: mmap.mmap(file.fileno(), 1 << 12, flags=mmap.MAP_SHARED, prot=mmap.PROT_WRITE))
+        fails(lambda: mmap.mmap(file.fileno(), 1 << 30, flags=mmap.MAP_PRIVATE))
+    fails(os.open, "/tmp/none", os.O_RDONLY)
+    fails(os.open, "/tmp/text/x", os.O_RDONLY)
+    fails(os.open, "/tmp/text", os.O_CREAT | os.O_EXCL)
+    held = []
+    def take():
+        while True:
+            held.append(os.open("/tmp/text", os.O_RDONLY))
+    fails(take)
+    fails(os.pipe)
+    fails(os.open, "/tmp", os.O_TMPFILE | os.O_RDWR)
+    fails(socket.socketpair)
+    fails(os.memfd_create, "x")
+    for fd in held:
+        os.close(fd)
+os.unlink("/tmp/text")
+"""
+
+
+class Usage(NamedTuple):
+    """What is in use."""
+
+    descriptors: int
+    pages: list[int]
+    """Bytes of the memory file by kind."""
+    batch_pages: int
+    """Pages of the platform's file of batches that were ever used, in 512-byte blocks."""
+    managers: int
+
+
+def usage(kernel: Kernel) -> Usage:
+    """Return what this process holds."""
+    gc.collect()
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    [batch] = [link for link in links if "memfd:sentry-batch" in str(link.readlink())]
+    managers = sum(type(found) is MemoryManager for found in gc.get_objects())
+    return Usage(len(links), kernel.memory.allocated(), batch.stat().st_blocks, managers)
+
+
+class Shell:
+    """A kernel whose init is a shell that does what it reads, a line at a time, and says when it is done."""
+
+    def __init__(self, platform: str, folder: Path) -> None:
+        """Make kernel and shell."""
+        self.folder = folder
+        self.kernel = Kernel(open_platform(platform), MemoryFile(), real_host())
+        creds = user_credentials(os.getuid(), os.getgid())
+        tree = build_default_root(self.kernel.vfs, self.kernel.memory, cwd=os.fsencode(folder))
+        self.kernel.init(InitKernelArgs(amd64(), tree, creds, 2))
+        mount_proc(self.kernel)
+        read_end, self.input = os.pipe()
+        self.output, write_end = os.pipe()
+        self.ends = (read_end, self.input, self.output, write_end)
+        files = FDTable()
+        filesystem = HostFilesystem(self.kernel.vfs)
+        for fd, host in enumerate((read_end, write_end, write_end)):
+            files.install_at(HostFile(host, self.kernel.watcher, filesystem), fd)
+        argv = [b"/bin/sh", b"-c", b'while read -r line; do . "$line"; echo done; done']
+        context = FSContext(tree.root)
+        limits = self.kernel.host.limits.copy()
+        self.kernel.create_process(CreateProcessArgs(argv, [b"PATH=/bin"], creds, files, context, limits))
+
+    def do(self, script: str) -> None:
+        """Let the shell run a script; wait until it has said that it is done, and nothing else."""
+        path = self.folder / "script"
+        path.write_text(script)
+        os.write(self.input, os.fsencode(path) + b"\n")
+        said = os.read(self.output, 4096)
+        assert said == b"done\n", said
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until no free page waits to be punched: the kernel does that between events."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.kernel.memory.waste_bytes and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """End it."""
+        self.kernel.close()
+        for fd in self.ends:
+            os.close(fd)
+
+
+@pytest.fixture(params=["notify", "ptrace"])
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
+    """Give a shell on each platform."""
+    made = Shell(request.param, tmp_path)
+    yield made
+    made.close()
+
+
+def beside(shell: Shell, work: Callable[[], None]) -> None:
+    """Serve the kernel here while work runs in another thread; then the shell's input ends."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  (shown by the main thread)
+            failures.append(error)
+        finally:
+            shell.kernel.kill(9)
+
+    thread = threading.Thread(target=run)
+    shell.kernel.start()
+    thread.start()
+    shell.kernel.wait_exited()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+def python(code: str, folder: Path) -> str:
+    """Return a script that runs Python code."""
+    path = folder / "code.py"
+    path.write_text(code)
+    return f"/usr/bin/python3 -S -E {path}"
+
+
+def test_nothing_is_left_behind(shell: Shell) -> None:
+    """One round of everything first, for caches; more of it, and a thousand processes, then change nothing."""
+
+    def work() -> None:
+        shell.do(PROCESSES % 20)
+        shell.do(python(MAPPINGS, shell.folder))
+        shell.do(python(FAILURES, shell.folder))
+        shell.do(BURST)
+        before = usage(shell.kernel)
+        shell.do(PROCESSES % 1000)
+        assert usage(shell.kernel) == before
+        shell.do(python(MAPPINGS, shell.folder))
+        assert usage(shell.kernel) == before
+        shell.do(python(FAILURES, shell.folder))
+        assert usage(shell.kernel) == before
+        shell.do(BURST)
+        assert usage(shell.kernel) == before
+
+    beside(shell, work)
