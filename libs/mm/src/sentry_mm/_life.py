@@ -1,14 +1,17 @@
 """How an address space ends: the last user goes, or another program takes it over."""
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sentry_abi.memory import TASK_SIZE
-from sentry_mm._apply import drop, drop_deferred
+from sentry_mm._apply import apply, drop, drop_deferred, map_ops
 from sentry_mm._limits import MMAP_MIN_ADDR
 from sentry_mm._lists import close_vmas, flush_translations
 from sentry_mm._mm import MMState
 from sentry_mm._place import set_layout
 from sentry_platform import Op
+
+if TYPE_CHECKING:
+    from sentry_platform import AddressSpace
 
 M = TypeVar("M", bound=MMState)
 
@@ -42,6 +45,13 @@ def empty(mm: MMState) -> None:
     if mm.batch is None:
         drop_deferred(mm)
     close_vmas(mm, vmas)
+
+
+def attach(mm: MMState, space: "AddressSpace") -> None:
+    """Give a loaded address space an empty platform space, and map what the lists have. Raises: LinuxError."""
+    mm.space = space
+    mm.view = mm.memory.view
+    apply(mm, map_ops(mm, 0, TASK_SIZE))
 
 
 def reset(mm: MMState) -> None:

@@ -25,7 +25,7 @@ from sentry_mm._apply import begin, commit
 from sentry_mm._fault import handle_fault
 from sentry_mm._fork import fork
 from sentry_mm._heap import brk, map_stack
-from sentry_mm._life import release, reset, retain
+from sentry_mm._life import attach, release, reset, retain
 from sentry_mm._limits import NoLimits
 from sentry_mm._map import mmap, munmap
 from sentry_mm._mlock import mlock, mlockall, munlock, munlockall
@@ -66,6 +66,7 @@ class MemoryManager(MMState):
     retain = retain
     release = release
     reset = reset
+    attach = attach
     fork = fork
     begin = begin
     commit = commit

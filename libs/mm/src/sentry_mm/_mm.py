@@ -25,7 +25,6 @@ class MMState:
     """
 
     __slots__ = (
-        "__weakref__",
         "arg_end",
         "arg_start",
         "auxv",

@@ -33,6 +33,10 @@ class Sorted(Generic[P]):
         self.items: list[P] = []
         self.starts: list[int] = []
 
+    def after_load(self) -> None:
+        """Derive the starts, which are not saved."""
+        self.starts = [item.start for item in self.items]
+
     def __iter__(self) -> Iterator[P]:
         """Yield the pieces in rising order."""
         return iter(self.items)
