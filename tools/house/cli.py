@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.house import calls, floors, isolated, layout, links, newlib, soak
+from tools.house import calls, floors, hostcalls, isolated, layout, links, newlib, soak
 from tools.house.workspace import BIN, ROOT, call, packages
 
 if TYPE_CHECKING:
@@ -87,6 +87,12 @@ def links_() -> None:
     finish(links.check())
 
 
+@app.command("hostcalls")
+def hostcalls_() -> None:
+    """Check that clocks, entropy and CPUs of the host are read from the Host record only."""
+    finish(hostcalls.check())
+
+
 @app.command("calls")
 def calls_() -> None:
     """Write docs/calls.md, the page of system calls, from the table."""
@@ -95,7 +101,7 @@ def calls_() -> None:
 
 @app.command()
 def check() -> None:
-    """Run every gate that needs no test: format, lint, types, floors, layout, links, calls."""
+    """Run every gate that needs no test: format, lint, types, floors, layout, links, hostcalls, calls."""
     gates: list[tuple[str, Callable[[], int]]] = [
         ("format", lambda: call("ruff", "format", "--check", "--quiet")),
         ("lint", lambda: call("ruff", "check", "--quiet") or c_warnings()),
@@ -103,6 +109,7 @@ def check() -> None:
         ("floors", floors.check),
         ("layout", layout.check),
         ("links", links.check),
+        ("hostcalls", hostcalls.check),
         ("calls", calls.check),
     ]
     failed = []
