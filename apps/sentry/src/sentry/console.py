@@ -16,13 +16,14 @@ from sentry_waiter import ERR, HUP, IN, OUT, Entry, Queue
 
 if TYPE_CHECKING:
     from sentry.kernel.kernel import Kernel
-    from sentry_vfs import FDTable, FSContext, Tty
+    from sentry_tty import Tty
+    from sentry_vfs import FDTable, FSContext
 
 PIECE = 4096
 
 
 class Console(Entry):
-    """The host's terminal behind a terminal of the sandbox: input brought in, output shown (`sentry_vfs.Output`)."""
+    """The host's terminal behind a terminal of the sandbox: input brought in, output shown (`sentry_tty.Output`)."""
 
     __slots__ = ("_before", "_kernel", "_queue", "_waiting", "tty")
 
@@ -70,16 +71,16 @@ class Console(Entry):
         del queue
         if mask & OUT and self._waiting:
             self._waiting = False
-            self.tty.room()
+            self.tty.wakeup()
         if mask & (IN | HUP | ERR):
             try:
                 data = os.read(0, PIECE)
             except OSError:
                 data = b""
             if not data:
-                self.tty.hang_up()
+                self.tty.hangup()
                 return
-            self.tty.receive(data)
+            self.tty.receive_buf(data)
         self._kernel.watcher.watch(0, IN | OUT if self._waiting else IN, self._queue)
 
     def discard(self) -> None:

@@ -1,4 +1,4 @@
-"""File systems: tmpfs, devices, the overlay over host directories, inherited descriptors, generated files. Floor 8."""
+"""File systems: tmpfs, devices, the overlay over host directories, inherited descriptors, generated files. Floor 9."""
 
 from sentry_fs._data import FileData, Memory
 from sentry_fs._generated import Fixed, FixedDirectory, Generated, GeneratedDirectory, GeneratedFile, Link, build

@@ -8,19 +8,8 @@ from typing import ClassVar, Final
 from sentry_abi.errors import EIO, ENOSPC
 from sentry_abi.stat import S_IFCHR, makedev
 from sentry_fs._generated import GeneratedDirectory
-from sentry_vfs import (
-    Dentry,
-    FileDescription,
-    Filesystem,
-    Inode,
-    JobControl,
-    KernelWide,
-    MasterFile,
-    Output,
-    Path,
-    Tty,
-    TtyFile,
-)
+from sentry_tty import JobControl, Output, PtyMasterFile, Tty, TtyFile
+from sentry_vfs import Dentry, FileDescription, Filesystem, Inode, KernelWide, Path
 
 DEVPTS_MAGIC: Final = 0x1CD1
 MAX_TERMINALS: Final = 4096
@@ -34,7 +23,7 @@ class SlaveInode(Inode):
 
     __slots__ = ("master", "tty")
 
-    def __init__(self, fs: Filesystem, tty: Tty, master: MasterFile | None, uid: int, gid: int) -> None:
+    def __init__(self, fs: Filesystem, tty: Tty, master: PtyMasterFile | None, uid: int, gid: int) -> None:
         """Make the node; a terminal of the host has no master."""
         super().__init__(fs, fs.new_ino(), S_IFCHR | 0o620, uid, gid)
         self.rdev = makedev(_SLAVE_MAJOR, tty.index)
@@ -87,7 +76,7 @@ class MultiplexerInode(Inode):
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Make a pseudo terminal; return its master. Raises: ENOSPC."""
-        master = MasterFile(flags, where, self)
+        master = PtyMasterFile(flags, where, self)
         self.fs.add(master)
         return master
 
@@ -145,7 +134,7 @@ class Devpts(Filesystem):
                 return index
         raise ENOSPC
 
-    def add(self, master: MasterFile, uid: int = 0, gid: int = 0) -> SlaveInode:
+    def add(self, master: PtyMasterFile, uid: int = 0, gid: int = 0) -> SlaveInode:
         """Make the terminal of a master. Raises: ENOSPC."""
         tty = Tty(self._index(), self.control, master)
         master.tty = tty

@@ -1,4 +1,4 @@
-"""From an executable file to a ready address space: ELF, scripts, auxiliary vector, initial stack. Floor 8."""
+"""From an executable file to a ready address space: ELF, scripts, auxiliary vector, initial stack. Floor 9."""
 
 from sentry_loader import _vdso as vdso
 from sentry_loader._elf import Elf, Segment, read_elf, read_interpreter

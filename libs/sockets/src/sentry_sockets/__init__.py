@@ -1,4 +1,4 @@
-"""Unix domain sockets, and a loopback internet, in memory. Floor 8.
+"""Unix domain sockets, and a loopback internet, in memory. Floor 9.
 
 Nothing here waits: what would wait raises EAGAIN, and the socket's `queue` tells when to try again.
 """

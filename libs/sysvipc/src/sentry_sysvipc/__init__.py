@@ -1,4 +1,4 @@
-"""System V IPC: shared memory, semaphores, message queues; POSIX message queues. Floor 8."""
+"""System V IPC: shared memory, semaphores, message queues; POSIX message queues. Floor 9."""
 
 from sentry_sysvipc._mqueue import MqFile, MqFilesystem, MqMessage, MqQueue, MqWaiter, Notification
 from sentry_sysvipc._msg import Message, MessageQueue, Queues, Receiver

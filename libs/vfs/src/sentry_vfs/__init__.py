@@ -38,7 +38,6 @@ from sentry_vfs._open import do_filp_open
 from sentry_vfs._pathcache import PathCache
 from sentry_vfs._permission import EXECUTE, READ, WRITE, may, may_delete, owns
 from sentry_vfs._pipe import SLOT, Packet, Pipe, PipeFile, PipeFilesystem, PipeInode, make_pipe
-from sentry_vfs._tty import JobControl, MasterFile, Output, Tty, TtyFile, tty_ioctl
 from sentry_vfs._vfs import VirtualFilesystem
 from sentry_vfs._watcher import FdWatcher
 
@@ -72,15 +71,12 @@ __all__ = [
     "Inode",
     "InotifyFile",
     "Item",
-    "JobControl",
     "KernelWide",
     "Lock",
     "LockTable",
-    "MasterFile",
     "Mount",
     "MountNamespace",
     "NameiData",
-    "Output",
     "Packet",
     "Path",
     "PathCache",
@@ -90,8 +86,6 @@ __all__ = [
     "PipeFilesystem",
     "PipeInode",
     "Start",
-    "Tty",
-    "TtyFile",
     "UserMemory",
     "VirtualFilesystem",
     "Watch",
@@ -123,7 +117,6 @@ __all__ = [
     "put_bytes",
     "scatter",
     "take_bytes",
-    "tty_ioctl",
     "vfs_truncate",
     "vfs_utimes",
 ]

@@ -1,14 +1,13 @@
-"""Terminals and job control: which process may use a terminal, and who gets its signals.
+"""Job control: which process may use a terminal, and which processes get its signals.
 
-Source: Linux drivers/tty/tty_jobctrl.c; facts section 8.10; tty_ioctl(4).
+Source: Linux drivers/tty/tty_jobctrl.c; ioctl_tty(2).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sentry.kernel.siginfo import SigInfo
-from sentry_abi import ioctl as io
 from sentry_abi.capability import CAP_SYS_ADMIN
-from sentry_abi.errors import EINVAL, EIO, ENOTTY, ENXIO, EPERM, ERESTARTSYS, ESRCH
+from sentry_abi.errors import EIO, ENOTTY, ENXIO, EPERM, ERESTARTSYS, ESRCH
 from sentry_abi.fcntl import O_NOCTTY
 from sentry_abi.signal import SI_KERNEL, SIG_IGN, SIGCONT, SIGHUP, SIGTTIN, SIGTTOU
 from sentry_vfs import do_filp_open
@@ -18,11 +17,12 @@ if TYPE_CHECKING:
     from sentry.kernel.kernel import Kernel
     from sentry.kernel.task import Task
     from sentry_fs import Devpts
-    from sentry_vfs import FileDescription, Path, Tty
+    from sentry_tty import Tty
+    from sentry_vfs import FileDescription, Path
 
 
 class Terminals:
-    """Job control of one kernel (`sentry_vfs.JobControl`), and what /dev/tty opens."""
+    """Job control of one kernel (`sentry_tty.JobControl`), and what /dev/tty opens."""
 
     __slots__ = ("devpts", "fallback", "kernel")
 
@@ -31,7 +31,7 @@ class Terminals:
         self.kernel = kernel
         self.devpts: Devpts | None = None
         self.fallback: Any = None
-        """What /dev/tty opens for a process without a terminal of ours: the host's, if standard input is one."""
+        """What /dev/tty opens for a process without a controlling terminal: the host's, if standard input is one."""
 
     def _caller(self) -> "Task":
         task = self.kernel.loop.current
@@ -40,18 +40,18 @@ class Terminals:
 
     # -- signals
 
-    def signal(self, tty: "Tty", signo: int) -> None:
+    def kill_pgrp(self, tty: "Tty", signo: int) -> None:
         """Signal the foreground process group."""
         pgrp = self.kernel.pids.pgrps.get(tty.foreground)
         if pgrp is not None:
             for group in list(pgrp.members.values()):
                 self.kernel.signals.send_group(group, SigInfo(signo, SI_KERNEL))
 
-    def hung_up(self, tty: "Tty") -> None:
-        """Tell the session that its terminal is gone."""
-        session: Session | None = tty.session
-        self.signal(tty, SIGHUP)
-        self.signal(tty, SIGCONT)
+    def disassociate(self, tty: "Tty") -> None:
+        """Take a terminal that was hung up from its session: SIGHUP and SIGCONT."""
+        session = cast("Session | None", tty.session)
+        self.kill_pgrp(tty, SIGHUP)
+        self.kill_pgrp(tty, SIGCONT)
         if session is not None:
             if session.leader.tasks:
                 self.kernel.signals.send_group(session.leader, SigInfo(SIGHUP, SI_KERNEL))
@@ -62,11 +62,11 @@ class Terminals:
 
     # -- background processes
 
-    def may_read(self, tty: "Tty") -> None:
+    def check_read(self, tty: "Tty") -> None:
         """Let the foreground read; stop a background group by SIGTTIN. Raises: EIO, ERESTARTSYS."""
         self._check(tty, SIGTTIN)
 
-    def may_write(self, tty: "Tty") -> None:
+    def check_change(self, tty: "Tty") -> None:
         """Let the foreground write and set; stop a background group by SIGTTOU. Raises: EIO, ERESTARTSYS."""
         self._check(tty, SIGTTOU)
 
@@ -106,62 +106,66 @@ class Terminals:
         tty.session = session
         tty.foreground = leader.pgrp.pgid
 
-    def command(self, tty: "Tty", command: int, arg: int, mm: Any) -> int:  # noqa: ANN401  (the memory manager)
-        """Do an ioctl about sessions and groups. Raises: ENOTTY, EPERM, ESRCH, EINVAL, EFAULT."""
+    def tiocsctty(self, tty: "Tty", *, steal: bool) -> None:
+        """Make the terminal the controlling one of the caller's session. Raises: EPERM."""
         task = self._caller()
         group = task.group
         session = group.pgrp.session
-        if command == io.TIOCSCTTY:
-            return self._steal(tty, task, arg)
-        if command == io.TIOCGPTPEER:
-            return self._open_peer(tty, task, arg)
-        if command not in (io.TIOCNOTTY, io.TIOCGPGRP, io.TIOCSPGRP, io.TIOCGSID):
-            raise ENOTTY
-        if session.tty is not tty and not (command in (io.TIOCGPGRP, io.TIOCGSID) and tty.session is not None):
-            raise ENOTTY
-        if command == io.TIOCNOTTY:
-            if session.leader is group:
-                self.signal(tty, SIGHUP)
-                self.signal(tty, SIGCONT)
-                session.tty = None
-                tty.session = None
-                tty.foreground = 0
-        elif command == io.TIOCGPGRP:
-            mm.copy_out(arg, tty.foreground.to_bytes(4, "little"))
-        elif command == io.TIOCGSID:
-            mm.copy_out(arg, tty.session.sid.to_bytes(4, "little"))
-        else:
-            self._check(tty, SIGTTOU)
-            pgid = int.from_bytes(mm.copy_in(arg, 4), "little", signed=True)
-            if pgid < 0:
-                raise EINVAL
-            pgrp = self.kernel.pids.pgrps.get(pgid)
-            if pgrp is None:
-                raise ESRCH
-            if pgrp.session is not session:
-                raise EPERM
-            tty.foreground = pgid
-        return 0
-
-    def _steal(self, tty: "Tty", task: "Task", arg: int) -> int:
-        """TIOCSCTTY. Raises: EPERM."""
-        group = task.group
-        session = group.pgrp.session
         if session.leader is group and tty.session is session:
-            return 0
+            return
         if session.leader is not group or session.tty is not None:
             raise EPERM
         if tty.session is not None:
-            if arg != 1 or not task.creds.capable(CAP_SYS_ADMIN):
+            if not steal or not task.creds.capable(CAP_SYS_ADMIN):
                 raise EPERM
-            tty.session.tty = None
+            cast("Session", tty.session).tty = None
         self.attach(tty, group)
-        return 0
 
-    def _open_peer(self, tty: "Tty", task: "Task", flags: int) -> int:
-        """TIOCGPTPEER: open the program's end from the master, whatever /dev/pts looks like. Raises: EIO, EMFILE."""
+    def tiocnotty(self, tty: "Tty") -> None:
+        """Give up the caller's controlling terminal; a session leader's takes it from the session. Raises: ENOTTY."""
+        group = self._caller().group
+        session = group.pgrp.session
+        if session.tty is not tty:
+            raise ENOTTY
+        if session.leader is group:
+            self.kill_pgrp(tty, SIGHUP)
+            self.kill_pgrp(tty, SIGCONT)
+            session.tty = None
+            tty.session = None
+            tty.foreground = 0
+
+    def tiocgpgrp(self, tty: "Tty") -> int:
+        """Return the foreground process group. Raises: ENOTTY."""
+        if self._caller().group.pgrp.session.tty is not tty and tty.session is None:
+            raise ENOTTY
+        return tty.foreground
+
+    def tiocgsid(self, tty: "Tty") -> int:
+        """Return the session id. Raises: ENOTTY."""
+        if tty.session is None:
+            raise ENOTTY
+        return tty.session.sid
+
+    def check_tiocspgrp(self, tty: "Tty") -> None:
+        """Check that the caller may change the foreground. Raises: ENOTTY, EIO, ERESTARTSYS."""
+        if self._caller().group.pgrp.session.tty is not tty:
+            raise ENOTTY
+        self._check(tty, SIGTTOU)
+
+    def tiocspgrp(self, tty: "Tty", pgid: int) -> None:
+        """Set the foreground process group. Raises: ESRCH, EPERM."""
+        pgrp = self.kernel.pids.pgrps.get(pgid)
+        if pgrp is None:
+            raise ESRCH
+        if pgrp.session is not self._caller().group.pgrp.session:
+            raise EPERM
+        tty.foreground = pgid
+
+    def tiocgptpeer(self, tty: "Tty", flags: int) -> int:
+        """Open the slave for the caller; return the descriptor. Raises: EIO, EMFILE."""
         if self.devpts is None:
             raise EIO
+        task = self._caller()
         file = do_filp_open(None, b"/dev/pts/%d" % tty.index, flags, 0, task.fs, task.creds)
         return task.files.install(file, cloexec=bool(flags & 0o2000000))
 

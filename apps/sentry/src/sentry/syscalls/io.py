@@ -13,8 +13,9 @@ from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EOPN
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_HOLE
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
 from sentry_fs import HostFile
+from sentry_tty import TtyFile
 from sentry_usermem import gather, import_iovec, scatter
-from sentry_vfs import SLOT, FileDescription, PipeFile, TtyFile, fsnotify_access, fsnotify_modify
+from sentry_vfs import SLOT, FileDescription, PipeFile, fsnotify_access, fsnotify_modify
 
 if TYPE_CHECKING:
     from sentry.kernel.task import Task
