@@ -1,6 +1,7 @@
 """Terminals: editing, echo, modes, output, ioctls, and the two ends."""
 
 import doctest
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,14 @@ from sentry_abi import ioctl as io
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EIO, ENOTTY
 from sentry_abi.fcntl import O_RDWR, O_WRONLY
 from sentry_abi.signal import SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGWINCH
+from sentry_host.testing import FakeHost
+from sentry_state import Reader, Registry, Writer
 from sentry_tty import INITIAL, LineDiscipline, PtyMasterFile, Termios, Tty, TtyFile
+from sentry_tty._state import register as register_tty
+from sentry_vfs import VirtualFilesystem
+from sentry_vfs._state import register as register_vfs
 from sentry_waiter import HUP, IN, OUT
+from sentry_waiter import register as register_queues
 
 
 class Screen:
@@ -330,6 +337,31 @@ def test_time_limits_of_reads() -> None:
     assert slave.read_wait_ns() == 700_000_000
     slave.tty.ldisc.set_termios(raw(1, 7))
     assert slave.read_wait_ns() is None
+
+
+def test_saving() -> None:
+    """Both ends, settings, a line that is being typed, output that was not read."""
+    master, slave, control = pair()
+    vfs = VirtualFilesystem(FakeHost().record)
+    master.inode = slave.inode = vfs.anonymous.inode
+    master.write([b"one\ntw"])
+    text(master, 2)
+    slave.tty.foreground = 9
+    registry = Registry()
+    for register in (register_queues, register_vfs, register_tty):
+        register(registry)
+    outside = {"host": vfs.host, "control": control}
+    with Writer(file := BytesIO(), registry=registry) as writer:
+        writer.save("tty", (master, slave), outside)
+    master, slave = Reader(BytesIO(file.getvalue()), registry=registry).load("tty", outside)
+    assert master.tty is slave.tty
+    assert (slave.tty.foreground, slave.tty.termios, slave.tty.control) == (9, INITIAL, control)
+    assert text(master) == b"e\r\ntw"
+    assert text(slave) == b"one\n"
+    master.write([b"o\n"])
+    assert text(slave) == b"two\n"
+    slave.write([b"x"])
+    assert text(master) == b"o\r\nx"
 
 
 def test_readme() -> None:

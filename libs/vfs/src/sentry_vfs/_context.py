@@ -20,6 +20,10 @@ class FSContext:
         self.users = 1
         self.paths = PathCache(root.mount.fs.vfs)
 
+    def after_load(self) -> None:
+        """Begin with an empty cache."""
+        self.paths = PathCache(self._root.mount.fs.vfs)
+
     @property
     def root(self) -> Path:
         """Where absolute paths begin and `..` ends."""

@@ -40,6 +40,7 @@ class Pipe:
     __slots__ = (
         "_chunks",
         "_head",
+        "_saved",
         "_used",
         "capacity",
         "queue",
@@ -56,11 +57,22 @@ class Pipe:
         """A bytearray's last slot may be merged into; bytes came by splice, tee or vmsplice, or are a Packet."""
         self._head = 0
         self._used = 0
+        self._saved: list[tuple[bool, bytes | bytearray]] = []
+        """While a pipe is saved: whether a chunk is a packet, and its bytes."""
         self.size = 0
         self.capacity = capacity
         self.queue = Queue()
         self.readers = self.writers = 0
         self.reader_opens = self.writer_opens = 0
+
+    def before_save(self) -> None:
+        """Make plain bytes of packets."""
+        self._saved = [(True, bytes(chunk)) if isinstance(chunk, Packet) else (False, chunk) for chunk in self._chunks]
+
+    def after_load(self) -> None:
+        """Make packets again."""
+        self._chunks = deque(Packet(data) if packet else data for packet, data in self._saved)
+        self._saved = []
 
     @property
     def free_slots(self) -> int:
