@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from sentry.kernel.clocks import KernelClock
 from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel, StateError
+from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
+from sentry.kernel.state import PIDNamespace
+from sentry.kernel.vdso import Vdso
 from sentry.procfs import mount_proc
 from sentry.syscalls.table import amd64
 from sentry_abi.errors import EACCES, ENOENT, ENOEXEC, ESRCH
-from sentry_auth import user_credentials
-from sentry_cpuid import feature
+from sentry_auth import INITIAL, root_credentials, user_credentials
+from sentry_cpuid import feature, host_features
 from sentry_fs import HostFile, HostFilesystem, build_default_root
 from sentry_host import real_host
 from sentry_limits import LimitSet
@@ -30,10 +34,23 @@ class Box:
         self.kernel = Kernel(platform, MemoryFile(), real_host())
         self.creds = user_credentials(os.getuid(), os.getgid())
         self.tree = build_default_root(self.kernel.vfs, self.kernel.memory, cwd=b"/")
-        self.kernel.init(InitKernelArgs(amd64(), self.tree, self.creds, 2))
-        mount_proc(self.kernel)
+        self.kernel.init(self.init_args())
+        mount_proc(self.kernel.state, self.tree)
         self.path = folder / "out"
         self.out = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def init_args(self) -> InitKernelArgs:
+        """Return what the kernel is made of."""
+        kernel = self.kernel
+        clock = KernelClock(kernel.host)
+        return InitKernelArgs(
+            feature_set=host_features(),
+            timekeeper=clock,
+            root_user_namespace=INITIAL,
+            application_cores=2,
+            table=amd64(),
+            vdso=Vdso(kernel.memory, kernel.platform, clock),
+        )
 
     def args(self, script: str, container: str = "") -> CreateProcessArgs:
         """Return the arguments of a shell that runs script."""
@@ -42,9 +59,14 @@ class Box:
         for fd in range(1, 3):
             files.install_at(HostFile(self.out, self.kernel.watcher, filesystem), fd)
         argv = [b"/bin/sh", b"-c", script.encode()]
-        fs = FSContext(self.tree.root)
         return CreateProcessArgs(
-            argv, [b"PATH=/bin"], self.creds, files, fs, self.kernel.host.limits.copy(), container_id=container
+            argv,
+            [b"PATH=/bin"],
+            self.creds,
+            files,
+            self.kernel.host.limits.copy(),
+            mount_namespace=self.tree,
+            container_id=container,
         )
 
     def said(self) -> str:
@@ -105,27 +127,139 @@ def test_several_processes(box: Box) -> None:
     assert (first.exit_status, second.exit_status & 0x7F) == (0, 9)
 
 
-def test_preconditions(box: Box) -> None:
-    """Each wrong use says what was done."""
-    kernel = box.kernel
-    with pytest.raises(StateError, match="initialized already"):
-        kernel.init(InitKernelArgs(amd64(), box.tree, box.creds, 2))
-    with pytest.raises(StateError, match="no process"):
-        kernel.start()
-    with pytest.raises(StateError, match="at least one argument"):
-        kernel.create_process(box.args("")._replace(argv=[]))
-    with pytest.raises(StateError, match="not an absolute path"):
-        kernel.create_process(box.args("")._replace(argv=[b"sh"]))
-    kernel.create_process(box.args("true"))
-    with pytest.raises(StateError, match="memory file"):
-        kernel.set_memory_file(kernel.memory_file)
+def test_init_refuses(box: Box) -> None:
+    """Each missing argument is named, in the seed's order; so is a second call."""
+    args = box.init_args()
+    with pytest.raises(StateError, match="kernel already initialized"):
+        box.kernel.init(args)
+    missing = args._replace(feature_set=None, timekeeper=None, root_user_namespace=None, application_cores=0)
+    fresh = Kernel(box.kernel.platform, box.kernel.memory, box.kernel.host)
+    for present, message in (
+        ({}, "feature_set is None"),
+        ({"feature_set": args.feature_set}, "timekeeper is None"),
+        ({"timekeeper": args.timekeeper}, "root_user_namespace is None"),
+        ({"root_user_namespace": INITIAL}, "application_cores is 0"),
+    ):
+        missing = missing._replace(**present)
+        with pytest.raises(StateError, match=f"^{message}$"):
+            fresh.init(missing)
+
+
+def test_init_keeps_what_it_is_given(box: Box) -> None:
+    """Namespaces and cores are those of the arguments; use_host_cores raises the cores to the host's, never lowers."""
+    host = box.kernel.host._replace(possible_cpus=8)
+    for cores, shown in ((2, 8), (9, 9)):
+        kernel = Kernel(box.kernel.platform, box.kernel.memory, host)
+        uts, pids = UTSNamespace(b"box", b"lan", INITIAL), PIDNamespace(INITIAL)
+        ipc = IPCNamespace(INITIAL, box.kernel.state)
+        args = box.init_args()._replace(
+            application_cores=cores,
+            use_host_cores=True,
+            root_uts_namespace=uts,
+            root_ipc_namespace=ipc,
+            pid_namespace=pids,
+            network_stack=box.kernel.network_stack,
+            extra_auxv=((51, 7),),
+        )
+        kernel.init(args)
+        assert kernel.application_cores == shown
+        assert (kernel.root_uts_namespace, kernel.root_ipc_namespace, kernel.root_pid_namespace) == (uts, ipc, pids)
+        assert kernel.network_stack is box.kernel.network_stack
+        assert (kernel.root_user_namespace, kernel.feature_set) == (INITIAL, args.feature_set)
+
+
+def test_extra_auxv(box: Box) -> None:
+    """Every program finds the extra entries in its auxiliary vector, before the last."""
+    kernel = Kernel(box.kernel.platform, box.kernel.memory, box.kernel.host)
+    kernel.init(box.init_args()._replace(extra_auxv=((0x1234, 77),)))
+    mount_proc(kernel.state, box.tree)
+    kernel.create_process(box.args("od -An -v -w16 -td8 /proc/self/auxv"))
     kernel.start()
-    with pytest.raises(StateError, match="started already"):
+    kernel.wait_exited()
+    rows = [row.split() for row in box.said().splitlines()]
+    assert ["4660", "77"] in rows
+    assert rows[-1] == ["0", "0"]
+
+
+def test_start_refuses(box: Box) -> None:
+    """Start needs a process, and happens once."""
+    kernel = box.kernel
+    with pytest.raises(StateError, match=r"^kernel contains no tasks$"):
+        kernel.start()
+    kernel.create_process(box.args("true"))
+    kernel.start()
+    with pytest.raises(StateError, match=r"^kernel already started$"):
         kernel.start()
     kernel.wait_exited()
-    fresh = Kernel(kernel.platform, kernel.memory, kernel.host)
-    with pytest.raises(StateError, match="application core"):
-        fresh.init(InitKernelArgs((), box.tree, box.creds, 0))
+
+
+def test_set_memory_file(box: Box) -> None:
+    """The memory file is set before init, not after."""
+    fresh = Kernel(box.kernel.platform, box.kernel.memory, box.kernel.host)
+    other = MemoryFile()
+    fresh.set_memory_file(other)
+    assert fresh.memory_file is other
+    other.close()
+    with pytest.raises(StateError, match="after init"):
+        box.kernel.set_memory_file(box.kernel.memory_file)
+
+
+def test_create_process_needs_something_to_run(box: Box) -> None:
+    """A file name, an open file, or an absolute argv[0], in this order."""
+    kernel = box.kernel
+    args = box.args("echo argv")
+    with pytest.raises(StateError, match=r"^no filename or command provided$"):
+        kernel.create_process(args._replace(argv=[]))
+    with pytest.raises(StateError, match=r"^'sh' is not an absolute path$"):
+        kernel.create_process(args._replace(argv=[b"sh"]))
+    with pytest.raises(StateError, match="no mount namespace"):
+        kernel.create_process(args._replace(mount_namespace=None))
+    with pytest.raises(StateError, match=r"^failed to find initial working directory '/no/such': No such file"):
+        kernel.create_process(args._replace(working_directory=b"/no/such"))
+    fs = FSContext(box.tree.root)
+    true = do_filp_open(None, b"/bin/true", 0, 0, fs, box.creds)
+    kernel.create_process(args._replace(argv=[b"sh", b"-c", b"pwd"], filename=b"/bin/sh", file=true))
+    kernel.create_process(args._replace(argv=[b"sh", b"-c", b"echo wrong"], file=true))
+    true.decref()
+    kernel.start()
+    kernel.wait_exited()
+    assert box.said() == "/\n", "filename counts more than file, file more than argv[0]"
+
+
+def test_create_process_working_directory_and_umask(box: Box) -> None:
+    """The process begins in the directory, with the umask, that it is given."""
+    args = box.args("pwd; umask")._replace(working_directory=b"/usr/lib", umask=0o027)
+    box.kernel.create_process(args)
+    box.kernel.start()
+    box.kernel.wait_exited()
+    assert box.said().split() == ["/usr/lib", "0027"]
+
+
+def test_create_process_takes_namespaces(box: Box) -> None:
+    """A process has the namespaces it is given, the root's otherwise; the second one has init's mounts by default."""
+    uts = UTSNamespace(b"elsewhere", b"(none)", INITIAL)
+    box.kernel.create_process(box.args("sleep 0.1; uname -n"))
+    box.kernel.create_process(box.args("uname -n")._replace(uts_namespace=uts, mount_namespace=None))
+    box.kernel.start()
+    box.kernel.wait_exited()
+    assert box.said().split() == ["elsewhere", "sentry"]
+
+
+def test_start_process_after_start(box: Box) -> None:
+    """A process that is created while the kernel runs begins with start_process."""
+    box.kernel.create_process(box.args("sleep 0.3; echo init"))
+    box.kernel.start()
+
+    def more() -> None:
+        group, _ = box.kernel.create_process(box.args("echo later"))
+        box.kernel.start_process(group)
+
+    def work() -> None:
+        time.sleep(0.1)
+        box.kernel.loop.call_soon(more)
+
+    beside(box.kernel, work)
+    assert box.said().split() == ["later", "init"]
 
 
 def test_what_cannot_be_run(box: Box) -> None:
@@ -136,11 +270,11 @@ def test_what_cannot_be_run(box: Box) -> None:
     with pytest.raises(ENOEXEC):
         box.kernel.create_process(
             box.args("")._replace(
-                filename=b"/proc/1/comm",
+                argv=[b"passwd"],
                 file=do_filp_open(None, b"/etc/passwd", 0, 0, FSContext(box.tree.root), box.creds),
             )
         )
-    assert not box.kernel.pids.tasks
+    assert not box.kernel.task_set.tasks
 
 
 def test_kill_from_another_thread(box: Box) -> None:
@@ -186,7 +320,7 @@ def test_pause_stands_still(box: Box) -> None:
             before = box.said()
             time.sleep(0.01)
             assert box.said() == before
-            assert not any(t.context.running() for t in box.kernel.loop.tasks.values())
+            assert not any(t.context.running() for t in box.kernel.state.contexts.values())
             box.kernel.unpause()
 
     beside(box.kernel, work)
@@ -228,14 +362,115 @@ def test_small_operations(box: Box) -> None:
     assert abs(kernel.now_monotonic() - time.monotonic_ns()) < 10**9
     assert kernel.cpu_clock_now() == pytest.approx(kernel.monotonic_clock() // 10_000_000, abs=2)
     assert kernel.realtime_clock() > 0
-    assert kernel.timekeeper is kernel.clock
-    assert kernel.task_set is kernel.pids
-    assert kernel.network_stack is kernel.network
+    assert kernel.timekeeper is kernel.state.clock
     assert b"Linux version" in kernel.syslog()
-    context = kernel.supervisor_context()
-    assert (context.kernel, context.creds) == (kernel, box.creds)
-    assert isinstance(context.limits, LimitSet)
     assert kernel.netlink_ports.allocate(0, 77) == 77
     assert kernel.root_uts_namespace.hostname == b"sentry"
     assert kernel.application_cores == 2
     assert kernel.feature_set.has(feature("fpu"))
+
+
+def test_contexts(box: Box) -> None:
+    """The supervisor is root without limits, in no namespace before init; a process's context is its own."""
+    kernel = box.kernel
+    context = kernel.supervisor_context()
+    assert (context.kernel, context.credentials, context.ns) == (kernel.state, root_credentials(), None)
+    assert context.limits.get(7) == LimitSet().get(7)
+    args = box.args("true")
+    own = kernel.process_context(args)
+    assert (own.credentials, own.limits, own.root) == (box.creds, args.limits, box.tree.root)
+    kernel.create_process(args)
+    assert kernel.supervisor_context().ns == own.ns
+    assert kernel.supervisor_context().root == box.tree.root
+
+
+def test_record_socket(box: Box) -> None:
+    """Sockets are listed by rising entry number while they exist, whoever makes them."""
+    script = "import socket,time; a=socket.socketpair(); b=socket.socket(); c=socket.create_server(('127.0.0.1',0));"
+    script += "d=socket.create_connection(c.getsockname()); e=c.accept(); time.sleep(0.3); b.close(); time.sleep(0.3)"
+    box.kernel.create_process(box.args("")._replace(argv=[b"/usr/bin/python3", b"-c", script.encode()]))
+    box.kernel.start()
+    seen: list[list[int]] = []
+
+    def work() -> None:
+        for _ in range(2):
+            time.sleep(0.3)
+            done = threading.Event()
+
+            def look(done: threading.Event = done) -> None:
+                seen.append([entry for entry, _ in box.kernel.list_sockets()])
+                done.set()
+
+            box.kernel.loop.call_soon(look)
+            done.wait(5)
+
+    beside(box.kernel, work)
+    first = seen[0][0]
+    assert [entry - first for entry in seen[0]] == [0, 1, 2, 3, 4, 5]
+    assert [entry - first for entry in seen[1]] == [0, 1, 3, 4, 5]
+    assert box.kernel.list_sockets() == []
+
+
+def test_pause_when_the_last_task_ends(box: Box) -> None:
+    """A pause that waits while the last task ends returns, and can be ended."""
+    for _ in range(20):
+        box.kernel.pause()
+        box.kernel.unpause()
+    box.kernel.create_process(box.args("exit 3"))
+    box.kernel.start()
+    paused = threading.Event()
+
+    def work() -> None:
+        for _ in range(200):
+            box.kernel.pause()
+            box.kernel.unpause()
+        paused.set()
+
+    beside(box.kernel, work)
+    assert paused.is_set()
+
+
+def test_pause_on_the_kernel_thread(box: Box) -> None:
+    """A call from another thread may pause the kernel from inside; it stands until another unpauses it."""
+    group, _ = box.kernel.create_process(box.args("while :; do :; done"))
+    box.kernel.start()
+    running: list[bool] = []
+
+    def inside() -> None:
+        box.kernel.pause()
+        running.extend(t.context.running() for t in box.kernel.state.contexts.values())
+
+    def work() -> None:
+        time.sleep(0.1)
+        box.kernel.loop.call_soon(inside)
+        time.sleep(0.2)
+        assert running == [False]
+        assert not any(t.context.running() for t in box.kernel.state.contexts.values())
+        box.kernel.unpause()
+        time.sleep(0.1)
+        box.kernel.kill(9)
+
+    beside(box.kernel, work)
+    assert group.exit_status == 9
+
+
+def test_pauses_nest_across_threads(box: Box) -> None:
+    """Threads that pause and unpause at random leave a kernel that runs to its end."""
+    box.kernel.create_process(box.args("i=0; while [ $i -lt 300 ]; do i=$((i+1)); done; echo end"))
+    box.kernel.start()
+
+    def work() -> None:
+        def several() -> None:
+            for _ in range(40):
+                box.kernel.pause()
+                box.kernel.unpause()
+
+        threads = [threading.Thread(target=several) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert not any(thread.is_alive() for thread in threads)
+
+    beside(box.kernel, work)
+    assert box.said() == "end\n"

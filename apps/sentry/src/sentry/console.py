@@ -11,6 +11,7 @@ import tty as host_tty
 from typing import TYPE_CHECKING
 
 from sentry.failures import UsageFailure
+from sentry_auth import root_credentials
 from sentry_vfs import filename_lookup
 from sentry_waiter import ERR, HUP, IN, OUT, Entry, Queue
 
@@ -49,7 +50,7 @@ class Console(Entry):
         inode = devpts.add_host(self, os.getuid(), os.getgid())
         self.tty = inode.tty
         self.resized()
-        where = filename_lookup(None, b"/dev/pts/%d" % self.tty.index, fs, kernel.root_creds)
+        where = filename_lookup(None, b"/dev/pts/%d" % self.tty.index, fs, root_credentials())
         file = inode.open(where, os.O_RDWR | os.O_NOCTTY)
         for fd in range(3):
             files.install_at(file, fd)

@@ -13,12 +13,18 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from sentry.failures import HostFailure, ProgramMissingFailure, ProgramUnusableFailure, UsageFailure
+from sentry.kernel.clocks import KernelClock
+from sentry.kernel.instruments import add_instrument
 from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
+from sentry.kernel.namespaces import UTSNamespace
+from sentry.kernel.state import Instrument
+from sentry.kernel.vdso import Vdso
 from sentry.procfs import mount_proc
 from sentry.syscalls.table import all_handlers, amd64
 from sentry.volumes import environment, make_tree, mount_volumes
 from sentry_abi.errors import EACCES, ENOENT, ENOTDIR, LinuxError
-from sentry_auth import user_credentials
+from sentry_auth import INITIAL, user_credentials
+from sentry_cpuid import host_features
 from sentry_fs import (
     Devpts,
     HostFile,
@@ -31,16 +37,16 @@ from sentry_host import Host, real_host
 from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
 from sentry_platform import PlatformError, UnknownPlatformError, open_platform, probe_platforms
-from sentry_vfs import FDTable, FSContext, d_path, filename_lookup, path_permission
+from sentry_vfs import EXECUTE, FDTable, FSContext, d_path, filename_lookup, path_permission
 
 if TYPE_CHECKING:
     from sentry.console import Console
     from sentry.kernel.events import Events
-    from sentry.kernel.group import ThreadGroup
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task, ThreadGroup
     from sentry.options import Options
     from sentry_auth import Credentials
     from sentry_platform import Platform
+    from sentry_vfs import MountNamespace
 
 SIGNALS_PASSED_ON: Final = (
     signal.SIGINT,
@@ -78,16 +84,27 @@ def _run(platform: "Platform", argv: list[bytes], cwd: bytes, host: Host, option
     kernel = Kernel(platform, memory, host)
     creds = user_credentials(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())))
     tree = make_tree(kernel.vfs, memory, cwd, options.rootfs)
-    kernel.init(InitKernelArgs(amd64(), tree, creds, host.online_cpus, os.uname().nodename.encode()))
-    mount_proc(kernel)
-    mount_terminals(kernel)
+    clock = KernelClock(host)
+    kernel.init(
+        InitKernelArgs(
+            feature_set=host_features(),
+            timekeeper=clock,
+            root_user_namespace=INITIAL,
+            application_cores=host.online_cpus,
+            table=amd64(),
+            vdso=Vdso(memory, platform, clock),
+            root_uts_namespace=UTSNamespace(os.uname().nodename.encode(), b"(none)", INITIAL),
+        )
+    )
+    mount_proc(kernel.state, tree)
+    mount_terminals(kernel, tree)
     mount_volumes(kernel.vfs, tree, memory, options.volumes)
     if options.workdir is not None:
         cwd = os.path.join(cwd, os.fsencode(options.workdir))  # noqa: PTH118  (bytes)
     if options.torture:
         from sentry.kernel.torture import Torture  # noqa: PLC0415  (for tests alone)
 
-        kernel.torture = Torture()
+        kernel.state.torture = Torture()
     report = _Report(kernel, options)
     fs = FSContext(tree.root, umask=_umask())
     try:
@@ -105,9 +122,11 @@ def _run(platform: "Platform", argv: list[bytes], cwd: bytes, host: Host, option
         files = FDTable()
         console.start(files, fs)
     else:
-        files = standard_files(kernel, options.closed)
+        files = standard_files(kernel, tree, options.closed)
     try:
-        return _serve(kernel, argv, creds, files, fs, host.limits.copy(), report, console, environment(options.env))
+        return _serve(
+            kernel, tree, argv, creds, files, fs, host.limits.copy(), report, console, environment(options.env)
+        )
     finally:
         if console is not None:
             console.stop()
@@ -115,6 +134,7 @@ def _run(platform: "Platform", argv: list[bytes], cwd: bytes, host: Host, option
 
 def _serve(
     kernel: Kernel,
+    tree: "MountNamespace",
     argv: list[bytes],
     creds: "Credentials",
     files: FDTable,
@@ -126,11 +146,22 @@ def _serve(
 ) -> int:
     path = find_program(fs, creds, argv[0], variables.get(b"PATH", DEFAULT_PATH))
     envv = [key + b"=" + value for key, value in variables.items()]
-    args = CreateProcessArgs(argv, envv, creds, files, fs, limits, path)
+    args = CreateProcessArgs(
+        argv,
+        envv,
+        creds,
+        files,
+        limits,
+        path,
+        working_directory=d_path(fs.cwd),
+        umask=fs.umask,
+        mount_namespace=tree,
+    )
     try:
         group, _ = kernel.create_process(args)
     except LinuxError as error:
         raise _unusable(argv[0], error) from error
+    files.release()
     group.leader.nice = os.getpriority(os.PRIO_PROCESS, 0)
     for signo in SIGNALS_PASSED_ON:
         if signal.getsignal(signo) is not signal.SIG_IGN:
@@ -147,12 +178,12 @@ def _serve(
     return SIGNALED + (status & 0x7F) if status & 0x7F else status >> 8
 
 
-def mount_terminals(kernel: Kernel) -> None:
+def mount_terminals(kernel: Kernel, mnt: "MountNamespace") -> None:
     """Put devpts at its place, and let /dev/tty open the caller's terminal."""
     terminals = kernel.terminals
     devpts = terminals.devpts = Devpts(kernel.vfs, terminals)
-    mount_at(kernel.ns.mnt, b"/dev/pts", (devpts, devpts.root), 2 | 8)
-    set_terminal(kernel.ns.mnt, terminals)
+    mount_at(mnt, b"/dev/pts", (devpts, devpts.root), 2 | 8)
+    set_terminal(mnt, terminals)
 
 
 def take_console(kernel: Kernel, console: "Console", group: "ThreadGroup") -> None:
@@ -164,7 +195,7 @@ def take_console(kernel: Kernel, console: "Console", group: "ThreadGroup") -> No
         if signo == signal.SIGWINCH:
             console.resized()
         else:
-            kernel.host_signal(signo, forward=True)
+            kernel.signal_init(signo)
 
     kernel.on_host_signal = passed_on
 
@@ -210,7 +241,7 @@ def _umask() -> int:
     return mask
 
 
-def standard_files(kernel: Kernel, closed: int) -> FDTable:
+def standard_files(kernel: Kernel, mnt: "MountNamespace", closed: int) -> FDTable:
     """Return a table with the descriptors 0 to 2 of the sentry that were open when it started."""
     files = FDTable()
     fs = HostFilesystem(kernel.vfs)
@@ -220,7 +251,7 @@ def standard_files(kernel: Kernel, closed: int) -> FDTable:
             files.install_at(file, fd)
             if file.is_terminal:
                 kernel.terminals.fallback = file
-                show_terminal(kernel.ns.mnt, file)
+                show_terminal(mnt, file)
     return files
 
 
@@ -242,7 +273,7 @@ def find_program(fs: FSContext, creds: "Credentials", name: bytes, path: bytes) 
             where = filename_lookup(None, candidate, fs, creds)
             if where.dentry.positive().is_dir:
                 continue
-            path_permission(where, 1, creds)
+            path_permission(where, EXECUTE, creds)
         except (ENOENT, ENOTDIR):
             continue
         except LinuxError as error:
@@ -287,13 +318,13 @@ def open_events(path: str) -> "Events":
     return Events(SocketEmitter(fd))
 
 
-class _Report:
-    """What goes to the debug log, and what is printed at the end."""
+class _Report(Instrument):
+    """Counts calls that do not exist here: for the debug log, and for a line at the end."""
 
     __slots__ = ("_kernel", "_log", "_missing", "_show")
 
     def __init__(self, kernel: Kernel, options: "Options") -> None:
-        """Listen to what the kernel has to say."""
+        """Watch a kernel, with whatever else the options ask for."""
         self._missing: dict[int, int] = {}
         self._show = options.debug
         self._log = -1
@@ -303,15 +334,14 @@ class _Report:
             except OSError as error:
                 message = f"--debug-log {options.debug_log}: {os.strerror(error.errno or 0)}"
                 raise UsageFailure(message) from error
-        kernel.on_unimplemented = self.unimplemented
-        if options.events is not None:
-            kernel.events = open_events(options.events)
         self._kernel = kernel
+        add_instrument(kernel.state, self)
+        if options.events is not None:
+            add_instrument(kernel.state, open_events(options.events))
         if options.strace:
             from sentry.strace import Strace  # noqa: PLC0415  (only where asked for)
 
-            trace = kernel.loop.trace = Strace()
-            kernel.table = trace.wrap(kernel.table, all_handlers())
+            add_instrument(kernel.state, Strace(all_handlers()))
 
     def unimplemented(self, task: "Task", nr: int) -> None:
         """Note a call that does not exist here."""
@@ -324,8 +354,9 @@ class _Report:
 
     def finish(self) -> None:
         """Print what was missing, and end the events."""
-        if self._kernel.events is not None:
-            self._kernel.events.close()
+        instrument = self._kernel.instrument
+        if instrument is not None:
+            instrument.close()
         if self._show and self._missing:
             names = ", ".join(f"{call_name(nr)} ({count})" for nr, count in sorted(self._missing.items()))
             sys.stderr.write(f"sentry: calls that are not implemented: {names}\n")

@@ -11,19 +11,20 @@ Tracing wraps the table's entries: a run without it pays nothing.
 import importlib
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sentry.kernel.pending import Pending
-from sentry.kernel.run import ENDED, Control
+from sentry.kernel.pending import ENDED, Control, Pending
+from sentry.kernel.state import Instrument
 from sentry.syscalls.binder import converters
 from sentry_abi.errors import BY_NUMBER, EFAULT, LinuxError
 from sentry_abi.numbers import AMD64
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from sentry.kernel.task import Task
-    from sentry.syscalls.binder import Bound
+    from sentry.kernel.pending import Bound, Outcome, Result
+    from sentry.kernel.state import Task
+    from sentry.syscalls.binder import Handler
 
 SHOWN: Final = 32
 """Bytes of a buffer that are shown."""
@@ -98,27 +99,28 @@ def prototype(name: str) -> "Sequence[tuple[str, str]]":
     return found[1] if found else ()
 
 
-class Strace:
+class Strace(Instrument):
     """Formats calls and writes them to a descriptor of the host."""
 
-    __slots__ = ("_fd", "_formats", "_names", "_open")
+    __slots__ = ("_fd", "_formats", "_handlers", "_names", "_open")
 
-    def __init__(self, fd: int = 2) -> None:
-        """Write to fd."""
+    def __init__(self, handlers: "dict[str, Handler]", fd: int = 2) -> None:
+        """Write to fd; handlers by the name of their call tell how arguments are shown."""
         self._fd = fd
+        self._handlers = handlers
         self._formats: dict[int, list[str]] = {}
         self._names: dict[str, Names] = {}
         self._open: dict[int, str] = {}
         """Calls that wait, by thread id: what was printed of them."""
 
-    def wrap(self, table: "Sequence[Bound]", handlers: "dict[str, Callable[..., Any]]") -> "list[Bound]":
+    def wrap(self, table: "Sequence[Bound]") -> "Sequence[Bound]":
         """Return the table with every entry traced."""
-        return [self._traced(nr, entry, handlers.get(AMD64.get(nr, ""))) for nr, entry in enumerate(table)]
+        return [self._traced(nr, entry, self._handlers.get(AMD64.get(nr, ""))) for nr, entry in enumerate(table)]
 
-    def _traced(self, nr: int, entry: "Bound", handler: "Callable[..., Any] | None") -> "Bound":
+    def _traced(self, nr: int, entry: "Bound", handler: "Handler | None") -> "Bound":
         name = AMD64.get(nr, f"syscall_{nr}")
 
-        def traced(t: "Task", *registers: int) -> Any:  # noqa: ANN401  (what the handler returns)
+        def traced(t: "Task", *registers: int) -> "Result | Control":
             formats = self._formats.get(nr)
             if formats is None:
                 formats = self._formats[nr] = self._formats_of(name, handler)
@@ -140,7 +142,7 @@ class Strace:
 
         return traced
 
-    def _formats_of(self, name: str, handler: "Callable[..., Any] | None") -> list[str]:
+    def _formats_of(self, name: str, handler: "Handler | None") -> list[str]:
         parameters = prototype(name)
         if handler is None:
             return ["str" if kind.startswith("const char*") else "ptr" for kind, _ in parameters]
@@ -186,7 +188,7 @@ class Strace:
             return f"-1 {cls.__name__} ({os.strerror(-value)})"
         return f"{value:#x}" if name in ADDRESSES else str(value)
 
-    def resumed(self, task: "Task", result: Any) -> None:  # noqa: ANN401  (a value or a restart class)
+    def resumed(self, task: "Task", result: "Outcome") -> None:
         """Print the end of a call that had waited."""
         name = self._open.pop(task.tid, "")
         if name:

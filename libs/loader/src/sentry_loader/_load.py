@@ -82,6 +82,7 @@ class Image:
         "elf",
         "envp",
         "exe",
+        "extra_auxv",
         "hardware",
         "ids",
         "interpreter",
@@ -103,6 +104,8 @@ class Image:
         self.ids = Ids()
         self.hardware = Hardware(0, 0, 2048)
         self.random = b""
+        self.extra_auxv: tuple[tuple[int, int], ...] = ()
+        """Entries of the auxiliary vector besides those of the loader."""
         self.vdso: Mappable | None = None
         """Two pages, parameters and image; mapped into the program if given."""
 
@@ -216,6 +219,7 @@ class Image:
             (abi.AT_EGID, ids.egid),
             (abi.AT_SECURE, int(ids.secure)),
             (abi.AT_HWCAP2, self.hardware.hwcap2),
+            *self.extra_auxv,
         ]
         image = build_stack(top, self.argv, self.envp, self.path, self.random[:16], self._number(4, 13), auxv)
         mm.copy_out(image.pointer, image.data)
@@ -239,13 +243,14 @@ def prepare(
     stack_limit: int = 8 << 20,
     path_inaccessible: bool = False,
     vdso: "Mappable | None" = None,
+    extra_auxv: Sequence[tuple[int, int]] = (),
 ) -> Image:
     """Check a program and its interpreters; return what can be mapped.
 
     path: what execve was given; it becomes AT_EXECFN, the task's name, and an argument of a script's interpreter.
     open_exec: opens an interpreter as execve opens a program, with its errors. stack_limit: soft RLIMIT_STACK, bytes.
     random: 56 bytes of randomness for addresses and AT_RANDOM. path_inaccessible: path names a descriptor that execve
-    closes, so that no script can be run by it.
+    closes, so that no script can be run by it. extra_auxv: entries of the auxiliary vector besides the loader's own.
     Raises: ENOEXEC, ELIBBAD, ELOOP, E2BIG, ENOENT, and what open_exec raises.
     """
     arguments = list(argv) or [b""]
@@ -270,6 +275,7 @@ def prepare(
         image.interpreter = read_interpreter(image.interpreter_file)
     _check_fit(image)
     image.vdso = vdso
+    image.extra_auxv = tuple(extra_auxv)
     image.ids = ids or Ids()
     image.hardware = host_hardware() if hardware is None else hardware
     image.random = random

@@ -1,17 +1,18 @@
-"""Events of the kernel for whoever watches: calls that do not exist here, signals that nobody caught.
+"""Kernel events on a channel: calls that do not exist here, signals without a handler that end a process.
 
-Best effort: a watcher that is slow or gone costs events, never time. Unimplemented calls are limited to 100 a second,
+Best effort: a reader that is slow or gone costs events, never time. Unimplemented calls are limited to 100 a second,
 1000 at once.
 """
 
 from typing import TYPE_CHECKING, Final
 
+from sentry.kernel.state import Instrument
 from sentry_abi.errors import ESRCH
 from sentry_eventchannel import Amd64Registers, MultiEmitter, RateLimitedEmitter, UncaughtSignal, UnimplementedSyscall
 
 if TYPE_CHECKING:
     from sentry.kernel.siginfo import SigInfo
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
     from sentry_eventchannel import Emitter
 
 RATE: Final = 100
@@ -19,8 +20,8 @@ BURST: Final = 1000
 NAMES: Final = {"rflags": "eflags"}
 
 
-class Events:
-    """Where a kernel's events go."""
+class Events(Instrument):
+    """Sends what happens to an emitter."""
 
     __slots__ = ("_all", "_unimplemented")
 
@@ -38,17 +39,17 @@ class Events:
             return None
         return Amd64Registers(*[getattr(regs, NAMES.get(name, name)) for name in Amd64Registers._fields])
 
-    def unimplemented(self, task: "Task") -> None:
-        """Tell of a call that does not exist here (gVisor: EmitUnimplementedEvent)."""
+    def unimplemented(self, task: "Task", nr: int) -> None:
+        """Send UnimplementedSyscall (gVisor: EmitUnimplementedEvent)."""
         if self._all:
             self._unimplemented.emit(UnimplementedSyscall(task.tid, self._registers(task)))
 
-    def uncaught(self, task: "Task", info: "SigInfo", *, held: bool) -> None:
-        """Tell of a signal that ends a group; registers only of a thread that is held or in a call."""
+    def signal(self, task: "Task", info: "SigInfo", *, held: bool) -> None:
+        """Send UncaughtSignal, with registers if the task's can be read."""
         if self._all:
             registers = self._registers(task) if held else None
             self._all.emit(UncaughtSignal(task.tid, task.group.tgid, registers, info.signo, info.addr))
 
     def close(self) -> None:
-        """Close what it sends to."""
+        """Close the emitter."""
         self._all.close()

@@ -1,72 +1,78 @@
-"""The kernel object: it owns tasks, clocks, memory and files, and has the operations of gVisor's `kernel.Kernel`.
+"""The kernel object, with the operations of gVisor's `kernel.Kernel`: from outside, one record of state and one loop.
 
-Everything happens on one kernel thread, the one that made the platform. Calls from other threads (`kill`,
-`send_external_signal` and the like) hand a function to that thread and kick the loop; `ext_mu` orders them. Lock order:
-`ext_mu` alone.
+Guests are served on one kernel thread, the one that made the platform; it runs most operations. `kill`, `pause`,
+`unpause`, `send_external_signal`, `save_error` and `set_save_error` may be called from any thread: `ext_mu` orders
+them.
+Lock order: `ext_mu` alone.
 """
 
 import os
-import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import sentry_netlink_port as netlink_port
+from sentry.kernel.binprm import BinPrm, open_program
 from sentry.kernel.clocks import KernelClock
-from sentry.kernel.cputicks import Ticker
-from sentry.kernel.exits import Exits
-from sentry.kernel.freeze import Freezer
-from sentry.kernel.group import PIDNamespace, ThreadGroup
-from sentry.kernel.image import open_program
-from sentry.kernel.jobs import Jobs
-from sentry.kernel.namespaces import IPCNamespace, NSProxy, UTSNamespace
+from sentry.kernel.cputimers import CpuTicker
+from sentry.kernel.fork import Parts, new_mm, new_task
+from sentry.kernel.instruments import unimplemented
+from sentry.kernel.loop import Loop
+from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
 from sentry.kernel.network import new_network
-from sentry.kernel.reclaim import Reclaimer
-from sentry.kernel.run import Loop
+from sentry.kernel.send import send_group, send_pgrp
 from sentry.kernel.siginfo import SigInfo
-from sentry.kernel.signals import Signals
-from sentry.kernel.task import Task
+from sentry.kernel.signal import start_group_exit
+from sentry.kernel.state import KernelState, NSProxy, PIDNamespace, ThreadGroup
 from sentry.kernel.terminals import Terminals
 from sentry.kernel.vdso import Vdso
 from sentry.kernel.watcher import Watcher
-from sentry_abi.errors import ENOSYS, ESRCH, LinuxError
-from sentry_abi.signal import SI_KERNEL, SI_USER, SIGINT, SIGKILL, SIGQUIT
+from sentry_abi.errors import ENOTDIR, ESRCH, LinuxError
+from sentry_abi.signal import SI_KERNEL, SI_USER, SIGINT, SIGQUIT
 from sentry_arch import initial_regs
-from sentry_auth import INITIAL
-from sentry_futex import Manager
-from sentry_ktime import TimerQueue
+from sentry_auth import root_credentials
 from sentry_limits import LimitSet
-from sentry_loader import host_hardware
-from sentry_mm import MemoryManager
-from sentry_vfs import Path, VirtualFilesystem
+from sentry_vfs import FSContext, VirtualFilesystem, filename_lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sentry.kernel.events import Events
-    from sentry.kernel.group import Session
-    from sentry.syscalls.binder import Bound
-    from sentry_auth import Credentials
+    from sentry.kernel.pending import Bound
+    from sentry.kernel.state import Instrument, Task
+    from sentry_auth import Credentials, UserNamespace
     from sentry_cpuid import FeatureSet
     from sentry_host import Host
+    from sentry_netlink_port import Manager as NetlinkPorts
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Platform
     from sentry_sockets import Network, Socket
-    from sentry_vfs import FDTable, FileDescription, FSContext, Inode, MountNamespace
+    from sentry_vfs import FDTable, FileDescription, MountNamespace, Path
 
 CLOCK_TICK_NS: Final = 10_000_000
-RELEASE: Final = b"6.1.0-sentry"
-VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC Sun Jan 10 15:06:54 PST 2016"
+MAX_SYMLINK_TRAVERSALS: Final = 40
+"""Linux's MAXSYMLINKS."""
 
 
 class InitKernelArgs(NamedTuple):
     """What a kernel is made of (gVisor: InitKernelArgs)."""
 
-    table: "Sequence[Bound]"
-    tree: "MountNamespace"
-    creds: "Credentials"
-    """Root credentials of the supervisor."""
+    feature_set: "FeatureSet | None"
+    """The CPU as guests see it."""
+    timekeeper: KernelClock | None
+    """The clocks of all tasks."""
+    root_user_namespace: "UserNamespace | None"
     application_cores: int
-    hostname: bytes = b"sentry"
+    """CPUs that guests see, numbered from 0 (nr_cpu_ids)."""
+    table: "Sequence[Bound]" = ()
+    """The system calls by number. Differs: gVisor finds it by architecture."""
+    use_host_cores: bool = False
+    """Raise `application_cores` to the most CPUs that the host can have."""
+    extra_auxv: "Sequence[tuple[int, int]]" = ()
+    """Entries that every program's auxiliary vector has besides those of the loader."""
+    vdso: Vdso | None = None
+    """The vDSO and its parameter page; None: programs have none."""
+    network_stack: "Network | None" = None
+    """The initial network namespace; None: one with a loopback interface of its own."""
+    root_uts_namespace: UTSNamespace | None = None
+    root_ipc_namespace: IPCNamespace | None = None
+    pid_namespace: PIDNamespace | None = None
 
 
 class CreateProcessArgs(NamedTuple):
@@ -74,26 +80,40 @@ class CreateProcessArgs(NamedTuple):
 
     argv: "Sequence[bytes]"
     envv: "Sequence[bytes]"
-    creds: "Credentials"
-    files: "FDTable"
-    fs: "FSContext"
+    credentials: "Credentials"
+    fd_table: "FDTable"
+    """The process takes a reference (`users`); the caller releases its own when it is done with the table."""
     limits: "LimitSet"
     filename: bytes = b""
     """File to run; else `file`; else argv[0], which must then be an absolute path."""
     file: "FileDescription | None" = None
+    working_directory: bytes = b""
+    """Initial working directory; the root if empty."""
+    umask: int = 0o022
+    max_symlink_traversals: int = MAX_SYMLINK_TRAVERSALS
+    """Symbolic links followed at most while the working directory is looked up, and again for the program."""
+    uts_namespace: UTSNamespace | None = None
+    """None, for this and the next two: the kernel's root namespace."""
+    ipc_namespace: IPCNamespace | None = None
+    pid_namespace: PIDNamespace | None = None
+    mount_namespace: "MountNamespace | None" = None
+    """None: init's."""
     container_id: str = ""
 
 
 class KernelContext(NamedTuple):
-    """For whom the kernel does something: gVisor's context values, as one typed record."""
+    """On whose behalf the kernel does something: gVisor's context values, as one typed record."""
 
-    kernel: "Kernel"
-    creds: "Credentials"
+    kernel: KernelState
+    credentials: "Credentials"
     limits: LimitSet
+    ns: NSProxy | None
+    root: "Path | None"
+    """Where absolute paths begin; None before there is a mount namespace."""
 
 
 class StateError(Exception):
-    """An operation of the kernel was called when it cannot be: says which and why."""
+    """An operation of the kernel was called when it cannot be: the message says which and why."""
 
 
 class Kernel:
@@ -101,349 +121,393 @@ class Kernel:
 
     def __init__(self, platform: "Platform", memory: "MemoryFile", host: "Host") -> None:
         """Make a kernel on a platform, a memory file and a host; `init` completes it."""
-        self.host = host
-        self.boot_id = host.random_bytes(16)
-        """What /proc/sys/kernel/random/boot_id shows."""
-        self.platform = platform
+        self.platform: Final = platform
+        self.host: Final = host
         self.memory = memory
-        self.ext_mu = threading.Lock()
-        self.clock = KernelClock(host)
-        self.vfs = VirtualFilesystem(host, self)
-        self.timers = TimerQueue(self.clock)
-        self.ticker = Ticker(self)
-        self.reclaimer = Reclaimer(self)
-        self.pids = PIDNamespace()
-        self.signals = Signals(self)
-        self.jobs = Jobs(self)
-        self.exits = Exits(self)
-        self.loop = Loop(self)
-        self.make_ready = self.loop.make_ready
-        self.watcher = Watcher(platform)
-        self.network = new_network(self)
-        self.terminals = Terminals(self)
-        self.torture: Any = None
-        self.table: Sequence[Bound] = ()
-        self.global_init: ThreadGroup | None = None
-        self.started = False
-        self.initialized = False
+        self.vfs: Final = VirtualFilesystem(host)
+        self.watcher: Final = Watcher(platform)
         self.on_host_signal: Callable[[int], None] | None = None
-        self.on_unimplemented: Callable[[Task, int], None] | None = None
-        self.events: Events | None = None
-        self.freezer = Freezer(self)
-        self.netlink_ports = netlink_port.Manager()
-        self.sockets: WeakValueDictionary[int, Socket] = WeakValueDictionary()
-        self._socket_id = 0
-        self.hardware = host_hardware()
-        self.futexes = Manager()
-        self.vdso = Vdso(self)
-        self._unique_id = 0
-        self._syslog = b""
+        """Takes the signals that the host sends to the sentry; None: init gets them."""
+        self.state: KernelState
+        self.loop: Loop
+        self.terminals: Terminals
+        self._initialized = False
         self._save_error: Exception | None = None
 
     # -- init
 
-    def init(self, args: InitKernelArgs) -> None:
-        """Complete the kernel (gVisor: Init).
+    def set_memory_file(self, memory: "MemoryFile") -> None:
+        """Take a memory file instead of the first one (gVisor: SetMemoryFile). Raises: StateError after `init`."""
+        if self._initialized:
+            message = "the memory file cannot be changed after init"
+            raise StateError(message)
+        self.memory = memory
 
-        Raises: StateError if it was called before or there are no application cores.
+    def init(self, args: InitKernelArgs) -> None:
+        """Complete the kernel, with no tasks (gVisor: Init).
+
+        Raises: StateError if it was called before; without a feature set, a timekeeper, a root user namespace or
+        application cores, in this order.
         """
-        if self.initialized:
-            message = "the kernel has been initialized already"
+        if self._initialized:
+            message = "kernel already initialized"
+            raise StateError(message)
+        if args.feature_set is None:
+            message = "feature_set is None"
+            raise StateError(message)
+        if args.timekeeper is None:
+            message = "timekeeper is None"
+            raise StateError(message)
+        if args.root_user_namespace is None:
+            message = "root_user_namespace is None"
             raise StateError(message)
         if args.application_cores < 1:
-            message = "a kernel needs at least one application core"
+            message = "application_cores is 0"
             raise StateError(message)
-        self.table = args.table
-        self.root_creds = args.creds
-        self.application_cores = args.application_cores
-        self.root_user_namespace = INITIAL
-        self.root_uts_namespace = UTSNamespace(args.hostname, b"(none)", INITIAL)
-        self.root_ipc_namespace = IPCNamespace(INITIAL, self)
-        self.ns = NSProxy(
-            mnt=args.tree,
-            pid=self.pids,
-            ipc=self.root_ipc_namespace,
-            uts=self.root_uts_namespace,
-            net=self.network,
-            user=INITIAL,
-        )
-        self.initialized = True
+        user = args.root_user_namespace
+        state = KernelState(self.platform, self.memory, self.vfs, args.timekeeper, args.feature_set, user)
+        self.vfs.programs = state
+        state.table = args.table
+        state.application_cores = args.application_cores
+        if args.use_host_cores:
+            state.use_host_cores = True
+            state.application_cores = max(args.application_cores, self.host.possible_cpus)
+        state.extra_auxv = tuple(args.extra_auxv)
+        state.vdso = args.vdso
+        state.root_pid_namespace = args.pid_namespace or PIDNamespace(user)
+        state.root_uts_namespace = args.root_uts_namespace or UTSNamespace(b"sentry", b"(none)", user)
+        state.root_ipc_namespace = args.root_ipc_namespace or IPCNamespace(user, state)
+        state.network_stack = args.network_stack or new_network(state)
+        state.cpu_ticker = CpuTicker(state)
+        self.state = state
+        self.terminals = Terminals(state)
+        self.loop = Loop(state, self.watcher, self._host_signal)
+        self.ext_mu = self.loop.freezer.ext_mu
+        self._initialized = True
 
     # -- create
 
-    def new_mm(self, group: "ThreadGroup | None" = None, limits: "LimitSet | None" = None) -> MemoryManager:
-        """Return an address space with nothing in it. Raises: EAGAIN, ENOMEM."""
-        if group is not None:
-            limits = group.limits
-        assert limits is not None
-        return MemoryManager(self.platform.new_space(), self.memory, limits, self.futexes.fork())
-
     def create_process(self, args: CreateProcessArgs) -> tuple[ThreadGroup, int]:
-        """Make a process that waits for `start`, or for `start_process` afterwards (gVisor: CreateProcess).
+        """Make a process that waits for `start`, or for `start_process` afterwards; on the kernel thread.
 
-        The first one that succeeds is init for ever. It has no parent and leads its own session.
+        The first one that succeeds is init for ever. It has no parent and leads its own session (gVisor:
+        CreateProcess). What to run: `filename`, else `file`, else argv[0].
 
-        Raises: StateError without arguments, or with a relative argv[0] and nothing else to run; LinuxError as
-        execve(2).
+        Raises: StateError without a mount namespace, a working directory, or anything to run; LinuxError as execve(2).
         """
-        if not args.argv:
-            message = "a process needs at least one argument"
-            raise StateError(message)
-        filename = args.filename or args.argv[0]
-        if args.file is None and not filename.startswith(b"/"):
-            message = f"{os.fsdecode(filename)!r} is not an absolute path"
-            raise StateError(message)
-        image = open_program(
-            self, args.fs, args.creds, args.limits, filename, list(args.argv), list(args.envv), args.file
+        with self.ext_mu:
+            state = self.state
+            ns = self._namespaces(args)
+            fs = FSContext(ns.mnt.root, umask=args.umask)
+            if args.working_directory:
+                fs.cwd = self._working_directory(args, fs)
+            filename, file = args.filename, None
+            if not filename:
+                file = args.file
+                filename = args.argv[0] if args.argv else b""
+                if file is None:
+                    filename = _absolute(args.argv)
+            request = BinPrm(fs, args.credentials, args.limits, filename, args.argv, args.envv, file)
+            program = open_program(state, request)
+            try:
+                tgid = ns.pid.allocate()
+                mm = new_mm(state, args.limits)
+            except LinuxError:
+                program.close()
+                raise
+            try:
+                start = program.map_into(mm)
+                context = state.platform.new_context(mm.space)
+            except LinuxError:
+                mm.release()
+                raise
+            args.fd_table.users += 1
+            group = ThreadGroup(state, ns.pid, tgid, None, args.limits)
+            group.container_id = args.container_id
+            new_task(group, tgid, ns, Parts(context, mm, args.fd_table, fs, program.creds, program.comm))
+            context.set_fpu(b"")
+            context.set_regs(initial_regs(start.entry, start.stack_pointer))
+            if state.global_init is None:
+                state.global_init = group
+            return group, tgid
+
+    def _namespaces(self, args: CreateProcessArgs) -> NSProxy:
+        state = self.state
+        mnt = args.mount_namespace
+        if mnt is None:
+            if state.global_init is None:
+                message = "no mount namespace: there is no init to take it from"
+                raise StateError(message)
+            mnt = state.init_task().ns.mnt
+        return NSProxy(
+            mnt=mnt,
+            pid=args.pid_namespace or state.root_pid_namespace,
+            ipc=args.ipc_namespace or state.root_ipc_namespace,
+            uts=args.uts_namespace or state.root_uts_namespace,
+            net=state.network_stack,
+            user=state.root_user_namespace,
         )
-        mm = self.new_mm(limits=args.limits)
+
+    @staticmethod
+    def _working_directory(args: CreateProcessArgs, fs: FSContext) -> "Path":
+        """Look up the initial working directory. Raises: StateError."""
         try:
-            start = image.map_into(mm)
-            context = self.platform.new_context(mm.space)
-        except LinuxError:
-            mm.release()
-            raise
-        tgid = self.pids.allocate()
-        group = ThreadGroup(self, tgid, None, args.limits)
-        group.container_id = args.container_id
-        self.pids.groups[tgid] = group
-        task = Task(self, group, tgid, self.ns)
-        task.context = context
-        task.mm = mm
-        task.files = args.files
-        task.fs = args.fs
-        task.creds = image.creds
-        task.comm = image.comm
-        group.leader = task
-        group.tasks.append(task)
-        self.pids.tasks[tgid] = task
-        self.loop.tasks[context.index] = task
-        context.set_fpu(b"")
-        context.set_regs(initial_regs(start.entry, start.stack_pointer))
-        if self.global_init is None:
-            self.global_init = group
-        return group, tgid
+            where = filename_lookup(None, args.working_directory, fs, args.credentials)
+            if not where.dentry.positive().is_dir:
+                raise ENOTDIR
+        except LinuxError as error:
+            name, reason = os.fsdecode(args.working_directory), os.strerror(error.errno)
+            message = f"failed to find initial working directory {name!r}: {reason}"
+            raise StateError(message) from error
+        return where
 
     # -- run
 
     def start(self) -> None:
         """Let the created processes run as soon as the loop does (gVisor: Start).
 
-        Raises: StateError the second time, or when there is no process.
+        Raises: StateError when there is no process, or the second time.
         """
-        if self.started:
-            message = "the kernel has been started already"
-            raise StateError(message)
-        if not self.pids.tasks:
-            message = "there is no process to start"
-            raise StateError(message)
-        self.started = True
-        self.vdso.begin()
-        for task in self.pids.tasks.values():
-            task.context.resume()
+        with self.ext_mu:
+            state = self.state
+            if state.global_init is None:
+                message = "kernel contains no tasks"
+                raise StateError(message)
+            if state.started:
+                message = "kernel already started"
+                raise StateError(message)
+            state.started = True
+            if isinstance(state.vdso, Vdso):
+                state.vdso.begin(state.timers)
+            for task in state.root_pid_namespace.tasks.values():
+                task.context.resume()
 
     def start_process(self, group: ThreadGroup) -> None:
-        """Let a process that was created after `start` run."""
-        for task in group.tasks:
-            task.context.resume()
+        """Let a process that was created after `start` run (gVisor: StartProcess)."""
+        group.leader.context.resume()
 
     def wait_exited(self) -> None:
-        """Serve the guests until the last task has exited; on the kernel thread."""
+        """Serve the guests until the last task has exited (gVisor: WaitExited); on the kernel thread."""
         self.loop.run()
 
     def kill(self, status: int) -> None:
-        """Mark every group as exiting with a wait status and kill all; from any thread; does not wait."""
+        """Start the exit of every group with a wait status (gVisor: Kill); from any thread; does not wait."""
         with self.ext_mu:
             self.loop.call_soon(lambda: self._kill_all(status))
 
     def _kill_all(self, status: int) -> None:
-        for group in self.pids:
-            self.exits.begin_group_exit(group, status)
+        for group in self.state.root_pid_namespace:
+            start_group_exit(group, status)
 
-    def init_exited(self, init: ThreadGroup) -> None:
-        """Kill everything else: the namespace ends with its init."""
-        for group in self.pids:
-            if group is not init:
-                self.exits.begin_group_exit(group, SIGKILL)
+    # -- pausing
+
+    def pause(self) -> None:
+        """Stop all guest code and serve no call until `unpause`; from any thread. Nests (gVisor: Pause).
+
+        It is invisible inside: no call is interrupted. Time goes on.
+        """
+        self.loop.freezer.pause()
+
+    def unpause(self) -> None:
+        """End one pause; from any thread (gVisor: Unpause). Raises: RuntimeError without one."""
+        self.loop.freezer.unpause()
 
     # -- signals from outside
 
     def send_external_signal(self, signo: int) -> None:
         """Send a signal to init's group as if from outside (gVisor: SendExternalSignal); from any thread."""
         with self.ext_mu:
-            self.loop.call_soon(lambda: self.host_signal(signo, forward=True))
+            self.loop.call_soon(lambda: self.signal_init(signo))
 
     def send_container_signal(self, container_id: str, signo: int) -> None:
-        """Send a signal to the group leaders of a container, on the kernel thread.
+        """Send a signal to the processes of a container, on the kernel thread (gVisor: SendContainerSignal).
 
         Raises: ESRCH when it has none; else the last error.
         """
-        found = [g for g in self.pids if g.container_id == container_id and g.tasks]
-        if not found:
-            raise ESRCH
-        for group in found:
-            self.signals.send_group(group, SigInfo(signo, SI_KERNEL))
+        with self.ext_mu:
+            found = [g for g in self.state.root_pid_namespace if g.container_id == container_id and g.tasks]
+            error: LinuxError | None = None if found else ESRCH()
+            for group in found:
+                try:
+                    send_group(group, SigInfo(signo, SI_KERNEL))
+                except LinuxError as failure:
+                    error = failure
+            if error is not None:
+                raise error
 
-    def host_signal(self, signo: int, *, forward: bool = False) -> None:
-        """Take a signal that the host sent to the sentry.
-
-        The owner of the sandbox decides, else init gets it. What a terminal's keys cause (SIGINT, SIGQUIT) goes to
-        the whole process group of init, as on the host: a waiting shell leaves the decision to its command.
-        """
-        if self.on_host_signal is not None and not forward:
+    def _host_signal(self, signo: int) -> None:
+        """Take a signal that the host sent to the sentry: the owner of the sandbox decides, else init gets it."""
+        if self.on_host_signal is not None:
             self.on_host_signal(signo)
-        elif self.global_init is not None:
-            init = self.global_init
-            groups = list(init.pgrp.members.values()) if signo in {SIGINT, SIGQUIT} else [init]
-            for group in groups:
-                self.signals.send_group(group, SigInfo(signo, SI_USER))
+        else:
+            self.signal_init(signo)
 
-    def foreground_groups(self, session: "Session") -> list[ThreadGroup]:
-        """Return the groups in the foreground of a session's terminal."""
-        tty = session.tty
-        pgrp = self.pids.pgrps.get(getattr(tty, "foreground", 0))
-        return list(pgrp.members.values()) if pgrp is not None else []
+    def signal_init(self, signo: int) -> None:
+        """Send init a signal from outside, on the kernel thread.
 
-    def caller_ns(self) -> NSProxy:
-        """Return the namespaces of the task whose call is under way, the initial ones outside of a call."""
-        task = self.loop.current
-        return self.ns if task is None else task.ns
-
-    # -- pausing
-
-    def pause(self) -> None:
-        """Stop all guest code and serve no call until `unpause`; from any other thread, or before `wait_exited`. Nests.
-
-        Nobody inside notices: no call is interrupted. Time goes on.
+        What a terminal's keys cause (SIGINT, SIGQUIT) goes to the whole process group of init, as on the host: a
+        waiting shell leaves the decision to its command.
         """
-        with self.ext_mu:
-            count = self.freezer.pause
-        count()
+        init = self.state.global_init
+        if init is not None:
+            info = SigInfo(signo, SI_USER)
+            if signo in (SIGINT, SIGQUIT):
+                send_pgrp(init.pgrp, info)
+            else:
+                send_group(init, info)
 
-    def unpause(self) -> None:
-        """End one pause. Raises: RuntimeError without one."""
-        with self.ext_mu:
-            self.freezer.unpause()
+    # -- what the seed's accessors give
 
-    # -- what calls ask for
+    @property
+    def feature_set(self) -> "FeatureSet":
+        """The CPU as guests see it."""
+        return self.state.feature_set
 
-    def unimplemented(self, task: Task, nr: int) -> int:
-        """Answer a call that does not exist here: ENOSYS, and it is reported."""
-        self.emit_unimplemented_event(task)
-        if self.on_unimplemented is not None:
-            self.on_unimplemented(task, nr)
-        return -ENOSYS.errno
+    @property
+    def timekeeper(self) -> KernelClock:
+        """The clocks."""
+        return self.state.clock
 
-    def syslog(self) -> bytes:
-        """Return the kernel's log: made once, then constant."""
-        if not self._syslog:
-            lines = (b"Linux version %s (%s)" % (RELEASE, VERSION), b"Command line: sentry", b"Ready!")
-            self._syslog = b"".join(b"<6>[    %d.000000] %s\n" % (i, line) for i, line in enumerate(lines))
-        return self._syslog
+    @property
+    def task_set(self) -> PIDNamespace:
+        """All tasks and groups."""
+        return self.state.root_pid_namespace
 
-    def record_socket(self, socket: "Socket") -> int:
-        """Remember a socket, weakly, under the next id; return the id."""
-        self._socket_id += 1
-        self.sockets[self._socket_id] = socket
-        return self._socket_id
+    @property
+    def root_user_namespace(self) -> "UserNamespace":
+        """The root user namespace."""
+        return self.state.root_user_namespace
 
-    def list_sockets(self) -> "list[tuple[int, Socket]]":
-        """Return the sockets that are still there, by rising id."""
-        return sorted(self.sockets.items())
+    @property
+    def root_uts_namespace(self) -> UTSNamespace:
+        """The root UTS namespace."""
+        return self.state.root_uts_namespace
 
-    def supervisor_context(self) -> "KernelContext":
-        """Return the context of work that no task asked for: root, without limits."""
-        return KernelContext(self, self.root_creds, LimitSet())
+    @property
+    def root_ipc_namespace(self) -> IPCNamespace:
+        """The root IPC namespace."""
+        return self.state.root_ipc_namespace
 
-    def unique_id(self) -> int:
-        """Return the next of a sequence of ids, from 1 on."""
-        self._unique_id += 1
-        return self._unique_id
+    @property
+    def root_pid_namespace(self) -> PIDNamespace:
+        """The root PID namespace."""
+        return self.state.root_pid_namespace
 
-    def generate_inotify_cookie(self) -> int:
-        """Return the next inotify cookie: 32 bits, never 0."""
-        return self.vfs.fsnotify_get_cookie()
+    @property
+    def network_stack(self) -> "Network":
+        """The initial network namespace."""
+        return self.state.network_stack
 
-    def is_executed(self, inode: "Inode") -> bool:
-        """Return whether a living process executes the file: it is then not to be written to."""
-        for task in self.loop.tasks.values():
-            exe = task.mm.exe
-            if isinstance(exe, Path) and exe.dentry.inode is inode:
-                return True
-        return False
+    @property
+    def global_init(self) -> ThreadGroup | None:
+        """The process with id 1, also after it has exited; None before there is one."""
+        return self.state.global_init
 
-    def save_error(self) -> Exception | None:
-        """Return the first error that was set."""
-        return self._save_error
+    @property
+    def application_cores(self) -> int:
+        """The number of CPUs that guests see."""
+        return self.state.application_cores
 
-    def set_save_error(self, error: Exception) -> None:
-        """Keep an error, if it is the first."""
-        if self._save_error is None:
-            self._save_error = error
-
-    def now_nanoseconds(self) -> int:
-        """Return the real time."""
-        return self.clock.realtime_ns()
-
-    def now_monotonic(self) -> int:
-        """Return the monotonic time."""
-        return self.clock.monotonic_ns()
-
-    def cpu_clock_now(self) -> int:
-        """Return the CPU clock: ticks of 10 ms since the host's boot."""
-        return self.clock.monotonic_ns() // CLOCK_TICK_NS
+    @property
+    def netlink_ports(self) -> "NetlinkPorts":
+        """The netlink port ids."""
+        return self.state.netlink_ports
 
     @property
     def memory_file(self) -> "MemoryFile":
         """The memory file."""
         return self.memory
 
-    def set_memory_file(self, memory: "MemoryFile") -> None:
-        """Take a memory file instead of the first one. Raises: StateError once there are processes."""
-        if self.pids.tasks:
-            message = "the memory file cannot be changed under running processes"
-            raise StateError(message)
-        self.memory = memory
-        self.vdso = Vdso(self)
-
-    @property
-    def task_set(self) -> PIDNamespace:
-        """All tasks and groups: the root PID namespace."""
-        return self.pids
-
-    @property
-    def timekeeper(self) -> KernelClock:
-        """The clocks."""
-        return self.clock
-
     @property
     def realtime_clock(self) -> "Callable[[], int]":
         """The real-time clock: call it for nanoseconds."""
-        return self.clock.realtime_ns
+        return self.state.clock.realtime_ns
 
     @property
     def monotonic_clock(self) -> "Callable[[], int]":
         """The monotonic clock: call it for nanoseconds."""
-        return self.clock.monotonic_ns
+        return self.state.clock.monotonic_ns
+
+    def now_nanoseconds(self) -> int:
+        """Return the real time."""
+        return self.state.clock.realtime_ns()
+
+    def now_monotonic(self) -> int:
+        """Return the monotonic time."""
+        return self.state.clock.monotonic_ns()
+
+    def cpu_clock_now(self) -> int:
+        """Return the CPU clock: ticks of 10 ms of the monotonic clock.
+
+        Differs: gVisor counts ticks while the kernel runs; the host counts CPU time here.
+        """
+        return self.state.clock.monotonic_ns() // CLOCK_TICK_NS
+
+    def syslog(self) -> bytes:
+        """Return the kernel's log."""
+        return self.state.syslog()
+
+    def unique_id(self) -> int:
+        """Return the next of a sequence of ids, from 1 on."""
+        self.state.last_unique_id += 1
+        return self.state.last_unique_id
+
+    def generate_inotify_cookie(self) -> int:
+        """Return the next inotify cookie: 32 bits, never 0."""
+        return self.vfs.fsnotify_get_cookie()
+
+    def record_socket(self, socket: "Socket") -> int:
+        """Add a socket, weakly, to the table of all sockets; return its entry number, from 0 on."""
+        return self.state.record_socket(socket)
+
+    def list_sockets(self) -> "list[tuple[int, Socket]]":
+        """Return the sockets that are still open, by rising entry number."""
+        return sorted((item for item in self.state.sockets.items() if item[1].refs), key=lambda item: item[0])
+
+    def emit_unimplemented_event(self, task: "Task", nr: int) -> None:
+        """Report a call that does not exist here to the instrument, if there is one."""
+        unimplemented(task, nr)
+
+    def supervisor_context(self) -> KernelContext:
+        """Return the context of work that no task asked for: root, without limits (gVisor: SupervisorContext)."""
+        state = self.state
+        ns = state.init_task().ns if state.global_init is not None else None
+        root = ns.mnt.root if ns is not None else None
+        return KernelContext(state, root_credentials(state.root_user_namespace), LimitSet(), ns, root)
+
+    def process_context(self, args: CreateProcessArgs) -> KernelContext:
+        """Return the context of a process that is being made (gVisor: CreateProcessArgs.NewContext)."""
+        ns = self._namespaces(args)
+        return KernelContext(self.state, args.credentials, args.limits, ns, ns.mnt.root)
+
+    def save_error(self) -> Exception | None:
+        """Return the first error that was set; from any thread."""
+        with self.ext_mu:
+            return self._save_error
+
+    def set_save_error(self, error: Exception) -> None:
+        """Keep an error that ends a save, if it is the first; from any thread."""
+        with self.ext_mu:
+            if self._save_error is None:
+                self._save_error = error
 
     @property
-    def feature_set(self) -> "FeatureSet":
-        """The CPU as guests see it: the host's, since their code runs on it."""
-        from sentry_cpuid import host_features  # noqa: PLC0415  (0.7 ms, and few ask)
-
-        return host_features()
-
-    @property
-    def network_stack(self) -> "Network":
-        """The network namespace."""
-        return self.network
-
-    def emit_unimplemented_event(self, task: Task) -> None:
-        """Tell of a call that does not exist here, at most 100 a second and 1000 at once."""
-        if self.events is not None:
-            self.events.unimplemented(task)
+    def instrument(self) -> "Instrument | None":
+        """What watches the kernel."""
+        return self.state.instrument
 
     def close(self) -> None:
         """Kill every stub and give the memory back; idempotent."""
         self.platform.close()
         self.memory.close()
+
+
+def _absolute(argv: "Sequence[bytes]") -> bytes:
+    """Return argv[0], the program of a process that names no other. Raises: StateError."""
+    if not argv:
+        message = "no filename or command provided"
+        raise StateError(message)
+    if not argv[0].startswith(b"/"):
+        message = f"{os.fsdecode(argv[0])!r} is not an absolute path"
+        raise StateError(message)
+    return argv[0]

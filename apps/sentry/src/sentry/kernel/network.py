@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sentry_sockets import Network, Ucred
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
+    from sentry.kernel.state import KernelState
 
 
 class CallingTask:
@@ -13,17 +13,17 @@ class CallingTask:
 
     __slots__ = ("kernel",)
 
-    def __init__(self, kernel: "Kernel") -> None:
+    def __init__(self, kernel: "KernelState") -> None:
         """Speak for the tasks of one kernel."""
         self.kernel = kernel
 
     def ucred(self) -> Ucred:
         """Return process, real user and real group of the task whose call is under way."""
-        task = self.kernel.loop.current
+        task = self.kernel.current
         assert task is not None
         return Ucred(task.group.tgid, task.creds.uid, task.creds.gid)
 
 
-def new_network(kernel: "Kernel") -> Network:
+def new_network(kernel: "KernelState") -> Network:
     """Return the network namespace of a kernel."""
     return Network(kernel.vfs, CallingTask(kernel))

@@ -7,7 +7,7 @@ from sentry_vfs import FileDescription
 from sentry_waiter import HUP, IN, RDNORM, Queue
 
 if TYPE_CHECKING:
-    from sentry.kernel.group import ThreadGroup
+    from sentry.kernel.state import ThreadGroup
 
 
 class PidFile(FileDescription):
@@ -27,7 +27,7 @@ class PidFile(FileDescription):
         group = self.group
         if not group.is_zombie:
             return 0
-        reaped = group.kernel.pids.groups.get(group.tgid) is not group
+        reaped = group.pids.groups.get(group.tgid) is not group
         return IN | RDNORM | (HUP if reaped else 0)
 
     def path(self) -> bytes:

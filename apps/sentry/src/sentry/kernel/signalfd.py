@@ -1,7 +1,7 @@
 """signalfd: pending signals as a file.
 
-What is read and whether anything can be is a matter of who asks: the pending signals of the task whose call is under
-way. `Signals.fds` holds the open ones; each is told when a signal of its set is queued anywhere.
+What is read, and whether anything can be, depends on the caller: the pending signals of the task whose call is under
+way. `KernelState.signalfds` holds the open ones; a signal of its set that is queued anywhere notifies each.
 
 Source: Linux fs/signalfd.c; signalfd(2).
 """
@@ -9,6 +9,7 @@ Source: Linux fs/signalfd.c; signalfd(2).
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from sentry.kernel.signal import dequeue_signal, recalc_sigpending
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.fcntl import O_RDWR
 from sentry_abi.signal import SI_TIMER, SIGCHLD
@@ -16,9 +17,8 @@ from sentry_vfs import FileDescription, scatter
 from sentry_waiter import IN, RDNORM, Queue
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
     from sentry.kernel.siginfo import SigInfo
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import KernelState, Task
 
 SIZE: Final = 128
 _RECORD: Final = Struct("<IiiIIiIIIIiiQQQQ48x")
@@ -58,15 +58,15 @@ class SignalFile(FileDescription):
 
     queue: Queue
 
-    def __init__(self, kernel: "Kernel", mask: int, flags: int) -> None:
+    def __init__(self, kernel: "KernelState", mask: int, flags: int) -> None:
         """Make one; it listens until it is released."""
         super().__init__(flags | O_RDWR, None, kernel.vfs.anonymous.inode, Queue())
         self.kernel = kernel
         self.mask = mask
-        kernel.signals.fds.append(self)
+        kernel.signalfds.append(self)
 
     def _reader(self) -> "Task":
-        task = self.kernel.loop.current
+        task = self.kernel.current
         assert task is not None
         return task
 
@@ -82,18 +82,15 @@ class SignalFile(FileDescription):
         if not room:
             raise EINVAL
         task = self._reader()
-        signals = self.kernel.signals
         records: list[bytes] = []
         while len(records) < room:
-            info = task.pending.pop(self.mask) or task.group.pending.pop(self.mask)
+            info = dequeue_signal(task, self.mask)
             if info is None:
                 break
-            if info.timer >= 0:
-                info = signals.timer_taken(task.group, info)
             records.append(record_of(info))
         if not records:
             raise EAGAIN
-        signals.recalculate(task)
+        recalc_sigpending(task)
         return scatter(bufs, b"".join(records))
 
     def readiness(self) -> int:
@@ -103,7 +100,7 @@ class SignalFile(FileDescription):
 
     def release(self) -> None:
         """Listen no more."""
-        self.kernel.signals.fds.remove(self)
+        self.kernel.signalfds.remove(self)
 
     def seek(self, offset: int, whence: int) -> int:
         """Do nothing, as lseek(2) does here."""

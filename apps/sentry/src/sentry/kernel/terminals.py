@@ -5,7 +5,9 @@ Source: Linux drivers/tty/tty_jobctrl.c; ioctl_tty(2).
 
 from typing import TYPE_CHECKING, Any, cast
 
+from sentry.kernel.send import send_group, send_pgrp
 from sentry.kernel.siginfo import SigInfo
+from sentry.kernel.stop import is_orphaned_pgrp
 from sentry_abi.capability import CAP_SYS_ADMIN
 from sentry_abi.errors import EIO, ENOTTY, ENXIO, EPERM, ERESTARTSYS, ESRCH
 from sentry_abi.fcntl import O_NOCTTY
@@ -13,9 +15,7 @@ from sentry_abi.signal import SI_KERNEL, SIG_IGN, SIGCONT, SIGHUP, SIGTTIN, SIGT
 from sentry_vfs import do_filp_open
 
 if TYPE_CHECKING:
-    from sentry.kernel.group import Session, ThreadGroup
-    from sentry.kernel.kernel import Kernel
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import KernelState, Session, Task, ThreadGroup
     from sentry_fs import Devpts
     from sentry_tty import Tty
     from sentry_vfs import FileDescription, Path
@@ -26,7 +26,7 @@ class Terminals:
 
     __slots__ = ("devpts", "fallback", "kernel")
 
-    def __init__(self, kernel: "Kernel") -> None:
+    def __init__(self, kernel: "KernelState") -> None:
         """Serve one kernel."""
         self.kernel = kernel
         self.devpts: Devpts | None = None
@@ -34,7 +34,7 @@ class Terminals:
         """What /dev/tty opens for a process without a controlling terminal: the host's, if standard input is one."""
 
     def _caller(self) -> "Task":
-        task = self.kernel.loop.current
+        task = self.kernel.current
         assert task is not None
         return task
 
@@ -42,10 +42,9 @@ class Terminals:
 
     def kill_pgrp(self, tty: "Tty", signo: int) -> None:
         """Signal the foreground process group."""
-        pgrp = self.kernel.pids.pgrps.get(tty.foreground)
+        pgrp = self.kernel.root_pid_namespace.pgrps.get(tty.foreground)
         if pgrp is not None:
-            for group in list(pgrp.members.values()):
-                self.kernel.signals.send_group(group, SigInfo(signo, SI_KERNEL))
+            send_pgrp(pgrp, SigInfo(signo, SI_KERNEL))
 
     def disassociate(self, tty: "Tty") -> None:
         """Take a terminal that was hung up from its session: SIGHUP and SIGCONT."""
@@ -54,8 +53,8 @@ class Terminals:
         self.kill_pgrp(tty, SIGCONT)
         if session is not None:
             if session.leader.tasks:
-                self.kernel.signals.send_group(session.leader, SigInfo(SIGHUP, SI_KERNEL))
-                self.kernel.signals.send_group(session.leader, SigInfo(SIGCONT, SI_KERNEL))
+                send_group(session.leader, SigInfo(SIGHUP, SI_KERNEL))
+                send_group(session.leader, SigInfo(SIGCONT, SI_KERNEL))
             session.tty = None
         tty.session = None
         tty.foreground = 0
@@ -80,17 +79,16 @@ class Terminals:
             if signo == SIGTTIN:
                 raise EIO
             return
-        if self.kernel.jobs.is_orphaned(pgrp):
+        if is_orphaned_pgrp(pgrp):
             raise EIO
-        for group in list(pgrp.members.values()):
-            self.kernel.signals.send_group(group, SigInfo(signo, SI_KERNEL))
+        send_pgrp(pgrp, SigInfo(signo, SI_KERNEL))
         raise ERESTARTSYS
 
     # -- sessions
 
     def opened(self, tty: "Tty", flags: int) -> None:
         """Give the terminal to a session leader without one (tty_open_proc_set_tty)."""
-        task = self.kernel.loop.current
+        task = self.kernel.current
         if task is None or flags & O_NOCTTY:
             return
         group = task.group
@@ -154,7 +152,7 @@ class Terminals:
 
     def tiocspgrp(self, tty: "Tty", pgid: int) -> None:
         """Set the foreground process group. Raises: ESRCH, EPERM."""
-        pgrp = self.kernel.pids.pgrps.get(pgid)
+        pgrp = self.kernel.root_pid_namespace.pgrps.get(pgid)
         if pgrp is None:
             raise ESRCH
         if pgrp.session is not self._caller().group.pgrp.session:

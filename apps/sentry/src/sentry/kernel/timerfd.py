@@ -6,7 +6,7 @@ Source: Linux fs/timerfd.c; timerfd_create(2). Differs: nobody sets the clock, s
 
 from typing import TYPE_CHECKING, Final
 
-from sentry.kernel.alarms import TimerSpec
+from sentry.kernel.itimer import TimerSpec
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.fcntl import O_RDWR
 from sentry_abi.time import CLOCK_REALTIME
@@ -15,7 +15,7 @@ from sentry_vfs import FileDescription, scatter
 from sentry_waiter import IN, RDNORM, Queue
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
+    from sentry.kernel.state import KernelState
 
 CLOCK_REALTIME_ALARM: Final = 8
 WALL: Final = frozenset({CLOCK_REALTIME, CLOCK_REALTIME_ALARM})
@@ -30,7 +30,7 @@ class TimerFile(FileDescription):
 
     queue: Queue
 
-    def __init__(self, kernel: "Kernel", clock: int, flags: int) -> None:
+    def __init__(self, kernel: "KernelState", clock: int, flags: int) -> None:
         """Make a disarmed timer on a clock."""
         super().__init__(flags | O_RDWR, None, kernel.vfs.anonymous.inode, Queue())
         self.kernel = kernel

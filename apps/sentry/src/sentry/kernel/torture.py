@@ -6,15 +6,10 @@ only when somebody saves. Live kernel objects that a record names (files, queues
 table beside the bytes, as a save encodes a reference.
 """
 
-from typing import TYPE_CHECKING, Any
-
-from sentry.kernel.pending import Pending, attempts
-from sentry.kernel.run import KernelBug
+from sentry.kernel.pending import Pending, attempts, name_of
+from sentry.kernel.state import KernelBug
 from sentry_abi import errors
 from sentry_state import Registry, SaveError, decode_record, encode_record
-
-if TYPE_CHECKING:
-    from sentry.kernel.task import Task
 
 
 def records() -> Registry:
@@ -40,27 +35,30 @@ class Torture:
         self.count = 0
         self.registry = records()
 
-    def pass_through(self, task: "Task", pending: Pending) -> Pending:
+    def pass_through(self, pending: Pending) -> Pending:
         """Return a wait equal to pending that shares nothing with it but kernel objects.
 
         Raises: KernelBug when its attempt is not registered or its state is not a record.
         """
-        del task
         self.count += 1
-        live: list[Any] = []
+        live: list[object] = []
         try:
             image = encode_record(pending.state, live, self.registry)
         except SaveError as error:
             message = f"a wait cannot be saved: {error}"
             raise KernelBug(message) from error
         fresh = decode_record(image, live, self.registry)
-        names = [
-            None if f is None else f"{f.__module__}.{f.__qualname__}" for f in (pending.attempt, pending.on_signal)
-        ]
-        missing = [name for name in names if name is not None and name not in attempts]
-        if missing:
-            message = f"{missing[0]} is not a registered attempt"
-            raise KernelBug(message)
-        assert names[0] is not None
-        on_signal = attempts[names[1]] if names[1] is not None else None
-        return Pending(attempts[names[0]], fresh, pending.queues, pending.deadline, pending.restart, on_signal)
+        for function in (pending.attempt, pending.on_signal):
+            if function is not None and attempts.get(name_of(function)) is not function:
+                message = f"{name_of(function)} is not a registered attempt"
+                raise KernelBug(message)
+        return Pending(
+            pending.attempt,
+            fresh,
+            pending.queues,
+            pending.deadline,
+            pending.restart,
+            pending.on_signal,
+            limited=pending.limited,
+            killable=pending.killable,
+        )

@@ -16,7 +16,10 @@ from sentry_mm import Extent, Uncounted
 from sentry_pgalloc import MemoryKind
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
+    from sentry.kernel.clocks import KernelClock
+    from sentry_ktime import TimerQueue
+    from sentry_pgalloc import MemoryFile
+    from sentry_platform import Platform
 
 SECOND: Final = 1_000_000_000
 CALIBRATION_NS: Final = 2_000_000
@@ -27,26 +30,41 @@ TRUSTED: Final = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page")
 class Vdso(Uncounted):
     """Parameter page and image, as something to be mapped, and their upkeep."""
 
-    __slots__ = ("_base_mono", "_base_tsc", "_first", "_mult", "_offset", "_sequence", "kernel", "timer_seq")
+    __slots__ = (
+        "_base_mono",
+        "_base_tsc",
+        "_first",
+        "_mult",
+        "_offset",
+        "_sequence",
+        "clock",
+        "memory",
+        "platform",
+        "timer_seq",
+        "timers",
+    )
 
-    def __init__(self, kernel: "Kernel") -> None:
+    def __init__(self, memory: "MemoryFile", platform: "Platform", clock: "KernelClock") -> None:
         """Put the image into the memory file; not ready."""
-        self.kernel = kernel
+        self.memory = memory
+        self.platform = platform
+        self.clock = clock
+        self.timers: TimerQueue | None = None
         self.timer_seq = 0
-        self._offset = kernel.memory.allocate(2 * PAGE_SIZE, MemoryKind.SYSTEM)
+        self._offset = memory.allocate(2 * PAGE_SIZE, MemoryKind.SYSTEM)
         image = self._offset + PAGE_SIZE
-        kernel.memory.view[image : image + PAGE_SIZE] = vdso.image()
+        memory.view[image : image + PAGE_SIZE] = vdso.image()
         self._sequence = 0
         self._base_tsc = self._base_mono = 0
         self._mult = 0
-        self._first = kernel.platform.clock_sample()
+        self._first = platform.clock_sample()
 
     # -- Mappable
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """Return the pages."""
         del shared, write
-        return [Extent(self.kernel.memory, self._offset + offset, min(length, 2 * PAGE_SIZE - offset))]
+        return [Extent(self.memory, self._offset + offset, min(length, 2 * PAGE_SIZE - offset))]
 
     def mapped_size(self) -> int:
         """Return the size of both pages."""
@@ -58,15 +76,16 @@ class Vdso(Uncounted):
 
     # -- clock
 
-    def begin(self) -> None:
-        """Keep the parameters from now on, if the host trusts its cycle counter."""
+    def begin(self, timers: "TimerQueue") -> None:
+        """Keep the parameters up to date from now on, if the host trusts its cycle counter."""
+        self.timers = timers
         if clock_source() in TRUSTED:
-            self.kernel.timers.arm(self, self.kernel.clock.monotonic_ns() + CALIBRATION_NS)
+            timers.arm(self, self.clock.monotonic_ns() + CALIBRATION_NS)
 
     def expired(self, now_ns: int) -> None:
-        """Take the parameters anew."""
-        tsc, host_mono, real_offset, _ = self.kernel.platform.clock_sample()
-        mono = host_mono + self.kernel.clock.offset_ns
+        """Timer callback: take the parameters anew."""
+        tsc, host_mono, real_offset, _ = self.platform.clock_sample()
+        mono = host_mono + self.clock.offset_ns
         first_tsc, first_mono, _, _ = self._first
         if tsc <= self._base_tsc or tsc <= first_tsc or host_mono <= first_mono:
             self._write(ready=False)
@@ -81,12 +100,13 @@ class Vdso(Uncounted):
             cycles = (SECOND << 32) // rate
             self._mult = ((mono + SECOND - shown) << 32) // cycles
             self._base_tsc, self._base_mono = tsc, shown
-            self._write(real_offset - self.kernel.clock.offset_ns, ready=True)
+            self._write(real_offset - self.clock.offset_ns, ready=True)
         interval = SECOND if self._mult and host_mono - first_mono > SECOND // 2 else SECOND // 20
-        self.kernel.timers.arm(self, now_ns + interval)
+        assert self.timers is not None
+        self.timers.arm(self, now_ns + interval)
 
     def _write(self, real_offset: int = 0, *, ready: bool) -> None:
-        view = self.kernel.memory.view
+        view = self.memory.view
         at = self._offset
         view[at : at + 4] = (self._sequence + 1 & 0xFFFF_FFFF).to_bytes(4, "little")
         fields = self._base_tsc, self._mult, self._base_mono + real_offset, self._base_mono

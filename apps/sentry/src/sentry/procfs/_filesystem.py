@@ -8,15 +8,14 @@ from sentry_fs import GeneratedDirectory, Link, mount_at
 from sentry_vfs import Dentry, Filesystem, Inode
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
-    from sentry.kernel.task import Task
-    from sentry_vfs import Mount
+    from sentry.kernel.state import KernelState, PIDNamespace, Task
+    from sentry_vfs import Mount, MountNamespace
 
 _NOSUID_NODEV_NOEXEC: Final = 2 | 4 | 8
 
 
 class Procfs(Filesystem):
-    """/proc of one kernel."""
+    """/proc of one PID namespace."""
 
     __slots__ = ("kernel", "pids", "root")
 
@@ -24,17 +23,17 @@ class Procfs(Filesystem):
     magic: ClassVar[int] = PROC_SUPER_MAGIC
     volatile: ClassVar[bool] = True
 
-    def __init__(self, kernel: "Kernel") -> None:
+    def __init__(self, kernel: "KernelState", pids: "PIDNamespace") -> None:
         """Make the root directory."""
         super().__init__(kernel.vfs, b"proc")
         self.kernel = kernel
-        self.pids = kernel.ns.pid
+        self.pids = pids
         self.root = Dentry(b"", None, Root(self))
         self.root.pinned = True
 
     def current(self) -> "Task | None":
         """Return the task whose call is being handled."""
-        return self.kernel.loop.current
+        return self.kernel.current
 
 
 class Root(GeneratedDirectory):
@@ -102,7 +101,7 @@ class ThreadSelfLink(Link):
         return b"" if task is None else b"%d/task/%d" % (task.group.tgid, task.tid)
 
 
-def mount_proc(kernel: "Kernel") -> "Mount":
-    """Mount /proc over the kernel's tree."""
-    fs = Procfs(kernel)
-    return mount_at(kernel.ns.mnt, b"/proc", (fs, fs.root), _NOSUID_NODEV_NOEXEC)
+def mount_proc(kernel: "KernelState", mnt: "MountNamespace") -> "Mount":
+    """Mount /proc of the root PID namespace in a mount namespace."""
+    fs = Procfs(kernel, kernel.root_pid_namespace)
+    return mount_at(mnt, b"/proc", (fs, fs.root), _NOSUID_NODEV_NOEXEC)

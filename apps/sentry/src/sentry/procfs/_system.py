@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Final
 
+from sentry.kernel.state import RELEASE, RUNNING, VERSION
 from sentry_abi.errors import EINVAL, EPERM
 from sentry_fs import FixedDirectory, Generated, build
 from sentry_vfs import Filesystem, Inode
@@ -10,7 +11,7 @@ from sentry_vfs import Filesystem, Inode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sentry.kernel.kernel import Kernel
+    from sentry.kernel.state import KernelState
 
 TICK_NS: Final = 10_000_000
 _SECOND: Final = 1_000_000_000
@@ -23,7 +24,9 @@ class Figure(Generated):
 
     __slots__ = ("_kernel", "_make")
 
-    def __init__(self, fs: Filesystem, kernel: "Kernel", make: "Callable[[Kernel], bytes]", mode: int = 0o444) -> None:
+    def __init__(
+        self, fs: Filesystem, kernel: "KernelState", make: "Callable[[KernelState], bytes]", mode: int = 0o444
+    ) -> None:
         """Make the file."""
         super().__init__(fs, mode)
         self._kernel = kernel
@@ -39,7 +42,7 @@ class Hostname(Generated):
 
     __slots__ = ("_attribute", "_kernel")
 
-    def __init__(self, fs: Filesystem, kernel: "Kernel", attribute: str) -> None:
+    def __init__(self, fs: Filesystem, kernel: "KernelState", attribute: str) -> None:
         """Make the file of an attribute of the kernel."""
         super().__init__(fs, 0o644)
         self._kernel = kernel
@@ -51,7 +54,7 @@ class Hostname(Generated):
 
     def accept(self, data: bytes) -> None:
         """Set the name. Raises: EINVAL (longer than 64), EPERM (not the superuser)."""
-        task = self._kernel.loop.current
+        task = self._kernel.current
         if task is None or not task.creds.capable(21):
             raise EPERM
         name = data.split(b"\n")[0]
@@ -81,7 +84,7 @@ class Setting(Generated):
         self._text = data.rstrip(b"\n") + b"\n"
 
 
-def files(fs: Filesystem, kernel: "Kernel") -> dict[bytes, Inode]:
+def files(fs: Filesystem, kernel: "KernelState") -> dict[bytes, Inode]:
     """Return the entries of /proc that no task is behind."""
     table: dict[bytes, Inode] = {
         name: Figure(fs, kernel, make)
@@ -106,7 +109,7 @@ def files(fs: Filesystem, kernel: "Kernel") -> dict[bytes, Inode]:
     return table
 
 
-def _sys(fs: Filesystem, kernel: "Kernel") -> FixedDirectory:
+def _sys(fs: Filesystem, kernel: "KernelState") -> FixedDirectory:
     kernel_table: dict[str, object] = {
         "cap_last_cap": b"40\n",
         "core_pattern": Setting(fs, b"core"),
@@ -167,11 +170,11 @@ def _sys(fs: Filesystem, kernel: "Kernel") -> FixedDirectory:
     return build(fs, {"kernel": kernel_table, "vm": vm_table, "fs": fs_table, "net": net, "user": {}})
 
 
-def _cmdline(_kernel: "Kernel") -> bytes:
+def _cmdline(_kernel: "KernelState") -> bytes:
     return b"BOOT_IMAGE=/vmlinuz quiet\n"
 
 
-def _cpuinfo(kernel: "Kernel") -> bytes:
+def _cpuinfo(kernel: "KernelState") -> bytes:
     """Show the host's processors: guests run on them natively, so flags must be true.
 
     Where the sentry has no /proc to look into, the processor is asked itself.
@@ -180,21 +183,19 @@ def _cpuinfo(kernel: "Kernel") -> bytes:
         with open("/proc/cpuinfo", "rb") as file:  # noqa: PTH123  (no pathlib at start)
             blocks = [block for block in file.read().split(b"\n\n") if block.strip()]
     except OSError:
-        from sentry_cpuid import host_features  # noqa: PLC0415  (a start does not pay for it)
-
-        blocks = [host_features().cpuinfo(number).encode().rstrip() for number in range(kernel.application_cores)]
+        blocks = [kernel.feature_set.cpuinfo(number).encode().rstrip() for number in range(kernel.application_cores)]
     return b"".join(block + b"\n\n" for block in blocks[: kernel.application_cores])
 
 
-def _devices(_kernel: "Kernel") -> bytes:
+def _devices(_kernel: "KernelState") -> bytes:
     return b"Character devices:\n  1 mem\n  5 /dev/tty\n136 pts\n\nBlock devices:\n"
 
 
-def _filesystems(_kernel: "Kernel") -> bytes:
+def _filesystems(_kernel: "KernelState") -> bytes:
     return b"".join(b"nodev\t%b\n" % name for name in _FILESYSTEMS)
 
 
-def _loadavg(kernel: "Kernel") -> bytes:
+def _loadavg(kernel: "KernelState") -> bytes:
     pids = kernel.caller_ns().pid
     return b"0.00 0.00 0.00 1/%d %d\n" % (len(pids.tasks), pids.last)
 
@@ -205,7 +206,7 @@ def memory_figures() -> tuple[int, int]:
     return pages[0] << 2, pages[1] << 2
 
 
-def _meminfo(kernel: "Kernel") -> bytes:
+def _meminfo(kernel: "KernelState") -> bytes:
     total, free = memory_figures()
     used = min(kernel.memory.total_usage() >> 10, total)
     free = min(free, total - used)
@@ -236,7 +237,7 @@ def _meminfo(kernel: "Kernel") -> bytes:
     )
 
 
-def _stat(kernel: "Kernel") -> bytes:
+def _stat(kernel: "KernelState") -> bytes:
     busy = sum(group.cpu_time_ns() for group in kernel.caller_ns().pid) // TICK_NS
     up = kernel.clock.monotonic_ns() // TICK_NS
     cores = kernel.application_cores
@@ -245,7 +246,7 @@ def _stat(kernel: "Kernel") -> bytes:
     rows += [b"cpu%d %d 0 0 %d 0 0 0 0 0 0\n" % (index, busy // cores, idle // cores) for index in range(cores)]
     boot = (kernel.clock.realtime_ns() - kernel.clock.monotonic_ns()) // _SECOND
     pids = kernel.caller_ns().pid
-    running = sum(task.state == 0 for task in pids.tasks.values())
+    running = sum(task.state == RUNNING for task in pids.tasks.values())
     rows.append(
         b"intr 0\nctxt 0\nbtime %d\nprocesses %d\nprocs_running %d\nprocs_blocked 0\nsoftirq 0\n"
         % (boot, pids.last, running)
@@ -253,7 +254,7 @@ def _stat(kernel: "Kernel") -> bytes:
     return b"".join(rows)
 
 
-def _msg(kernel: "Kernel") -> bytes:
+def _msg(kernel: "KernelState") -> bytes:
     head = (
         b"       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime"
         b"      ctime\n"
@@ -269,7 +270,7 @@ def _msg(kernel: "Kernel") -> bytes:
     return b"".join([head, *rows])
 
 
-def _sem(kernel: "Kernel") -> bytes:
+def _sem(kernel: "KernelState") -> bytes:
     head = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
     rows = [
         b"%10d %10d  %4o %10d %5d %5d %5d %5d %10d %10d\n"
@@ -282,7 +283,7 @@ def _sem(kernel: "Kernel") -> bytes:
     return b"".join([head, *rows])
 
 
-def _shm(kernel: "Kernel") -> bytes:
+def _shm(kernel: "KernelState") -> bytes:
     head = (
         b"       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime"
         b"      dtime      ctime                   rss                  swap\n"
@@ -298,41 +299,33 @@ def _shm(kernel: "Kernel") -> bytes:
     return b"".join([head, *rows])
 
 
-def _swaps(_kernel: "Kernel") -> bytes:
+def _swaps(_kernel: "KernelState") -> bytes:
     return b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 
 
-def _uptime(kernel: "Kernel") -> bytes:
+def _uptime(kernel: "KernelState") -> bytes:
     up = kernel.clock.monotonic_ns()
     busy = sum(group.cpu_time_ns() for group in kernel.caller_ns().pid)
     idle = max(0, up * kernel.application_cores - busy)
     return b"%.2f %.2f\n" % (up / _SECOND, idle / _SECOND)
 
 
-def _vmstat(_kernel: "Kernel") -> bytes:
+def _vmstat(_kernel: "KernelState") -> bytes:
     return b"nr_free_pages %d\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\n" % (
         memory_figures()[1] >> 2
     )
 
 
-def _names(kernel: "Kernel") -> tuple[bytes, bytes]:
-    from sentry.kernel import kernel as module  # noqa: PLC0415  (the module imports much; only these two are wanted)
-
-    del kernel
-    return module.RELEASE, module.VERSION
+def _version(_kernel: "KernelState") -> bytes:
+    return b"Linux version %b (sentry) %b\n" % (RELEASE, VERSION)
 
 
-def _version(kernel: "Kernel") -> bytes:
-    release, version = _names(kernel)
-    return b"Linux version %b (sentry) %b\n" % (release, version)
+def _osrelease(_kernel: "KernelState") -> bytes:
+    return RELEASE + b"\n"
 
 
-def _osrelease(kernel: "Kernel") -> bytes:
-    return _names(kernel)[0] + b"\n"
-
-
-def _release_version(kernel: "Kernel") -> bytes:
-    return _names(kernel)[1] + b"\n"
+def _release_version(_kernel: "KernelState") -> bytes:
+    return VERSION + b"\n"
 
 
 def _format_uuid(raw: bytes) -> bytes:
@@ -341,9 +334,9 @@ def _format_uuid(raw: bytes) -> bytes:
     return "-".join(parts).encode() + b"\n"
 
 
-def _uuid(kernel: "Kernel") -> bytes:
+def _uuid(kernel: "KernelState") -> bytes:
     return _format_uuid(kernel.host.random_bytes(16))
 
 
-def _boot_id(kernel: "Kernel") -> bytes:
+def _boot_id(kernel: "KernelState") -> bytes:
     return _format_uuid(kernel.boot_id)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from sentry.kernel.state import ZOMBIE
 from sentry_abi.errors import EACCES, EINVAL, ENOENT, ESRCH, LinuxError
 from sentry_abi.fcntl import O_CLOEXEC
 from sentry_abi.stat import DT_DIR, DT_LNK, DT_REG, S_IFMT
@@ -12,13 +13,12 @@ from sentry_vfs import Dentry, EpollFile, EventFile, FileDescription, Filesystem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
     from sentry_mm import MemoryManager
 
 TICK_NS: Final = 10_000_000
-ZOMBIE: Final = 4
-_STATES: Final = b"RSDTZX"
-"""By Task.state: running, parked, in vfork, held, zombie, dead."""
+_STATES: Final = b"RSTZX"
+"""By TaskState."""
 _STATE_NAMES: Final = {82: b"running", 83: b"sleeping", 68: b"disk sleep", 84: b"stopped", 90: b"zombie", 88: b"dead"}
 _SIG_IGN: Final = 1
 _MOST: Final = 1 << 20
@@ -68,7 +68,7 @@ class Comm(TaskFile):
 
     def accept(self, data: bytes) -> None:
         """Set the name. Raises: EINVAL (another process asks)."""
-        current = self.task.kernel.loop.current
+        current = self.task.kernel.current
         if current is None or current.group is not self.task.group:
             raise EINVAL
         self.task.comm = data.rstrip(b"\n")[:15]
@@ -128,7 +128,7 @@ def permit(task: "Task") -> None:
     """Check that the caller may look into a task. Raises: EACCES, ENOENT for a zombie."""
     if gone(task):
         raise ENOENT
-    current = task.kernel.loop.current
+    current = task.kernel.current
     if current is None or current.group is task.group:
         return
     theirs, ours = task.creds, current.creds
@@ -451,6 +451,8 @@ def state_of(task: "Task") -> int:
     """Return the letter of a task's state."""
     if task.group.stopped and task.state < ZOMBIE:
         return 84
+    if task.parked is not None and task.parked.killable:
+        return 68
     return _STATES[task.state]
 
 

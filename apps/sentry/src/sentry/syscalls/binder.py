@@ -19,7 +19,9 @@ Modules of handlers must not use `from __future__ import annotations`: the binde
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeVar
+
+from sentry.kernel.pending import Bound, Control, Result
 
 if TYPE_CHECKING:
     from sentry_vfs import FileDescription
@@ -46,9 +48,8 @@ Mode = Annotated[int, Convert("{a} & 0xFFFFFFFF", "mode")]
 Signo = Annotated[int, Convert("(({a} & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000", "signo")]
 ULong = Annotated[int, Convert("{a}", "flags")]
 
-Handler = TypeVar("Handler", bound=Callable[..., Any])
-Bound = Callable[..., Any]
-"""(task, a0, a1, a2, a3, a4, a5) -> int | Pending; registers are unsigned 64-bit."""
+Handler = Callable[..., Result | Control]
+HandlerT = TypeVar("HandlerT", bound=Handler)
 
 
 class Calls:
@@ -57,17 +58,17 @@ class Calls:
     def __init__(self, subject: str) -> None:
         """Name the subject, as the compatibility page shows it."""
         self.subject: Final = subject
-        self.handlers: Final[dict[str, Callable[..., Any]]] = {}
+        self.handlers: Final[dict[str, Handler]] = {}
         self.partial: Final[dict[str, str]] = {}
 
-    def call(self, handler: Handler) -> Handler:
+    def call(self, handler: HandlerT) -> HandlerT:
         """Register handler under its own name (a trailing underscore is dropped); return it unchanged."""
         return self.named(handler.__name__.rstrip("_"))(handler)
 
-    def named(self, name: str, *, partial: str = "") -> Callable[[Handler], Handler]:
+    def named(self, name: str, *, partial: str = "") -> Callable[[HandlerT], HandlerT]:
         """Register under another name; `partial` says what of the call is not done."""
 
-        def register(handler: Handler) -> Handler:
+        def register(handler: HandlerT) -> HandlerT:
             if name in self.handlers:
                 message = f"{name} has two handlers"
                 raise ValueError(message)
@@ -79,7 +80,7 @@ class Calls:
         return register
 
 
-def converters(handler: Callable[..., Any]) -> tuple[Convert, ...]:
+def converters(handler: Handler) -> tuple[Convert, ...]:
     """Return the converters of a handler's parameters after the task.
 
     Raises: TypeError if a parameter has no converter.
@@ -97,10 +98,10 @@ def converters(handler: Callable[..., Any]) -> tuple[Convert, ...]:
     return tuple(found)
 
 
-_factories: dict[tuple[str, ...], Callable[[Callable[..., Any]], Bound]] = {}
+_factories: dict[tuple[str, ...], Callable[[Handler], Bound]] = {}
 
 
-def bind(handler: Callable[..., Any]) -> Bound:
+def bind(handler: Handler) -> Bound:
     """Return handler as a function of a task and six registers."""
     templates = tuple(c.template for c in converters(handler))
     factory = _factories.get(templates)
@@ -112,7 +113,7 @@ def bind(handler: Callable[..., Any]) -> Bound:
             f"        return handler(t{args})\n"
             "    return bound\n"
         )
-        scope: dict[str, Any] = {}
+        scope: dict[str, Callable[[Handler], Bound]] = {}
         exec(compile(source, "<signature>", "exec"), scope)  # noqa: S102  (made of the templates above only)
         factory = _factories[templates] = scope["make"]
     return factory(handler)

@@ -5,9 +5,10 @@ Sources: Linux fs/timerfd.c, fs/signalfd.c, kernel/pid.c, kernel/signal.c.
 
 from typing import TYPE_CHECKING, Final
 
-from sentry.kernel.alarms import TimerSpec
+from sentry.kernel.itimer import TimerSpec
 from sentry.kernel.pending import Result
 from sentry.kernel.pidfd import PidFile
+from sentry.kernel.send import send_group
 from sentry.kernel.siginfo import UNBLOCKABLE, SigInfo
 from sentry.kernel.signalfd import SignalFile
 from sentry.kernel.timerfd import CLOCK_REALTIME_ALARM, TimerFile
@@ -24,8 +25,7 @@ from sentry_abi.structs import ITIMERSPEC
 from sentry_abi.time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME
 
 if TYPE_CHECKING:
-    from sentry.kernel.group import ThreadGroup
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task, ThreadGroup
 
 calls = Calls("timers, signals and processes as files")
 
@@ -152,7 +152,7 @@ def pidfd_send_signal(t: "Task", fd: FdNum, signo: Signo, info: Ptr, flags: Flag
     if not may_kill(t, group, signo):
         raise EPERM
     if signo:
-        t.kernel.signals.send_group(group, sent)
+        send_group(group, sent)
     return 0
 
 

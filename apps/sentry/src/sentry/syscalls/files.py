@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.signal import send_sig
 from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
 from sentry.syscalls.locks import RECORD_COMMANDS, record_lock
 from sentry.syscalls.waits import path_at, start_at
@@ -68,6 +69,7 @@ from sentry_abi.fcntl import (
     O_WRONLY,
 )
 from sentry_abi.ioctl import FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD
+from sentry_abi.signal import SIGXFSZ
 from sentry_abi.stat import S_IFMT, S_IFREG
 from sentry_fs import Regular, Tmpfs
 from sentry_vfs import (
@@ -88,7 +90,7 @@ from sentry_vfs import (
 from sentry_waiter import ERR, HUP, IN, OUT
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("opening and controlling files")
 
@@ -390,7 +392,7 @@ def check_size(t: "Task", length: int) -> None:
     """Check a new size against RLIMIT_FSIZE. Raises: EFBIG, with SIGXFSZ."""
     limit = t.limits.soft(1)
     if length > limit:
-        t.send_signal(25)
+        send_sig(t, SIGXFSZ)
         raise EFBIG
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Int, Ptr, Size, UInt
+from sentry_abi.capability import CAP_SYS_PTRACE
 from sentry_abi.errors import (
     EINVAL,
     ENOSYS,
@@ -41,7 +42,7 @@ from sentry_waiter import IN, Queue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("futexes")
 
@@ -78,10 +79,8 @@ def wait_again(t: "Task", state: Wait) -> Result:
     """Return 0 once woken; time out otherwise."""
     waiter = state.waiter
     if waiter.woken:
-        t.futex_waiter = None
         return 0
     if t.timed_out:
-        t.futex_waiter = None
         if t.mm.futexes.cancel(waiter):
             return 0
         raise ETIMEDOUT
@@ -96,7 +95,6 @@ def wait_again(t: "Task", state: Wait) -> Result:
 @attempt
 def wait_interrupted(t: "Task", state: Wait) -> Result:
     """Leave the queue for a signal, unless the wake came first."""
-    t.futex_waiter = None
     if t.mm.futexes.cancel(state.waiter):
         return 0
     if state.pi:
@@ -148,7 +146,6 @@ def _begin_wait(t: "Task", call: Call, bitset: int, *, relative: bool) -> Result
     deadline = _deadline(t, call.timeout, relative=relative, realtime=call.realtime)
     waiter = FutexWaiter(t.tid)
     t.mm.futexes.wait(t.mm, waiter, call.addr, call.value, private=call.private, bitset=bitset)
-    t.futex_waiter = waiter
     return wait_again(t, Wait(waiter, deadline, relative and deadline is not None, pi=False))
 
 
@@ -197,7 +194,6 @@ def _begin_lock(t: "Task", call: Call) -> Result:
     _check_owner(t, call.addr)
     if t.mm.futexes.lock_pi(t.mm, waiter, call.addr, private=call.private):
         return 0
-    t.futex_waiter = waiter
     return wait_again(t, Wait(waiter, deadline, relative=False, pi=True))
 
 
@@ -262,7 +258,7 @@ def get_robust_list(t: "Task", pid: Int, head: Ptr, size: Ptr) -> int:
     task = t.ns.pid.tasks.get(pid) if pid else t
     if task is None:
         raise ESRCH
-    if task.group is not t.group and task.creds.uid != t.creds.euid and not t.creds.capable(19):
+    if task.group is not t.group and task.creds.uid != t.creds.euid and not t.creds.capable(CAP_SYS_PTRACE):
         raise EPERM
     t.mm.store_u64(size, HEAD_SIZE)
     t.mm.store_u64(head, task.robust_list)

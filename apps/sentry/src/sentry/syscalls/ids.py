@@ -8,7 +8,7 @@ from sentry_abi.errors import EINVAL, EPERM, ESRCH
 from sentry_abi.structs import CAP_DATA, CAP_HEADER
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("identity")
 

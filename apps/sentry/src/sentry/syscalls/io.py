@@ -7,6 +7,7 @@ the file says it could give now (`clamp`): preparing breaks copy-on-write. Sourc
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.signal import send_sig
 from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Ptr, Size
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EPIPE, ESPIPE, LinuxError
@@ -18,7 +19,7 @@ from sentry_usermem import gather, import_iovec, scatter
 from sentry_vfs import SLOT, FileDescription, PipeFile, fsnotify_access, fsnotify_modify
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("reading and writing")
 
@@ -188,7 +189,7 @@ def write_on(t: "Task", state: Transfer) -> Result:
 def broken_pipe(t: "Task", file: FileDescription) -> None:
     """Send SIGPIPE for a write that nobody will read, unless the file's kind only answers EPIPE."""
     if file.breaks_with_signal:
-        t.send_signal(SIGPIPE)
+        send_sig(t, SIGPIPE)
 
 
 def seen(file: FileDescription, done: int) -> int:
@@ -213,7 +214,7 @@ def allowed(t: "Task", file: FileDescription, pos: int, count: int) -> int:
     if file.flags & O_APPEND:
         pos = file.size()
     if pos >= limit:
-        t.send_signal(SIGXFSZ)
+        send_sig(t, SIGXFSZ)
         raise EFBIG
     return min(count, limit - pos)
 

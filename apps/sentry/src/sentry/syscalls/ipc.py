@@ -31,7 +31,7 @@ from sentry_waiter import IN, OUT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
     from sentry_sysvipc import MessageQueue, Object, Receiver, Segment, SemaphoreSet, SemWaiter, UndoList
 
 calls = Calls("System V IPC")

@@ -25,7 +25,7 @@ from sentry_vfs import EOF, FileDescription, Lock, LockTable
 from sentry_waiter import OUT
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("locks of files")
 
@@ -113,7 +113,7 @@ def _is_deadlock(t: "Task", state: Locking) -> bool:
         return False
     waits = {
         task.files: task.parked.state
-        for task in t.kernel.loop.tasks.values()
+        for task in t.kernel.contexts.values()
         if task.parked is not None and isinstance(task.parked.state, Locking)
     }
     for _ in range(_MAX_CHAIN):

@@ -31,7 +31,7 @@ from sentry_fs import SEALED_WRITE, Regular
 from sentry_vfs import FileDescription
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
     from sentry_mm import Mappable
 
 calls = Calls("memory")

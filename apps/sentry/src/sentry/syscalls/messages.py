@@ -4,6 +4,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.signal import send_sig
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, UInt
 from sentry.syscalls.files import put
 from sentry.syscalls.io import SIGPIPE, total
@@ -47,7 +48,7 @@ from sentry_usermem import gather, import_iovec, scatter
 from sentry_vfs import FileDescription
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("messages of sockets")
 
@@ -105,7 +106,7 @@ def send_on(t: "Task", state: Send) -> Result:
             if done:
                 return done
             if file.breaks_with_signal and not flags & MSG_NOSIGNAL:
-                t.send_signal(SIGPIPE)
+                send_sig(t, SIGPIPE)
             raise
         except LinuxError:
             if done:
@@ -129,7 +130,7 @@ def _destination(t: "Task", file: Socket, raw: bytes, length: int, flags: int) -
             file.admit(length)
         except EPIPE:
             if file.breaks_with_signal and not flags & MSG_NOSIGNAL:
-                t.send_signal(SIGPIPE)
+                send_sig(t, SIGPIPE)
             raise
         return unix_target(t, raw)
     return raw
@@ -245,8 +246,9 @@ def send_many_on(t: "Task", state: SendMany) -> Result:
         try:
             result = send_on(t, current or _message_to_send(t, file, at, flags))
             if isinstance(result, Pending):
-                inner = result.state if isinstance(result.state, Send) else result.state.state
-                return wait_io(t, send_many_on, SendMany(file, messages, count, flags, inner, done), file, FOR_WRITE)
+                assert isinstance(result.state, Send)
+                waiting = SendMany(file, messages, count, flags, result.state, done)
+                return wait_io(t, send_many_on, waiting, file, FOR_WRITE)
             t.mm.copy_out(at + MSGHDR.size, result.to_bytes(4, "little"))
         except LinuxError:
             if done:
@@ -422,8 +424,8 @@ def receive_many_on(t: "Task", state: ReceiveMany) -> Result:
         try:
             result = receive_on(t, current or _message_to_fill(t, file, at, now))
             if isinstance(result, Pending):
-                inner = result.state if isinstance(result.state, Receive) else result.state.state
-                waiting = ReceiveMany(file, messages, count, flags, deadline, inner, done)
+                assert isinstance(result.state, Receive)
+                waiting = ReceiveMany(file, messages, count, flags, deadline, result.state, done)
                 return wait_io(t, receive_many_on, waiting, file, FOR_READ)
             t.mm.copy_out(at + MSGHDR.size, result.to_bytes(4, "little"))
         except LinuxError:

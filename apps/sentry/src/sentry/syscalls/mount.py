@@ -13,7 +13,7 @@ from sentry_abi.mount import MS_BIND, MS_MOVE, MS_REMOUNT
 from sentry_fs import Tmpfs, half_of_memory
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("mounting")
 

@@ -6,6 +6,7 @@ Descriptors are files that only these calls understand. Source: Linux ipc/mqueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.send import send_group
 from sentry.kernel.siginfo import SigInfo
 from sentry.syscalls.binder import Calls, FdNum, Int, Mode, Ptr, Size, UInt
 from sentry.syscalls.files import put
@@ -19,7 +20,7 @@ from sentry_abi.structs import MQ_ATTR, TIMESPEC
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
     from sentry_sysvipc import MqFile, MqQueue, MqWaiter, Notification
 
 calls = Calls("POSIX message queues")
@@ -119,7 +120,7 @@ def _tell(t: "Task", told: "Notification | None") -> None:
     """Send the signal that somebody has asked for."""
     if told is not None and told.signo > 0 and told.owner.tasks:
         info = SigInfo(told.signo, SI_MESGQ, t.group.tgid, t.creds.uid, told.value)
-        t.kernel.signals.send_group(told.owner, info)
+        send_group(told.owner, info)
 
 
 @calls.call

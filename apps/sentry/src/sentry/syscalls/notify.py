@@ -25,7 +25,7 @@ from sentry_abi.poll import (
 from sentry_vfs import READ, InotifyFile, may
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("file notification")
 

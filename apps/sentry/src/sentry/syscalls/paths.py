@@ -42,7 +42,7 @@ from sentry_vfs import (
 )
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
     from sentry_auth import Credentials
 
 calls = Calls("names and their owners")

@@ -8,6 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.signal import set_saved_mask
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr, Size, UInt
 from sentry.syscalls.files import RLIMIT_NOFILE, put, put_pair
 from sentry_abi.errors import (
@@ -24,7 +25,7 @@ from sentry_vfs import EpollFile, EventFile, FileDescription, make_pipe
 from sentry_waiter import ERR, HUP, IN, NVAL, OUT, PRI, RDBAND, RDNORM, WRBAND, WRNORM, Queue
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("pipes and waiting for files")
 
@@ -96,7 +97,7 @@ def use_mask(t: "Task", pointer: int, size: int) -> None:
     if pointer:
         if size != 8:
             raise EINVAL
-        t.set_saved_mask(int.from_bytes(t.mm.copy_in(pointer, 8), "little"))
+        set_saved_mask(t, int.from_bytes(t.mm.copy_in(pointer, 8), "little"))
 
 
 # poll

@@ -2,13 +2,15 @@
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel.clone import CloneArgs, clone
-from sentry.kernel.execute import exec_image
-from sentry.kernel.group import ProcessGroup, Session, ThreadGroup
-from sentry.kernel.image import open_program
-from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.binprm import BinPrm, open_program
+from sentry.kernel.exec import begin_new_exec
+from sentry.kernel.exit import do_exit, release_group
+from sentry.kernel.fork import CloneArgs, clone
+from sentry.kernel.pending import ENDED, Control, Pending, Result, attempt
 from sentry.kernel.pidfd import PidFile
-from sentry.kernel.run import ENDED, Control
+from sentry.kernel.send import kill_orphaned_pgrps
+from sentry.kernel.signal import start_group_exit
+from sentry.kernel.state import ProcessGroup, Session, ThreadGroup
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, PathPtr, Ptr, Size, ULong
 from sentry_abi import errors
 from sentry_abi.errors import EACCES, EAGAIN, EBADF, ECHILD, EINVAL, EPERM, ESRCH
@@ -29,7 +31,7 @@ from sentry_usermem import read_strings
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("processes")
 
@@ -45,19 +47,19 @@ MAX_ARG_BYTES: Final = 6 << 20
 
 
 @calls.call
-def fork(t: "Task") -> int | Control:
+def fork(t: "Task") -> Result:
     """fork(2)."""
     return clone(t, CloneArgs(0))
 
 
 @calls.call
-def vfork(t: "Task") -> int | Control:
+def vfork(t: "Task") -> Result:
     """vfork(2)."""
     return clone(t, CloneArgs(CLONE_VM | CLONE_VFORK))
 
 
 @calls.named("clone")
-def clone_(t: "Task", flags: ULong, stack: Ptr, parent_tid: Ptr, child_tid: Ptr, tls: ULong) -> int | Control:
+def clone_(t: "Task", flags: ULong, stack: Ptr, parent_tid: Ptr, child_tid: Ptr, tls: ULong) -> Result:
     """clone(2) with the argument order of x86-64."""
     low = flags & 0xFFFF_FFFF
     if low & CLONE_PIDFD and low & CLONE_PARENT_SETTID:
@@ -66,7 +68,7 @@ def clone_(t: "Task", flags: ULong, stack: Ptr, parent_tid: Ptr, child_tid: Ptr,
 
 
 @calls.call
-def clone3(t: "Task", args: Ptr, size: Size) -> int | Control:
+def clone3(t: "Task", args: Ptr, size: Size) -> Result:
     """clone3(2).
 
     Raises: EINVAL, E2BIG, EFAULT; EPERM for namespaces; EINVAL for set_tid and cgroups, which do not exist.
@@ -95,22 +97,20 @@ def _exec(t: "Task", dirfd: int, filename: int, argv: int, envp: int, flags: int
     path = mm.cstring(filename, PATH_MAX)
     arguments = read_strings(mm, argv, MAX_ARG_BYTES, MAX_ARG_STRLEN) if argv else []
     environment = read_strings(mm, envp, MAX_ARG_BYTES, MAX_ARG_STRLEN) if envp else []
-    image = open_program(
-        t.kernel,
+    request = BinPrm(
         t.fs,
         t.creds,
         t.limits,
         path,
         arguments or [b""],
         environment,
-        None,
-        dirfd=dirfd,
         files=t.files,
+        dirfd=dirfd,
         flags=flags,
         no_new_privs=t.no_new_privs,
         shared=t.fs.users > 1 and t.fs.users > sum(task.fs is t.fs for task in t.group.tasks),
     )
-    return exec_image(t, image)
+    return begin_new_exec(t, open_program(t.kernel, request))
 
 
 @calls.call
@@ -134,15 +134,15 @@ def execveat(t: "Task", dirfd: FdNum, filename: PathPtr, argv: Ptr, envp: Ptr, f
 def exit_(t: "Task", code: Int) -> Control:
     """_exit(2) of one thread."""
     t.exit_status = (code & 0xFF) << 8
-    t.kernel.exits.exit_task(t)
+    do_exit(t)
     return ENDED
 
 
 @calls.call
 def exit_group(t: "Task", code: Int) -> Control:
     """exit_group(2)."""
-    t.kernel.exits.begin_group_exit(t.group, (code & 0xFF) << 8)
-    t.kernel.exits.exit_task(t)
+    start_group_exit(t.group, (code & 0xFF) << 8)
+    do_exit(t)
     return ENDED
 
 
@@ -204,7 +204,7 @@ def wait_again(t: "Task", state: WaitState) -> Result:
             signo = status & 0x7F
             code = (3 if status & 0x80 else 2) if signo else 1
             if not options & WNOWAIT:
-                t.kernel.exits.reap(child)  # even if the status then has nowhere to go, as on Linux
+                release_group(child)  # even if the status then has nowhere to go, as on Linux
             return _report(t, state, child, code, signo or status >> 8, status)
         if child.stopped and options & WUNTRACED and not child.stop_reported:
             value = _report(t, state, child, 5, child.stop_signo, child.stop_signo << 8 | 0x7F)
@@ -358,7 +358,7 @@ def setpgid(t: "Task", pid: Int, pgid: Int) -> int:
         raise EPERM
     old = group.pgrp
     group.join(pgrp)
-    t.kernel.jobs.check_orphans([old])
+    kill_orphaned_pgrps([old])
     return 0
 
 

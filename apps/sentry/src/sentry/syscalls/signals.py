@@ -2,11 +2,18 @@
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel.pending import Pending, Result, attempt
-from sentry.kernel.run import KEEP, Control
+from sentry.kernel.deliver import SS_AUTODISARM, on_stack, shown_stack, sigreturn
+from sentry.kernel.pending import KEEP, Control, Pending, Result, attempt
+from sentry.kernel.send import send_group, send_task
 from sentry.kernel.siginfo import SIGACTION, UNBLOCKABLE, SigAction, SigInfo, bit
-from sentry.kernel.signals import SS_AUTODISARM, on_stack, shown_stack
-from sentry.kernel.task import NO_STACK
+from sentry.kernel.signal import (
+    dequeue_signal,
+    do_sigaction,
+    recalc_sigpending,
+    set_current_blocked,
+    set_saved_mask,
+)
+from sentry.kernel.state import NO_STACK
 from sentry.syscalls.binder import Calls, Int, Ptr, Signo, Size
 from sentry_abi.capability import CAP_KILL
 from sentry_abi.errors import EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH, LinuxError
@@ -26,8 +33,7 @@ from sentry_abi.structs import STACK, TIMESPEC
 from sentry_arch import StackT
 
 if TYPE_CHECKING:
-    from sentry.kernel.group import ThreadGroup
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task, ThreadGroup
 
 calls = Calls("signals")
 
@@ -57,7 +63,7 @@ def _send_all(t: "Task", groups: "list[ThreadGroup]", info: SigInfo) -> int:
             continue
         sent = True
         if info.signo:
-            t.kernel.signals.send_group(group, info)
+            send_group(group, info)
     if sent:
         return 0
     assert error is not None
@@ -102,7 +108,7 @@ def _send_thread(t: "Task", tgid: int, tid: int, info: SigInfo) -> int:
     if not may_kill(t, task.group, info.signo):
         raise EPERM
     if info.signo:
-        t.kernel.signals.send_task(task, info)
+        send_task(task, info)
     return 0
 
 
@@ -167,7 +173,7 @@ def rt_sigaction(t: "Task", signo: Signo, act: Ptr, oact: Ptr, size: Size) -> in
         raise EINVAL
     old = t.group.handlers.get(signo)
     if new is not None:
-        t.kernel.signals.set_action(t.group, signo, new)
+        do_sigaction(t.group, signo, new)
     if oact:
         t.mm.copy_out(oact, SIGACTION.pack(*old))
     return 0
@@ -187,7 +193,7 @@ def rt_sigprocmask(t: "Task", how: Int, new: Ptr, old: Ptr, size: Size) -> int:
             mask = before & ~mask
         elif how != SIG_SETMASK:
             raise EINVAL
-        t.kernel.signals.set_blocked(t, mask)
+        set_current_blocked(t, mask)
     if old:
         t.mm.copy_out(old, before.to_bytes(8, "little"))
     return 0
@@ -206,7 +212,7 @@ def rt_sigpending(t: "Task", mask: Ptr, size: Size) -> int:
 @calls.call
 def rt_sigreturn(t: "Task") -> Control:
     """sigreturn(2): go on where a handler's frame says."""
-    t.regs = t.kernel.signals.leave(t)
+    t.regs = sigreturn(t)
     t.attention = True
     return KEEP
 
@@ -257,7 +263,7 @@ def rt_sigsuspend(t: "Task", mask: Ptr, size: Size) -> Result:
     """sigsuspend(2). Raises: EINVAL, EFAULT, EINTR."""
     if size != SIGSET_SIZE:
         raise EINVAL
-    t.set_saved_mask(int.from_bytes(t.mm.copy_in(mask, SIGSET_SIZE), "little"))
+    set_saved_mask(t, int.from_bytes(t.mm.copy_in(mask, SIGSET_SIZE), "little"))
     return wait_for_handler(t, None)
 
 
@@ -272,12 +278,10 @@ class SigWaitState(NamedTuple):
 @attempt
 def sigwait_again(t: "Task", state: SigWaitState) -> Result:
     """Take a signal of the set, or wait for one."""
-    taken = t.pending.pop(state.signals) or t.group.pending.pop(state.signals)
+    taken = dequeue_signal(t, state.signals)
     if taken is not None:
         t.sigwait = 0
-        t.kernel.signals.recalculate(t)
-        if taken.timer >= 0:
-            taken = t.kernel.signals.timer_taken(t.group, taken)
+        recalc_sigpending(t)
         if state.info:
             t.mm.copy_out(state.info, taken.pack())
         return taken.signo

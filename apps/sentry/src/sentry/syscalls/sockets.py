@@ -62,7 +62,7 @@ from sentry_vfs import WRITE, do_mknodat, do_unlinkat, filename_lookup, may
 from sentry_waiter import OUT
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("sockets")
 
@@ -119,7 +119,9 @@ def _open(t: "Task", family: int, kind: int, protocol: int) -> Socket:
 @calls.call
 def socket(t: "Task", family: Int, kind: Int, protocol: Int) -> Result:
     """socket(2)."""
-    return put(t, _open(t, family, kind, protocol), O_CLOEXEC if kind & SOCK_CLOEXEC else 0)
+    made = _open(t, family, kind, protocol)
+    t.kernel.record_socket(made)
+    return put(t, made, O_CLOEXEC if kind & SOCK_CLOEXEC else 0)
 
 
 @calls.call
@@ -129,6 +131,8 @@ def socketpair(t: "Task", family: Int, kind: Int, protocol: Int, fds: Ptr) -> Re
     if not isinstance(pair[0], UnixSocket) or not isinstance(pair[1], UnixSocket):
         raise EOPNOTSUPP
     pair[0].join(pair[1], _peer_creds(t))
+    for end in pair:
+        t.kernel.record_socket(end)
     put_pair(t, pair, fds, O_CLOEXEC if kind & SOCK_CLOEXEC else 0)
     return 0
 
@@ -246,6 +250,7 @@ def accept_on(t: "Task", state: Accept) -> Result:
     except EAGAIN:
         return wait_io(t, accept_on, state, file, FOR_READ)
     found.flags |= flags & O_NONBLOCK
+    t.kernel.record_socket(found)
     number = put(t, found, O_CLOEXEC if flags & SOCK_CLOEXEC else 0)
     if addr:
         try:

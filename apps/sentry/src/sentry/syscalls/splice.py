@@ -19,7 +19,7 @@ from sentry_usermem import import_iovec, scatter
 from sentry_vfs import SLOT, FileDescription, PipeFile
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("between files")
 
@@ -331,12 +331,13 @@ class Giving(NamedTuple):
     file: PipeFile
     pieces: tuple[tuple[int, int], ...]
     flags: int
+    done: int = 0
 
 
 @attempt
 def take_on(t: "Task", state: Giving) -> Result:
     """Copy what lies in a pipe to memory, packets or not."""
-    file, pieces, flags = state
+    file, pieces, flags, _ = state
     pipe = file.pipe
     try:
         return pipe.read(scatter(t.mm, pieces, 0, pipe.size or 1), across=True)
@@ -349,7 +350,7 @@ def take_on(t: "Task", state: Giving) -> Result:
 @attempt
 def give_on(t: "Task", state: Giving) -> Result:
     """Put memory into a pipe, a slot for each page that it lies in."""
-    file, pieces, flags = state
+    file, pieces, flags, _ = state
     try:
         views: list[memoryview] = []
         for address, length in pieces:

@@ -15,7 +15,7 @@ from sentry_vfs import FOLLOW, filename_lookup, fsnotify_access
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("attributes and directories")
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import sentry_auth as auth
-from sentry.kernel.kernel import RELEASE, VERSION
+from sentry.kernel import cputimers
+from sentry.kernel.state import RELEASE, VERSION
 from sentry.syscalls.binder import Calls, Flags, Int, Ptr, Size, UInt, ULong
 from sentry.syscalls.ids import publish
 from sentry.syscalls.process import rusage_image
@@ -21,7 +22,7 @@ from sentry_abi.signal import SIGRTMAX
 from sentry_abi.structs import RLIMIT, SCHED_PARAM, SYSINFO, TIMESPEC, UTSNAME
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("system")
 
@@ -138,7 +139,7 @@ def setrlimit(t: "Task", resource: UInt, address: Ptr) -> int:
     """setrlimit(2). Raises: EFAULT, EINVAL, EPERM."""
     soft, hard = RLIMIT.unpack(t.mm.copy_in(address, RLIMIT.size))
     t.limits.set(resource, soft, hard, privileged=t.creds.capable(CAP_SYS_RESOURCE))
-    t.kernel.ticker.watch(t.group)
+    cputimers.watch(t.group)
     return 0
 
 
@@ -155,7 +156,7 @@ def prlimit64(t: "Task", pid: Int, resource: UInt, new: Ptr, old: Ptr) -> int:
     before = task.limits.get(resource)
     if fresh is not None:
         task.limits.set(resource, fresh[0], fresh[1], privileged=mine.capable(CAP_SYS_RESOURCE))
-        t.kernel.ticker.watch(task.group)
+        cputimers.watch(task.group)
     if old:
         t.mm.copy_out(old, RLIMIT.pack(*before))
     return 0

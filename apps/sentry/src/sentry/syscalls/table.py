@@ -4,8 +4,10 @@ A number is handled or stands in ABSENT with the reason why not; `build` refuses
 its number on that number's first call (see `binder`).
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from sentry.kernel.instruments import unimplemented
+from sentry.kernel.pending import Bound, Control, Result
 from sentry.syscalls import (
     descriptors,
     files,
@@ -30,14 +32,14 @@ from sentry.syscalls import (
     time,
     xattrs,
 )
-from sentry.syscalls.binder import Bound, Calls, bind
+from sentry.syscalls.binder import Calls, Handler, bind
 from sentry_abi.errors import ENOSYS
 from sentry_abi.numbers import AMD64
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 GROUPS: Final = (
     descriptors.calls,
@@ -129,17 +131,17 @@ def refused(t: "Task", *_registers: int) -> int:
     return -ENOSYS.errno
 
 
-def unimplemented(nr: int) -> Bound:
+def absent_entry(nr: int) -> Bound:
     """Return the entry of a number without a handler: ENOSYS, reported."""
 
     def entry(t: "Task", *_args: int) -> int:
-        return t.kernel.unimplemented(t, nr)
+        return unimplemented(t, nr)
 
     return entry
 
 
-def _on_first_call(table: list[Bound], nr: int, handler: "Callable[..., Any]") -> Bound:
-    def first(t: "Task", *registers: int) -> Any:  # noqa: ANN401  (what the handler returns)
+def _on_first_call(table: list[Bound], nr: int, handler: "Handler") -> Bound:
+    def first(t: "Task", *registers: int) -> Result | Control:
         bound = table[nr] = bind(handler)
         return bound(t, *registers)
 
@@ -151,7 +153,7 @@ def build(numbers: "Mapping[int, str]", groups: "tuple[Calls, ...]", absent: "Ma
 
     Raises: ValueError if a name is handled twice, handled and absent, neither, or not a call at all.
     """
-    handlers: dict[str, Callable[..., Any]] = {}
+    handlers: dict[str, Handler] = {}
     for group in groups:
         for name, handler in group.handlers.items():
             if name in handlers:
@@ -165,7 +167,7 @@ def build(numbers: "Mapping[int, str]", groups: "tuple[Calls, ...]", absent: "Ma
     if wrong:
         message = f"neither handled nor absent, both, or unknown: {', '.join(sorted(wrong))}"
         raise ValueError(message)
-    table = [unimplemented(nr) for nr in range(max(numbers) + 1)]
+    table = [absent_entry(nr) for nr in range(max(numbers) + 1)]
     for nr, name in numbers.items():
         if name in REFUSED and name in absent:
             table[nr] = refused
@@ -174,7 +176,7 @@ def build(numbers: "Mapping[int, str]", groups: "tuple[Calls, ...]", absent: "Ma
     return table
 
 
-def all_handlers() -> "dict[str, Callable[..., Any]]":
+def all_handlers() -> "dict[str, Handler]":
     """Return every handler by the name of its call."""
     return {name: handler for group in GROUPS for name, handler in group.handlers.items()}
 

@@ -2,9 +2,22 @@
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel import alarms
-from sentry.kernel.cputicks import mark_of
+from sentry.kernel.cputimers import CPU_CLOCKS
+from sentry.kernel.itimer import DISARMED, TimerSpec
+from sentry.kernel.itimer import getitimer as get_itimer
+from sentry.kernel.itimer import setitimer as set_itimer
 from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.posix_timers import (
+    SIGEV_NONE,
+    SIGEV_SIGNAL,
+    SIGEV_THREAD,
+    SIGEV_THREAD_ID,
+    find,
+)
+from sentry.kernel.posix_timers import timer_create as new_timer
+from sentry.kernel.posix_timers import timer_delete as delete_timer
+from sentry.kernel.posix_timers import timer_gettime as get_timer
+from sentry.kernel.posix_timers import timer_settime as set_timer
 from sentry.syscalls.binder import Calls, Flags, Int, Ptr, UInt
 from sentry_abi.errors import EINVAL, EOPNOTSUPP, EPERM, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, LinuxError
 from sentry_abi.signal import SIGALRM, SIGRTMAX
@@ -26,7 +39,7 @@ from sentry_abi.time import (
 from sentry_usermem import read_struct
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("time")
 
@@ -179,35 +192,14 @@ def clock_nanosleep(t: "Task", clock: Int, flags: Flags, request: Ptr, remaining
 @calls.call
 def alarm(t: "Task", seconds: UInt) -> int:
     """alarm(2)."""
-    old = alarms.itimer(t.group).set(alarms.TimerSpec(seconds * SECOND, 0))
+    old = set_itimer(t.group, ITIMER_REAL, TimerSpec(seconds * SECOND, 0))
     return max((old.value_ns + SECOND // 2) // SECOND, 1) if old.value_ns else 0
 
 
-def _write_itimer(t: "Task", address: int, spec: alarms.TimerSpec) -> None:
+def _write_itimer(t: "Task", address: int, spec: TimerSpec) -> None:
     value, interval = spec
     fields = interval // SECOND, interval % SECOND // 1000, value // SECOND, value % SECOND // 1000
     t.mm.copy_out(address, ITIMERVAL.pack(*fields))
-
-
-def _get_itimer(t: "Task", which: int) -> alarms.TimerSpec:
-    if which == ITIMER_REAL:
-        return alarms.itimer(t.group).get()
-    mark = mark_of(t.group, which)
-    if not mark.next_ns:
-        return alarms.TimerSpec(0, mark.interval_ns)
-    return alarms.TimerSpec(max(mark.next_ns - t.group.cpu_time_ns(), 1000), mark.interval_ns)
-
-
-def _set_itimer(t: "Task", which: int, spec: alarms.TimerSpec) -> alarms.TimerSpec:
-    before = _get_itimer(t, which)
-    if which == ITIMER_REAL:
-        alarms.itimer(t.group).set(spec)
-        return before
-    mark = mark_of(t.group, which)
-    mark.interval_ns = spec.interval_ns
-    mark.next_ns = t.group.cpu_time_ns() + spec.value_ns if spec.value_ns else 0
-    t.kernel.ticker.watch(t.group)
-    return before
 
 
 @calls.call
@@ -215,24 +207,22 @@ def getitimer(t: "Task", which: Int, address: Ptr) -> int:
     """getitimer(2). Raises: EINVAL, EFAULT."""
     if not ITIMER_REAL <= which <= ITIMER_PROF:
         raise EINVAL
-    _write_itimer(t, address, _get_itimer(t, which))
+    _write_itimer(t, address, get_itimer(t.group, which))
     return 0
 
 
 @calls.call
 def setitimer(t: "Task", which: Int, new: Ptr, old: Ptr) -> int:
     """setitimer(2). Raises: EFAULT, EINVAL."""
-    spec = alarms.DISARMED
+    spec = DISARMED
     if new:
         i_sec, i_usec, v_sec, v_usec = ITIMERVAL.unpack(t.mm.copy_in(new, ITIMERVAL.size))
         if not (0 <= i_usec < 1_000_000 and 0 <= v_usec < 1_000_000 and i_sec >= 0 and v_sec >= 0):
             raise EINVAL
-        spec = alarms.TimerSpec(
-            min(v_sec * SECOND + v_usec * 1000, KTIME_MAX), min(i_sec * SECOND + i_usec * 1000, KTIME_MAX)
-        )
+        spec = TimerSpec(min(v_sec * SECOND + v_usec * 1000, KTIME_MAX), min(i_sec * SECOND + i_usec * 1000, KTIME_MAX))
     if not ITIMER_REAL <= which <= ITIMER_PROF:
         raise EINVAL
-    before = _set_itimer(t, which, spec)
+    before = set_itimer(t.group, which, spec)
     if old:
         _write_itimer(t, old, before)
     return 0
@@ -244,23 +234,23 @@ def setitimer(t: "Task", which: Int, new: Ptr, old: Ptr) -> int:
 @calls.call
 def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
     """timer_create(2). Raises: EINVAL, EOPNOTSUPP for other processes' CPU clocks, EFAULT, EAGAIN."""
-    notify, signo, value, tid = alarms.SIGEV_SIGNAL, SIGALRM, None, 0
+    notify, signo, value, tid = SIGEV_SIGNAL, SIGALRM, None, 0
     if event:
         raw = t.mm.copy_in(event, 64)
         value = int.from_bytes(raw[:8], "little")
         signo, notify, tid = (int.from_bytes(raw[i : i + 4], "little", signed=True) for i in (8, 12, 16))
-        if notify not in (alarms.SIGEV_SIGNAL, alarms.SIGEV_NONE, alarms.SIGEV_THREAD, alarms.SIGEV_THREAD_ID):
+        if notify not in (SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID):
             raise EINVAL
-        if notify != alarms.SIGEV_NONE and not 1 <= signo <= SIGRTMAX:
+        if notify != SIGEV_NONE and not 1 <= signo <= SIGRTMAX:
             raise EINVAL
-        if notify == alarms.SIGEV_THREAD_ID:
+        if notify == SIGEV_THREAD_ID:
             task = t.ns.pid.tasks.get(tid)
             if task is None or task.group is not t.group:
                 raise EINVAL
-    if clock not in SLEEPABLE and clock not in alarms.CPU_CLOCKS:
+    if clock not in SLEEPABLE and clock not in CPU_CLOCKS:
         clock_now(t, clock)
         raise EOPNOTSUPP
-    timer = alarms.create(t.group, clock, notify, signo, value, tid)
+    timer = new_timer(t.group, clock, notify, signo, value, tid)
     timer.owner = t.tid
     try:
         t.mm.copy_out(number, timer.number.to_bytes(4, "little"))
@@ -278,14 +268,14 @@ def timer_settime(t: "Task", number: Int, flags: Flags, new: Ptr, old: Ptr) -> i
     i_sec, i_ns, v_sec, v_ns = ITIMERSPEC.unpack(t.mm.copy_in(new, ITIMERSPEC.size))
     if not (0 <= i_ns < SECOND and 0 <= v_ns < SECOND and i_sec >= 0 and v_sec >= 0):
         raise EINVAL
-    spec = alarms.TimerSpec(min(v_sec * SECOND + v_ns, KTIME_MAX), min(i_sec * SECOND + i_ns, KTIME_MAX))
-    before = alarms.find(t.group, number).set(spec, absolute=bool(flags & TIMER_ABSTIME))
+    spec = TimerSpec(min(v_sec * SECOND + v_ns, KTIME_MAX), min(i_sec * SECOND + i_ns, KTIME_MAX))
+    before = set_timer(find(t.group, number), spec, absolute=bool(flags & TIMER_ABSTIME))
     if old:
         _write_timerspec(t, old, before)
     return 0
 
 
-def _write_timerspec(t: "Task", address: int, spec: alarms.TimerSpec) -> None:
+def _write_timerspec(t: "Task", address: int, spec: TimerSpec) -> None:
     value, interval = spec
     t.mm.copy_out(address, ITIMERSPEC.pack(interval // SECOND, interval % SECOND, value // SECOND, value % SECOND))
 
@@ -293,20 +283,18 @@ def _write_timerspec(t: "Task", address: int, spec: alarms.TimerSpec) -> None:
 @calls.call
 def timer_gettime(t: "Task", number: Int, address: Ptr) -> int:
     """timer_gettime(2). Raises: EINVAL, EFAULT."""
-    _write_timerspec(t, address, alarms.find(t.group, number).get())
+    _write_timerspec(t, address, get_timer(find(t.group, number)))
     return 0
 
 
 @calls.call
 def timer_getoverrun(t: "Task", number: Int) -> int:
     """timer_getoverrun(2). Raises: EINVAL."""
-    return alarms.find(t.group, number).overrun_last
+    return find(t.group, number).overrun_last
 
 
 @calls.call
 def timer_delete(t: "Task", number: Int) -> int:
     """timer_delete(2). Raises: EINVAL."""
-    timer = alarms.find(t.group, number)
-    t.kernel.timers.disarm(timer)
-    del t.group.posix_timers[number]
+    delete_timer(find(t.group, number))
     return 0

@@ -4,35 +4,44 @@
 file's queue says so. A file without a queue never waits.
 """
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Protocol
 
-from sentry.kernel.pending import Attempt, Pending, Result, attempts
+from sentry.kernel.pending import Attempt, Pending
 from sentry.kernel.pending import attempt as registered
-from sentry_abi.errors import EAGAIN, EBADF, EINTR, ENOTDIR, ERESTARTSYS
+from sentry_abi.errors import EAGAIN, EBADF, ENOTDIR, ERESTARTSYS
 from sentry_abi.fcntl import AT_FDCWD, O_NONBLOCK, PATH_MAX
 from sentry_vfs import FileDescription, Path, Start
 from sentry_waiter import ERR, HUP, IN, OUT, RDHUP, RDNORM, WRNORM
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 FOR_READ: Final = IN | RDNORM | HUP | ERR | RDHUP
 FOR_WRITE: Final = OUT | WRNORM | HUP | ERR
 
 
+class Progress(Protocol):
+    """The record of a call that counts what it has done."""
+
+    @property
+    def done(self) -> int:
+        """Bytes, messages or whatever the call returns."""
+        ...
+
+
 @registered
-def done_or_restart(t: "Task", state: Any) -> int:  # noqa: ANN401  (any state with `done`)
+def done_or_restart(t: "Task", state: Progress) -> int:
     """Return what was done when a signal ends the wait. Raises: ERESTARTSYS if nothing was."""
     del t
     if state.done:
-        return int(state.done)
+        return state.done
     raise ERESTARTSYS
 
 
 def wait_io(
     t: "Task",
     attempt: Attempt,
-    state: Any,  # noqa: ANN401  (a state record)
+    state: Progress,
     file: FileDescription,
     mask: int,
 ) -> Pending:
@@ -46,45 +55,9 @@ def wait_io(
     if file.timed:
         limit = file.wait_limit(mask)
         if limit:
-            name = f"{attempt.__module__}.{attempt.__qualname__}".encode()
             deadline = t.kernel.clock.monotonic_ns() + limit
-            return Pending(
-                limited_on, Limited(name, state, deadline), ((queue, mask),), deadline, EINTR, limited_interrupted
-            )
+            return Pending(attempt, state, ((queue, mask),), deadline, ERESTARTSYS, done_or_restart, limited=True)
     return Pending(attempt, state, ((queue, mask),), None, ERESTARTSYS, done_or_restart)
-
-
-class Limited(NamedTuple):
-    """A wait that a socket's own time limit ends: the attempt's name and state, and when the limit is."""
-
-    attempt: bytes
-    state: Any
-    deadline: int
-
-
-@registered
-def limited_on(t: "Task", state: Limited) -> Result:
-    """Enter the attempt; at the limit say what was done, or EAGAIN."""
-    timed_out, t.timed_out = t.timed_out, False
-    result = attempts[state.attempt.decode()](t, state.state)
-    if not isinstance(result, Pending):
-        return result
-    inner = result.state.state if isinstance(result.state, Limited) else result.state
-    if timed_out:
-        if inner.done:
-            return int(inner.done)
-        raise EAGAIN
-    again = Limited(state.attempt, inner, state.deadline)
-    return Pending(limited_on, again, result.queues, state.deadline, EINTR, limited_interrupted)
-
-
-@registered
-def limited_interrupted(t: "Task", state: Limited) -> int:
-    """Return what was done when a signal ends the wait. Raises: EINTR: a call with a limit is never restarted."""
-    del t
-    if state.state.done:
-        return int(state.state.done)
-    raise EINTR
 
 
 def path_at(t: "Task", pointer: int) -> bytes:

@@ -13,7 +13,7 @@ from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG, S_ISVTX
 from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, fsnotify_dentry, may, owns
 
 if TYPE_CHECKING:
-    from sentry.kernel.task import Task
+    from sentry.kernel.state import Task
 
 calls = Calls("extended attributes")
 

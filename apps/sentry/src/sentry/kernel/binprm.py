@@ -1,26 +1,49 @@
-"""Programs as execve finds them: opened by path, checked, parsed, ready to be mapped."""
+"""Programs as execve finds them: opened by path, checked, parsed, ready to be mapped (struct linux_binprm)."""
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from sentry_abi.errors import EACCES, EINVAL, ELOOP, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, ETXTBSY, LinuxError
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_RDONLY
 from sentry_abi.mount import MS_NOSUID
 from sentry_abi.resource import RLIMIT_STACK
+from sentry_abi.stat import S_IFLNK, S_IFMT, S_IFREG
 from sentry_abi.structs import STAT
 from sentry_auth import KGID, KUID, PLAIN, XATTR_NAME, FilePrivileges, exec_credentials
 from sentry_loader import Ids, Image, LoadedImage, prepare
 from sentry_vfs import EXECUTE, FOLLOW, Path, dentry_open, filename_lookup, path_permission
 
 if TYPE_CHECKING:
-    from sentry.kernel.kernel import Kernel
+    from collections.abc import Sequence
+
+    from sentry.kernel.state import KernelState
     from sentry_auth import Credentials
     from sentry_limits import LimitSet
     from sentry_mm import Mappable, MemoryManager
     from sentry_vfs import FDTable, FileDescription, FSContext
 
-S_IFMT: Final = 0o170000
-S_IFREG: Final = 0o100000
-S_IFLNK: Final = 0o120000
+RANDOM: Final = 56
+"""Bytes of entropy that a program's addresses and AT_RANDOM take."""
+
+
+class BinPrm(NamedTuple):
+    """The request to execute a program: who, where from, what, and with which arguments."""
+
+    fs: "FSContext"
+    creds: "Credentials"
+    limits: "LimitSet"
+    filename: bytes
+    argv: "Sequence[bytes]"
+    envv: "Sequence[bytes]"
+    file: "FileDescription | None" = None
+    """An open file to execute instead of `filename`, which then only names it."""
+    files: "FDTable | None" = None
+    """Where `dirfd` is looked up."""
+    dirfd: int = AT_FDCWD
+    flags: int = 0
+    """AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW."""
+    no_new_privs: bool = False
+    shared: bool = False
+    """Another process shares the filesystem context, so that privileges of the file do not count (LSM_UNSAFE_SHARE)."""
 
 
 class Executable:
@@ -64,11 +87,11 @@ class Executable:
         return FilePrivileges(inode.mode, KUID(inode.uid), KGID(inode.gid), attribute)
 
     def close(self) -> None:
-        """Give the open file back; the place stays known."""
+        """Release the open file; the place stays known."""
         self.file.decref()
 
 
-class ProgramImage:
+class Program:
     """A program that can replace another."""
 
     __slots__ = ("_image", "_opened", "comm", "creds", "secure")
@@ -82,7 +105,7 @@ class ProgramImage:
         self.secure = secure
 
     def map_into(self, mm: "MemoryManager") -> LoadedImage:
-        """Map the program into an address space, and give the files back.
+        """Map the program into an address space, and close the files.
 
         Raises: LinuxError; the space is then useless.
         """
@@ -91,47 +114,17 @@ class ProgramImage:
             mm.exe = cast("Executable", loaded.exe).where
             return loaded
         finally:
-            for executable in self._opened:
-                executable.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the files without mapping them."""
+        for executable in self._opened:
+            executable.close()
+        self._opened.clear()
 
 
-def open_executable(
-    kernel: "Kernel", fs: "FSContext", creds: "Credentials", start: Path | None, path: bytes, flags: int
-) -> Executable:
-    """Open a file for execution (do_open_execat).
-
-    Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable,
-    or on a mount that says noexec; ETXTBSY while it is open for writing.
-    """
-    where = filename_lookup(start, path, fs, creds, 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW)
-    if where.dentry.positive().mode & S_IFMT == S_IFLNK:
-        raise ELOOP
-    executable = _open_at(kernel, creds, where)
-    if path.endswith(b"/"):
-        executable.close()
-        raise ENOTDIR
-    return executable
-
-
-def open_program(
-    kernel: "Kernel",
-    fs: "FSContext",
-    creds: "Credentials",
-    limits: "LimitSet",
-    path: bytes,
-    argv: list[bytes],
-    envv: list[bytes],
-    file: "FileDescription | None" = None,
-    *,
-    dirfd: int = AT_FDCWD,
-    files: "FDTable | None" = None,
-    flags: int = 0,
-    no_new_privs: bool = False,
-    shared: bool = False,
-) -> ProgramImage:
+def open_program(kernel: "KernelState", request: BinPrm) -> Program:
     """Find a program, check it and its interpreters, and count its arguments; nothing has changed afterwards.
-
-    `shared`: another process shares the filesystem context, so that privileges of the file do not count.
 
     Raises: EPERM if not all of the file's capabilities can be had; ENOENT, EBADF, EACCES, ENOEXEC, ELIBBAD, ELOOP,
     E2BIG and the errors of a path walk.
@@ -139,59 +132,81 @@ def open_program(
     opened: list[Executable] = []
 
     def opener(name: bytes) -> Executable:
-        executable = open_executable(kernel, fs, creds, None, name, 0)
+        executable = _open_exec(kernel, request, None, name, 0)
         opened.append(executable)
         return executable
 
-    shown = path
     try:
-        if file is not None:
-            if file.where is None:
-                raise EACCES
-            first = Executable(file, file.where)
-        else:
-            start = None
-            if dirfd != AT_FDCWD and not path.startswith(b"/"):
-                if files is None:
-                    raise EINVAL
-                base = files.get_any(dirfd)
-                start = base.where
-                shown = b"/dev/fd/%d" % dirfd + (b"/" + path if path else b"")
-            if not path:
-                if not flags & AT_EMPTY_PATH or start is None:
-                    raise ENOENT
-                first = _open_at(kernel, creds, start)
-            else:
-                first = open_executable(kernel, fs, creds, start, path, flags)
+        first, shown = _first(kernel, request)
         opened.append(first)
-        cloexec = files is not None and dirfd != AT_FDCWD and files.cloexec(dirfd)
+        files, dirfd = request.files, request.dirfd
         image = prepare(
             first,
             shown,
-            argv,
-            envv,
+            request.argv,
+            request.envv,
             opener,
-            stack_limit=limits.soft(RLIMIT_STACK),
-            random=kernel.host.random_bytes(56),
-            path_inaccessible=cloexec,
+            stack_limit=request.limits.soft(RLIMIT_STACK),
+            random=kernel.host.random_bytes(RANDOM),
+            path_inaccessible=files is not None and dirfd != AT_FDCWD and files.cloexec(dirfd),
             hardware=kernel.hardware,
             vdso=kernel.vdso,
+            extra_auxv=kernel.extra_auxv,
         )
         privileges = cast("Executable", image.exe).privileges()
-        new, secure = exec_credentials(creds, privileges, no_new_privs=no_new_privs, unsafe=shared)
-        image.ids = Ids(new.uid, new.euid, new.gid, new.egid, secure)
+        creds, secure = exec_credentials(
+            request.creds, privileges, no_new_privs=request.no_new_privs, unsafe=request.shared
+        )
+        image.ids = Ids(creds.uid, creds.euid, creds.gid, creds.egid, secure)
     except LinuxError:
         for executable in opened:
             executable.close()
         raise
-    return ProgramImage(image, opened, new, secure=secure)
+    return Program(image, opened, creds, secure=secure)
 
 
-def _open_at(kernel: "Kernel", creds: "Credentials", where: Path) -> Executable:
+def _first(kernel: "KernelState", request: BinPrm) -> tuple[Executable, bytes]:
+    """Open what was asked for; return it and the name that the program sees. Raises: as `open_program`."""
+    path, dirfd = request.filename, request.dirfd
+    if request.file is not None:
+        if request.file.where is None:
+            raise EACCES
+        return Executable(request.file, request.file.where), path
+    start, shown = None, path
+    if dirfd != AT_FDCWD and not path.startswith(b"/"):
+        if request.files is None:
+            raise EINVAL
+        start = request.files.get_any(dirfd).where
+        shown = b"/dev/fd/%d" % dirfd + (b"/" + path if path else b"")
+    if path:
+        return _open_exec(kernel, request, start, path, request.flags), shown
+    if not request.flags & AT_EMPTY_PATH or start is None:
+        raise ENOENT
+    return _open_at(kernel, request, start), shown
+
+
+def _open_exec(kernel: "KernelState", request: BinPrm, start: Path | None, path: bytes, flags: int) -> Executable:
+    """Open a file for execution (do_open_execat).
+
+    Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable,
+    or on a mount that says noexec; ETXTBSY while it is open for writing.
+    """
+    follow = 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW
+    where = filename_lookup(start, path, request.fs, request.creds, follow)
+    if where.dentry.positive().mode & S_IFMT == S_IFLNK:
+        raise ELOOP
+    executable = _open_at(kernel, request, where)
+    if path.endswith(b"/"):
+        executable.close()
+        raise ENOTDIR
+    return executable
+
+
+def _open_at(kernel: "KernelState", request: BinPrm, where: Path) -> Executable:
     inode = where.dentry.positive()
     if inode.mode & S_IFMT != S_IFREG:
         raise EACCES
-    path_permission(where, EXECUTE, creds)
+    path_permission(where, EXECUTE, request.creds)
     if inode.is_written() and inode.fs is not kernel.vfs.memfds:  # Linux does not count a memory file's own descriptor
         raise ETXTBSY
     return Executable(dentry_open(where, O_RDONLY), where)

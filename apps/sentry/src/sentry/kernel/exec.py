@@ -1,14 +1,17 @@
 """execve: a new program in an old task.
 
 Everything that can fail is done before the point of no return: finding, checking and parsing the file, counting the
-arguments. After it only SIGKILL is left for an error. Facts section 8.8; execve(2); Linux fs/exec.c begin_new_exec.
+arguments (`binprm`). After it only SIGKILL is left for an error. Source: execve(2); Linux fs/exec.c begin_new_exec.
 """
 
 from typing import TYPE_CHECKING, Final
 
-from sentry.kernel import alarms
-from sentry.kernel.run import KEEP, Control
-from sentry.kernel.task import NO_STACK, Task
+from sentry.kernel.exit import do_exit, release_vfork, stop_thread
+from sentry.kernel.fork import new_mm
+from sentry.kernel.pending import KEEP, Control
+from sentry.kernel.posix_timers import exit_itimers
+from sentry.kernel.signal import start_group_exit
+from sentry.kernel.state import NO_STACK
 from sentry_abi.errors import LinuxError
 from sentry_abi.resource import RLIMIT_STACK
 from sentry_abi.signal import SIGCHLD, SIGKILL
@@ -16,20 +19,19 @@ from sentry_arch import NO_FAULT, initial_regs
 from sentry_auth import loses_dumpable
 
 if TYPE_CHECKING:
-    from sentry.kernel.image import ProgramImage
+    from sentry.kernel.binprm import Program
+    from sentry.kernel.state import Task
 
 SECURE_STACK: Final = 8 << 20
 """No larger stack limit for a program that has gained privileges."""
 
 
-def exec_image(task: Task, image: "ProgramImage") -> Control:
+def begin_new_exec(task: "Task", program: "Program") -> Control:
     """Put a prepared program in the place of task's; the task goes on at the program's entry."""
     kernel = task.kernel
     group = task.group
     task.hold()
-    kernel.exits.kill_siblings(task)
-    if task is not group.leader:
-        _take_over_leader(task)
+    _de_thread(task)
     old = task.mm
     alone = old.users == 1
     if alone:
@@ -38,38 +40,44 @@ def exec_image(task: Task, image: "ProgramImage") -> Control:
         mm.reset()
     else:
         try:
-            mm = kernel.new_mm(group)
+            mm = new_mm(kernel, group.limits)
         except LinuxError:
-            kernel.exits.begin_group_exit(group, SIGKILL)
+            program.close()
+            start_group_exit(group, SIGKILL)
             return KEEP
     try:
-        start = image.map_into(mm)
+        start = program.map_into(mm)
         if alone:
             mm.commit()
     except LinuxError:
         if not alone:
             mm.release()
-        kernel.exits.begin_group_exit(group, SIGKILL)
+        start_group_exit(group, SIGKILL)
         return KEEP
     if not alone:
         task.cpu_before_ns += task.context.cpu_time_ns()
-        kernel.loop.tasks.pop(task.context.index, None)
+        kernel.contexts.pop(task.context.index, None)
         task.context.bind(mm.space)
-        kernel.loop.tasks[task.context.index] = task
+        kernel.contexts[task.context.index] = task
         task.mm = mm
-        if task.vfork_parent is not None:
-            kernel.exits.release_vfork_parent(task)
+        release_vfork(task)
         old.release()
-    _new_identity(task, image)
+    _new_identity(task, program)
     task.regs = initial_regs(start.entry, start.stack_pointer)
     task.attention = True
     task.context.set_fpu(b"")
     return KEEP
 
 
-def _take_over_leader(task: Task) -> None:
-    """Give a thread that survives an exec the leader's id, as Linux does."""
+def _de_thread(task: "Task") -> None:
+    """End all other threads of the group; the one that lives on takes the leader's id (de_thread)."""
     group = task.group
+    for other in list(group.tasks):
+        if other is not task:
+            stop_thread(other)
+            do_exit(other)
+    if task is group.leader:
+        return
     pids = task.ns.pid
     pids.tasks.pop(task.tid, None)
     task.tid = group.tgid
@@ -78,19 +86,18 @@ def _take_over_leader(task: Task) -> None:
     group.leader = task
 
 
-def _new_identity(task: Task, image: "ProgramImage") -> None:
+def _new_identity(task: "Task", program: "Program") -> None:
     group = task.group
-    kernel = task.kernel
-    alarms.disarm_all(kernel, group)
+    exit_itimers(group)
     group.handlers = group.handlers.after_exec()
     group.termination_signal = SIGCHLD
     group.did_exec = True
-    task.comm = image.comm
+    task.comm = program.comm
     task.altstack = NO_STACK
     task.clear_tid = 0
     task.robust_list = 0
     task.fault = NO_FAULT
-    _new_credentials(task, image)
+    _commit_creds(task, program)
     if task.files.users > 1:
         shared = task.files
         task.files = shared.fork()
@@ -98,15 +105,15 @@ def _new_identity(task: Task, image: "ProgramImage") -> None:
     task.files.close_on_exec()
 
 
-def _new_credentials(task: Task, image: "ProgramImage") -> None:
-    """Give a task its program's credentials; who has gained something forgets what its parent arranged."""
+def _commit_creds(task: "Task", program: "Program") -> None:
+    """Give a task its program's credentials; one that has gained privileges forgets what its parent arranged."""
     group = task.group
-    new = image.creds
+    new = program.creds
     gained = loses_dumpable(task.creds, new)
     group.dumpable = int(not gained and new.euid == new.uid and new.egid == new.gid)
-    if gained or image.secure:
+    if gained or program.secure:
         task.pdeath_signal = 0
-    if image.secure:
+    if program.secure:
         soft, hard = group.limits.get(RLIMIT_STACK)
         if soft > SECURE_STACK:
             group.limits.set(RLIMIT_STACK, SECURE_STACK, hard, privileged=False)

@@ -1,0 +1,74 @@
+"""Several instruments on one kernel, and where a call that does not exist here is reported."""
+
+from typing import TYPE_CHECKING
+
+from sentry.kernel.state import Instrument
+from sentry_abi.errors import ENOSYS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sentry.kernel.pending import Bound, Outcome, Pending
+    from sentry.kernel.siginfo import SigInfo
+    from sentry.kernel.state import KernelState, Task
+
+
+class Instruments(Instrument):
+    """Passes everything on to several instruments, in the order in which they were added."""
+
+    __slots__ = ("_all",)
+
+    def __init__(self, *instruments: Instrument) -> None:
+        """Pass on to these."""
+        self._all = instruments
+
+    def wrap(self, table: "Sequence[Bound]") -> "Sequence[Bound]":
+        """Wrap the table with each: the last one added is asked first."""
+        for instrument in self._all:
+            table = instrument.wrap(table)
+        return table
+
+    def parked(self, task: "Task", pending: "Pending") -> None:
+        """Pass on."""
+        for instrument in self._all:
+            instrument.parked(task, pending)
+
+    def resumed(self, task: "Task", result: "Outcome") -> None:
+        """Pass on."""
+        for instrument in self._all:
+            instrument.resumed(task, result)
+
+    def signal(self, task: "Task", info: "SigInfo", *, held: bool) -> None:
+        """Pass on."""
+        for instrument in self._all:
+            instrument.signal(task, info, held=held)
+
+    def fault(self, task: "Task", info: "SigInfo") -> None:
+        """Pass on."""
+        for instrument in self._all:
+            instrument.fault(task, info)
+
+    def unimplemented(self, task: "Task", nr: int) -> None:
+        """Pass on."""
+        for instrument in self._all:
+            instrument.unimplemented(task, nr)
+
+    def close(self) -> None:
+        """Pass on."""
+        for instrument in self._all:
+            instrument.close()
+
+
+def add_instrument(kernel: "KernelState", instrument: Instrument) -> None:
+    """Let one instrument more watch a kernel that does not run yet."""
+    present = kernel.instrument
+    kernel.instrument = instrument if present is None else Instruments(present, instrument)
+    kernel.table = instrument.wrap(kernel.table)
+
+
+def unimplemented(task: "Task", nr: int) -> int:
+    """Answer a call that does not exist here: report it, and return -ENOSYS."""
+    instrument = task.kernel.instrument
+    if instrument is not None:
+        instrument.unimplemented(task, nr)
+    return -ENOSYS.errno
