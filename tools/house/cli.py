@@ -70,9 +70,9 @@ def types() -> None:
 
 
 @app.command("floors")
-def floors_() -> None:
-    """Check that imports between libraries go down only."""
-    finish(floors.check())
+def floors_(*, graph: Annotated[bool, typer.Option(help="Print the house as text instead.")] = False) -> None:
+    """Check that imports between libraries go down only, and that no package has a circle of imports inside."""
+    finish(floors.draw() if graph else floors.check())
 
 
 @app.command("layout")

@@ -1,13 +1,17 @@
 """The floors: imports go down only, libraries on one floor do not import each other, none is without a floor.
 
-The table stands in the root pyproject.toml. import-linter's own `exhaustive` works with containers only and passes a
-package that no contract names, so the contract for the libraries is a type of our own.
+The table is in the root pyproject.toml. import-linter's own `exhaustive` works with containers only and passes a
+package that no contract names, so the contract for the libraries is a type of our own. Inside each package the modules
+have an order too: no circle of imports, those for type checking counted.
 """
 
+import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import grimp
 from importlinter import ContractCheck, output
 from importlinter.contracts.layers import Layer, LayersContract
 
@@ -49,14 +53,98 @@ def configuration() -> str:
     lines += ["[importlinter:contract:app]", "name = The app's own layers", "type = layers"]
     lines += ["containers =", "    sentry", "exhaustive = true", "layers ="]
     lines += [f"    {layer}" for layer in root_project()["tool"]["sentry"]["app"]]
-    # The type of the table that it is given, nothing at run time.
-    lines += ["ignore_imports =", "    sentry.kernel.kernel -> sentry.syscalls.binder"]
     return "\n".join(lines) + "\n"
 
 
+Imports = Mapping[str, Iterable[str]]
+"""Modules by name, and what each imports directly."""
+
+
+def imports_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the imports between the modules of installed packages, those for type checking too."""
+    graph = grimp.build_graph(*sorted(names), cache_dir=None)
+    return {module: sorted(graph.find_modules_directly_imported_by(module)) for module in sorted(graph.modules)}
+
+
+def circles(imports: Imports) -> list[list[str]]:
+    """Return the groups of modules that import each other in a circle, each sorted (strongly connected components)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        order[module] = low[module] = len(order)
+        stack.append(module)
+        for other in imports[module]:
+            if other not in order:
+                visit(other)
+            if other in stack:
+                low[module] = min(low[module], low[other])
+        if low[module] == order[module]:
+            circle = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(circle) > 1:
+                found.append(sorted(circle))
+
+    for module in imports:
+        if module not in order:
+            visit(module)
+    return sorted(found)
+
+
+def levels(imports: Imports) -> list[list[str]]:
+    """Return the modules by level: those on level 0 import no other, those on n something on n - 1. No circles."""
+    level: dict[str, int] = {}
+
+    def of(module: str) -> int:
+        if module not in level:
+            level[module] = max((of(other) + 1 for other in imports[module]), default=0)
+        return level[module]
+
+    for module in imports:
+        of(module)
+    return [sorted(m for m in level if level[m] == n) for n in range(max(level.values(), default=-1) + 1)]
+
+
+def within(imports: Imports, package: str) -> dict[str, list[str]]:
+    """Return the imports inside a package, its modules named without it; `__init__` modules left out."""
+    head = f"{package}."
+    inside = [m for m in imports if m.startswith(head) and not any(o.startswith(f"{m}.") for o in imports)]
+    return {m.removeprefix(head): [o.removeprefix(head) for o in imports[m] if o in inside] for m in inside}
+
+
+def draw() -> int:
+    """Print the house as text: floors of packages, then the modules of each package by level, the ground last."""
+    floors = root_project()["tool"]["sentry"]["floors"]
+    names = {f"sentry_{name}": floor for floor, row in floors.items() for name in row}
+    imports = imports_of(package.module for package in packages() if package.landed)
+    if circles(imports):
+        return check_circles()
+    print(f"app  sentry: {' / '.join(root_project()['tool']['sentry']['app'])}")
+    for floor in sorted(floors, key=int, reverse=True):
+        print(f"{floor:>3}  {', '.join(floors[floor])}")
+    for package in ["sentry.kernel", "sentry.syscalls", "sentry.procfs", *sorted(names)]:
+        print(f"\n{package}")
+        inside = within(imports, package)
+        for number, row in reversed(list(enumerate(levels(inside)))):
+            print(f"{number:>3}  {', '.join(row)}")
+    return 0
+
+
+def check_circles() -> int:
+    """Print the circles of imports inside the packages; return 1 if there is one."""
+    found = circles(imports_of(package.module for package in packages() if package.landed))
+    for circle in found:
+        print(f"a circle of imports: {', '.join(circle)}", file=sys.stderr)
+    print(f"circles inside packages: {len(found)}")
+    return int(bool(found))
+
+
 def check() -> int:
-    """Run import-linter; return its exit status."""
+    """Look for circles, then run import-linter; return 1, or its exit status."""
+    status = check_circles()
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "importlinter.ini"
         file.write_text(configuration())
-        return call(BIN / "lint-imports", "--config", file, "--no-cache", PYTHONPATH=str(ROOT))
+        return call(BIN / "lint-imports", "--config", file, "--no-cache", PYTHONPATH=str(ROOT)) or status

@@ -5,7 +5,6 @@ Sources: credentials(7), capabilities(7), Linux include/linux/cred.h; facts sect
 
 from typing import NamedTuple
 
-from sentry_auth._exec import exec_credentials
 from sentry_auth._filecaps import ALL_CAPS
 from sentry_auth._ids import KGID, KUID, NO_ID, OVERFLOW_ID
 from sentry_auth._namespace import INITIAL, UserNamespace
@@ -63,10 +62,6 @@ class Credentials(NamedTuple):
     def in_effective_group(self, gid: int) -> bool:
         """Return whether gid is the effective group or a supplementary one. Linux: in_egroup_p."""
         return gid == self.egid or gid in self.groups
-
-    def after_exec(self) -> "Credentials":
-        """Return what execve leaves under no_new_privs of a file without set-id bits and file capabilities."""
-        return exec_credentials(self, no_new_privs=True).creds
 
 
 def user_credentials(

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 from sentry_abi.errors import EADDRINUSE, ENOSPC
 from sentry_sockets._queue import UNKNOWN, Ucred
 from sentry_sockets._rights import Flight
-from sentry_sockets._socket import Caller, SocketFilesystem
+from sentry_sockets._socket import Caller, Socket, SocketFilesystem
 from sentry_vfs import KernelWide
 
 if TYPE_CHECKING:
-    from sentry_sockets._unix import UnixSocket
     from sentry_vfs import Inode
 
 
@@ -23,8 +22,8 @@ class Network:
         self.fs = SocketFilesystem(vfs, b"sockfs")
         self.caller = caller
         self.flight = Flight()
-        self.abstract: dict[bytes, UnixSocket] = {}
-        self.bound: dict[Inode, UnixSocket] = {}
+        self.abstract: dict[bytes, Socket] = {}
+        self.bound: dict[Inode, Socket] = {}
         """Sockets by the inode of their path."""
         self.loopback: Any = None
         self._next_name = 0
@@ -33,7 +32,7 @@ class Network:
         """Return the credentials of who makes the call that is under way."""
         return UNKNOWN if self.caller is None else self.caller.ucred()
 
-    def claim(self, name: bytes, socket: "UnixSocket") -> None:
+    def claim(self, name: bytes, socket: Socket) -> None:
         """Bind socket to an abstract name. Raises: EADDRINUSE."""
         if name in self.abstract:
             raise EADDRINUSE

@@ -178,7 +178,7 @@ def unix_target(t: "Task", raw: bytes) -> UnixSocket:
         if inode.mode & S_IFMT != S_IFSOCK:
             raise ECONNREFUSED
         found = network.bound.get(inode)
-    if found is None:
+    if not isinstance(found, UnixSocket):
         raise ECONNREFUSED
     return found
 
