@@ -1,20 +1,12 @@
 """A kernel on another host record: the same times, ids and random bytes in each run."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from sentry.kernel import vdso
-from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
-from sentry.procfs import mount_proc
-from sentry.syscalls.table import amd64
-from sentry_auth import user_credentials
-from sentry_fs import HostFile, HostFilesystem, build_default_root
+from sentry.testing import new_kernel, process_args
 from sentry_host.testing import FakeHost
-from sentry_pgalloc import MemoryFile
-from sentry_platform import open_platform
-from sentry_vfs import FDTable, FSContext
 
 SCRIPT = """
 read boot < /proc/sys/kernel/random/boot_id
@@ -29,18 +21,10 @@ exec stat -c '%d %i %W %X.%x %y %z' /tmp/new /dev/null
 def run(out: Path) -> str:
     """Run the script on a fresh fake host; return what it printed."""
     host = FakeHost(10**12)
-    kernel = Kernel(open_platform("auto"), MemoryFile(), host.record)
-    creds = user_credentials(os.getuid(), os.getgid())
+    kernel, mnt = new_kernel("auto", host.record)
     try:
-        mnt = build_default_root(kernel.vfs, kernel.memory, cwd=b"/")
-        kernel.init(InitKernelArgs(amd64(), mnt, creds, host.record.online_cpus))
-        mount_proc(kernel)
-        files = FDTable()
         with out.open("wb") as file:
-            files.install_at(HostFile(file.fileno(), kernel.watcher, HostFilesystem(kernel.vfs)), 1)
-            argv = [b"/bin/sh", b"-c", SCRIPT.encode()]
-            limits = host.record.limits.copy()
-            kernel.create_process(CreateProcessArgs(argv, [b"PATH=/bin"], creds, files, FSContext(mnt.root), limits))
+            kernel.create_process(process_args(kernel, mnt, [b"/bin/sh", b"-c", SCRIPT.encode()], file.fileno()))
             kernel.start()
             kernel.wait_exited()
     finally:

@@ -8,66 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from sentry.kernel.clocks import KernelClock
-from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel, StateError
+from sentry.kernel.kernel import CreateProcessArgs, Kernel, StateError
 from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
 from sentry.kernel.state import PIDNamespace
-from sentry.kernel.vdso import Vdso
 from sentry.procfs import mount_proc
-from sentry.syscalls.table import amd64
+from sentry.testing import init_args, new_kernel, process_args
 from sentry_abi.errors import EACCES, ENOENT, ENOEXEC, ESRCH
 from sentry_auth import INITIAL, root_credentials, user_credentials
-from sentry_cpuid import feature, host_features
-from sentry_fs import HostFile, HostFilesystem, build_default_root
-from sentry_host import real_host
+from sentry_cpuid import feature
 from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
-from sentry_platform import Platform, open_platform
-from sentry_vfs import FDTable, FSContext, do_filp_open
+from sentry_vfs import FSContext, do_filp_open
 
 
 class Box:
     """A kernel whose processes write into a file of the host."""
 
-    def __init__(self, platform: Platform, folder: Path) -> None:
+    def __init__(self, platform: str, folder: Path) -> None:
         """Make and initialise it."""
-        self.kernel = Kernel(platform, MemoryFile(), real_host())
+        self.kernel, self.tree = new_kernel(platform)
         self.creds = user_credentials(os.getuid(), os.getgid())
-        self.tree = build_default_root(self.kernel.vfs, self.kernel.memory, cwd=b"/")
-        self.kernel.init(self.init_args())
-        mount_proc(self.kernel.state, self.tree)
         self.path = folder / "out"
         self.out = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
 
-    def init_args(self) -> InitKernelArgs:
-        """Return what the kernel is made of."""
-        kernel = self.kernel
-        clock = KernelClock(kernel.host)
-        return InitKernelArgs(
-            feature_set=host_features(),
-            timekeeper=clock,
-            root_user_namespace=INITIAL,
-            application_cores=2,
-            table=amd64(),
-            vdso=Vdso(kernel.memory, kernel.platform, clock),
-        )
-
     def args(self, script: str, container: str = "") -> CreateProcessArgs:
         """Return the arguments of a shell that runs script."""
-        files = FDTable()
-        filesystem = HostFilesystem(self.kernel.vfs)
-        for fd in range(1, 3):
-            files.install_at(HostFile(self.out, self.kernel.watcher, filesystem), fd)
         argv = [b"/bin/sh", b"-c", script.encode()]
-        return CreateProcessArgs(
-            argv,
-            [b"PATH=/bin"],
-            self.creds,
-            files,
-            self.kernel.host.limits.copy(),
-            mount_namespace=self.tree,
-            container_id=container,
-        )
+        return process_args(self.kernel, self.tree, argv, self.out)._replace(container_id=container)
 
     def said(self) -> str:
         """Return what the processes have written."""
@@ -82,7 +49,7 @@ class Box:
 @pytest.fixture(params=["notify", "ptrace"])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Box]:
     """Give an initialised kernel on each platform."""
-    made = Box(open_platform(request.param), tmp_path)
+    made = Box(request.param, tmp_path)
     yield made
     made.close()
 
@@ -129,7 +96,7 @@ def test_several_processes(box: Box) -> None:
 
 def test_init_refuses(box: Box) -> None:
     """Each missing argument is named, in the seed's order; so is a second call."""
-    args = box.init_args()
+    args = init_args(box.kernel)
     with pytest.raises(StateError, match="kernel already initialized"):
         box.kernel.init(args)
     missing = args._replace(feature_set=None, timekeeper=None, root_user_namespace=None, application_cores=0)
@@ -152,7 +119,7 @@ def test_init_keeps_what_it_is_given(box: Box) -> None:
         kernel = Kernel(box.kernel.platform, box.kernel.memory, host)
         uts, pids = UTSNamespace(b"box", b"lan", INITIAL), PIDNamespace(INITIAL)
         ipc = IPCNamespace(INITIAL, box.kernel.state)
-        args = box.init_args()._replace(
+        args = init_args(box.kernel)._replace(
             application_cores=cores,
             use_host_cores=True,
             root_uts_namespace=uts,
@@ -171,7 +138,7 @@ def test_init_keeps_what_it_is_given(box: Box) -> None:
 def test_extra_auxv(box: Box) -> None:
     """Every program finds the extra entries in its auxiliary vector, before the last."""
     kernel = Kernel(box.kernel.platform, box.kernel.memory, box.kernel.host)
-    kernel.init(box.init_args()._replace(extra_auxv=((0x1234, 77),)))
+    kernel.init(init_args(box.kernel)._replace(extra_auxv=((0x1234, 77),)))
     mount_proc(kernel.state, box.tree)
     kernel.create_process(box.args("od -An -v -w16 -td8 /proc/self/auxv"))
     kernel.start()

@@ -10,16 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
-from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
-from sentry.procfs import mount_proc
-from sentry.syscalls.table import amd64
-from sentry_auth import user_credentials
-from sentry_fs import HostFile, HostFilesystem, build_default_root
-from sentry_host import real_host
+from sentry.kernel.kernel import Kernel
+from sentry.testing import new_kernel, process_args
+from sentry_fs import HostFile, HostFilesystem
 from sentry_mm import MemoryManager
-from sentry_pgalloc import MemoryFile
-from sentry_platform import open_platform
-from sentry_vfs import FDTable, FSContext
+from sentry_vfs import FDTable
 
 PATIENCE_S = 60
 PROCESSES = r"""
@@ -120,11 +115,7 @@ class Shell:
     def __init__(self, platform: str, folder: Path) -> None:
         """Make kernel and shell."""
         self.folder = folder
-        self.kernel = Kernel(open_platform(platform), MemoryFile(), real_host())
-        creds = user_credentials(os.getuid(), os.getgid())
-        tree = build_default_root(self.kernel.vfs, self.kernel.memory, cwd=os.fsencode(folder))
-        self.kernel.init(InitKernelArgs(amd64(), tree, creds, 2))
-        mount_proc(self.kernel)
+        self.kernel, mnt = new_kernel(platform, cwd=os.fsencode(folder))
         read_end, self.input = os.pipe()
         self.output, write_end = os.pipe()
         self.ends = (read_end, self.input, self.output, write_end)
@@ -133,9 +124,8 @@ class Shell:
         for fd, host in enumerate((read_end, write_end, write_end)):
             files.install_at(HostFile(host, self.kernel.watcher, filesystem), fd)
         argv = [b"/bin/sh", b"-c", b'while read -r line; do . "$line"; echo done; done']
-        context = FSContext(tree.root)
-        limits = self.kernel.host.limits.copy()
-        self.kernel.create_process(CreateProcessArgs(argv, [b"PATH=/bin"], creds, files, context, limits))
+        self.kernel.create_process(process_args(self.kernel, mnt, argv)._replace(fd_table=files))
+        files.release()
 
     def do(self, script: str) -> None:
         """Let the shell run a script; wait until it has said that it is done, and nothing else."""

@@ -241,7 +241,7 @@ def test_exec_plain() -> None:
     assert auth.exec_credentials(USER) == (USER, False)
     assert auth.exec_credentials(USER).creds is USER
     assert auth.exec_credentials(ROOT).creds is ROOT
-    assert exec_credentials(USER, no_new_privs=True).creds is USER
+    assert auth.exec_credentials(USER, no_new_privs=True).creds is USER
     ambient = user(permitted=0b11, effective=0b10, inheritable=0b01, ambient=0b01)
     assert auth.exec_credentials(ambient).creds[9:14] == (0b01, 0b01, 0b01, ALL_CAPS, 0b01)
     assert auth.exec_credentials(auth.set_keep_caps(USER, 1)).creds == USER

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Context, Platform
     from sentry_sockets import Network, Socket
-    from sentry_vfs import FDTable, FSContext, Inode, MountNamespace, Tty, VirtualFilesystem
+    from sentry_tty import Tty
+    from sentry_vfs import FDTable, FSContext, Inode, MountNamespace, VirtualFilesystem
 
 PID_MAX: Final = 65536
 FIRST_REUSED: Final = 2
