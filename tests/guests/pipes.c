@@ -120,6 +120,31 @@ int main(void) {
         if (!restart) CALL("then", read(p[0], buffer, 10));
     }
 
+    /* Moves between pipes that wait are interrupted, too. */
+    int other[2];
+    CALL("another pipe", pipe(other));
+    fcntl(other[1], F_SETPIPE_SZ, 4096);
+    CALL("fill it", write(other[1], buffer, 4096));
+    for (int which = 0; which < 4; which++) {
+        struct sigaction action = {.sa_handler = note};
+        struct iovec one = {buffer, 8};
+        sigaction(SIGUSR1, &action, NULL);
+        pid_t parent = getpid();
+        pid = fork();
+        if (pid == 0) {
+            sleep_ms(60);
+            kill(parent, SIGUSR1);
+            _exit(0);
+        }
+        switch (which) {
+        case 0: CALL("interrupted splice", splice(p[0], NULL, other[1], NULL, 10, 0)); break;
+        case 1: CALL("interrupted tee", tee(p[0], other[1], 10, 0)); break;
+        case 2: CALL("interrupted vmsplice in", vmsplice(other[1], &one, 1, 0)); break;
+        default: CALL("interrupted vmsplice out", vmsplice(p[0], &one, 1, 0));
+        }
+        reap("interrupter", pid);
+    }
+
     /* A named pipe. */
     CALL("mkfifo", mkfifo("fifo", 0600));
     CALL("open without a reader", open("fifo", O_WRONLY | O_NONBLOCK));

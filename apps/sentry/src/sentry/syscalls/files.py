@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
-from sentry.kernel.signal import send_sig
 from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
+from sentry.syscalls.filelimit import inode_newsize_ok
 from sentry.syscalls.locks import RECORD_COMMANDS, record_lock
-from sentry.syscalls.waits import path_at, start_at
+from sentry.syscalls.pathargs import path_at, start_at
 from sentry_abi.errors import (
     E2BIG,
     EACCES,
@@ -69,7 +69,6 @@ from sentry_abi.fcntl import (
     O_WRONLY,
 )
 from sentry_abi.ioctl import FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD
-from sentry_abi.signal import SIGXFSZ
 from sentry_abi.stat import S_IFMT, S_IFREG
 from sentry_fs import Regular, Tmpfs
 from sentry_vfs import (
@@ -377,7 +376,7 @@ def ftruncate(t: "Task", fd: FdNum, length: Long) -> Result:
     if length < 0:
         raise EINVAL
     file = t.files.get(fd)
-    check_size(t, length)
+    inode_newsize_ok(t, length)
     file.truncate(length)
     _tell_modified(file)
     return 0
@@ -386,14 +385,6 @@ def ftruncate(t: "Task", fd: FdNum, length: Long) -> Result:
 def _tell_modified(file: FileDescription) -> None:
     if file.inode is not None and file.inode.fs.watched:
         fsnotify_modify(file)
-
-
-def check_size(t: "Task", length: int) -> None:
-    """Check a new size against RLIMIT_FSIZE. Raises: EFBIG, with SIGXFSZ."""
-    limit = t.limits.soft(1)
-    if length > limit:
-        send_sig(t, SIGXFSZ)
-        raise EFBIG
 
 
 @calls.call
@@ -410,7 +401,7 @@ def fallocate(t: "Task", file: Fd, mode: Int, offset: Long, length: Long) -> Res
     if offset + length >= 1 << 63:
         raise EFBIG
     if not mode & FALLOC_FL_PUNCH_HOLE:
-        check_size(t, offset + length)
+        inode_newsize_ok(t, offset + length)
     file.allocate(mode, offset, length)
     _tell_modified(file)
     return 0

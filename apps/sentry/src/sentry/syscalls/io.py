@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.kernel.signal import send_sig
 from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Ptr, Size
+from sentry.syscalls.filelimit import write_check_limits
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
-from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EPIPE, ESPIPE, LinuxError
-from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_HOLE
-from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
+from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EOPNOTSUPP, EPIPE, ESPIPE, LinuxError
+from sentry_abi.fcntl import MAX_RW_COUNT, O_NONBLOCK, SEEK_HOLE
+from sentry_abi.signal import SIGPIPE
+from sentry_abi.stat import S_IFDIR, S_IFMT
 from sentry_fs import HostFile
 from sentry_tty import TtyFile
 from sentry_usermem import gather, import_iovec, scatter
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 calls = Calls("reading and writing")
 
-SIGPIPE: Final = 13
-SIGXFSZ: Final = 25
-RLIMIT_FSIZE: Final = 1
 RWF_HIPRI: Final = 1
 RWF_NOWAIT: Final = 8
 RWF_APPEND: Final = 16
@@ -142,7 +141,7 @@ def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     if file.seekable:
         if not file.writable:
             raise EBADF
-        count = allowed(t, file, file.pos, count)
+        count = write_check_limits(t, file, file.pos, count)
     try:
         done = file.write(t.mm.readable(buf, count) if count else [])
     except EAGAIN:
@@ -206,19 +205,6 @@ def changed(file: FileDescription, done: int) -> int:
     return done
 
 
-def allowed(t: "Task", file: FileDescription, pos: int, count: int) -> int:
-    """Return how much of a write at pos the file-size limit lets through. Raises: EFBIG, with SIGXFSZ."""
-    limit = t.limits.soft(RLIMIT_FSIZE)
-    if limit >= MAX_OFFSET or not count or file.inode is None or file.inode.mode & S_IFMT != S_IFREG:
-        return count
-    if file.flags & O_APPEND:
-        pos = file.size()
-    if pos >= limit:
-        send_sig(t, SIGXFSZ)
-        raise EFBIG
-    return min(count, limit - pos)
-
-
 @calls.call
 def pread64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
     """pread(2)."""
@@ -241,7 +227,7 @@ def pwrite64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
     file = t.files.get(fd)
     if not file.writable:
         raise EBADF if has_positions(file) else ESPIPE
-    count = allowed(t, file, pos, min(count, MAX_RW_COUNT))
+    count = write_check_limits(t, file, pos, min(count, MAX_RW_COUNT))
     return changed(file, file.pwrite(t.mm.readable(buf, count) if count else [], pos))
 
 
@@ -300,7 +286,7 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
     file, pieces, done = state
     wanted = total(pieces)
     while True:
-        limit = allowed(t, file, file.pos, wanted - done) if file.seekable else MAX_OFFSET
+        limit = write_check_limits(t, file, file.pos, wanted - done) if file.seekable else MAX_OFFSET
         try:
             data = gather(t.mm, pieces, done, limit)
             if isinstance(file, PipeFile):
@@ -387,7 +373,7 @@ def pwritev2(t: "Task", fd: FdNum, iov: Ptr, count: Int, pos: Long, high: Size, 
         pos = file.size()
     if pos == -1:
         return write_vector_on(t, VectorTransfer(file, pieces, 0))
-    done = changed(file, file.pwrite(gather(t.mm, pieces, 0, allowed(t, file, pos, total(pieces))), pos))
+    done = changed(file, file.pwrite(gather(t.mm, pieces, 0, write_check_limits(t, file, pos, total(pieces))), pos))
     if own:
         file.pos = pos + done
     return done

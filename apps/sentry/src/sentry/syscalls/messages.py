@@ -7,7 +7,7 @@ from sentry.kernel.pending import Pending, Result, attempt
 from sentry.kernel.signal import send_sig
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, UInt
 from sentry.syscalls.files import put
-from sentry.syscalls.io import SIGPIPE, total
+from sentry.syscalls.io import total
 from sentry.syscalls.poll import deadline_of
 from sentry.syscalls.sockets import MAX_ADDRESS, address_in, address_out, checked_name, socket_of, unix_target
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
@@ -26,6 +26,7 @@ from sentry_abi.errors import (
     LinuxError,
 )
 from sentry_abi.fcntl import MAX_RW_COUNT, O_CLOEXEC, O_NONBLOCK, UIO_MAXIOV
+from sentry_abi.signal import SIGPIPE
 from sentry_abi.socket import (
     MSG_CMSG_CLOEXEC,
     MSG_CTRUNC,

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, Int, PathPtr, Ptr, ULong
+from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
-from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
 from sentry_abi.fcntl import AT_FDCWD
 from sentry_abi.memory import page_up

@@ -10,7 +10,7 @@ from sentry.kernel.send import send_group
 from sentry.kernel.siginfo import SigInfo
 from sentry.syscalls.binder import Calls, FdNum, Int, Mode, Ptr, Size, UInt
 from sentry.syscalls.files import put
-from sentry.syscalls.waits import path_at
+from sentry.syscalls.pathargs import path_at
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EMSGSIZE, ENOSYS, ERESTARTSYS, ETIMEDOUT
 from sentry_abi.fcntl import O_CLOEXEC, O_CREAT, O_NONBLOCK
 from sentry_abi.ipc import MQ_PRIO_MAX

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Final
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, PathPtr
 from sentry.syscalls.files import put
+from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
-from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EINVAL, ENOTDIR
 from sentry_abi.fcntl import AT_FDCWD, O_CLOEXEC, O_NONBLOCK
 from sentry_abi.poll import (

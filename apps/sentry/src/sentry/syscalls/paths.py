@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Flags, Int, Long, Mode, PathPtr, Ptr, Size, UInt
-from sentry.syscalls.files import check_size
-from sentry.syscalls.waits import path_at, place_of, start_at
+from sentry.syscalls.filelimit import inode_newsize_ok
+from sentry.syscalls.pathargs import path_at, place_of, start_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE
 from sentry_abi.fcntl import (
     AT_EACCESS,
@@ -413,7 +413,7 @@ def truncate(t: "Task", path: PathPtr, length: Long) -> Result:
     if length < 0:
         raise EINVAL
     place = find(t, AT_FDCWD, path_at(t, path))
-    check_size(t, length)
+    inode_newsize_ok(t, length)
     vfs_truncate(place, length, t.creds)
     return 0
 

@@ -1,7 +1,7 @@
-"""Pipes, eventfds, and waiting for many files at once: poll, select, epoll.
+"""Waiting for many files at once: poll, select, epoll.
 
-What a wait needs is resolved once: descriptors to files, a timeout to an absolute deadline (R1). Files are asked
-again after every wake. Source: Linux fs/select.c, fs/eventpoll.c, fs/pipe.c, fs/eventfd.c.
+Descriptors are resolved to files and timeouts to absolute deadlines once; the readiness of all files is read again
+after every wake. Source: Linux fs/select.c, fs/eventpoll.c.
 """
 
 import struct
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.kernel.signal import set_saved_mask
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr, Size, UInt
-from sentry.syscalls.files import RLIMIT_NOFILE, put, put_pair
+from sentry.syscalls.files import RLIMIT_NOFILE, put
 from sentry_abi.errors import (
     EBADF,
     EINTR,
@@ -20,54 +20,19 @@ from sentry_abi.errors import (
     LinuxError,
     RestartError,
 )
-from sentry_abi.fcntl import O_CLOEXEC, O_DIRECT, O_NONBLOCK
-from sentry_vfs import EpollFile, EventFile, FileDescription, make_pipe
+from sentry_abi.fcntl import O_CLOEXEC
+from sentry_vfs import EpollFile, FileDescription
 from sentry_waiter import ERR, HUP, IN, NVAL, OUT, PRI, RDBAND, RDNORM, WRBAND, WRNORM, Queue
 
 if TYPE_CHECKING:
     from sentry.kernel.state import Task
 
-calls = Calls("pipes and waiting for files")
+calls = Calls("waiting for files")
 
 SECOND: Final = 1_000_000_000
 _POLLFD: Final = struct.Struct("<ihh")
 _EPOLL_EVENT: Final = struct.Struct("<IQ")
 _FOREVER: Final = 1 << 62
-
-
-# making
-
-
-@calls.named("pipe2", partial="O_DIRECT makes no packets")
-def pipe2(t: "Task", fds: Ptr, flags: Int) -> Result:
-    """pipe2(2)."""
-    if flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT):
-        raise EINVAL
-    ends = make_pipe(t.kernel.vfs.pipes, t.creds.fsuid, t.creds.fsgid, flags & (O_NONBLOCK | O_DIRECT))
-    ends[0].flags &= ~O_DIRECT
-    put_pair(t, ends, fds, flags)
-    return 0
-
-
-@calls.call
-def pipe(t: "Task", fds: Ptr) -> Result:
-    """pipe(2)."""
-    return pipe2(t, fds, 0)
-
-
-@calls.call
-def eventfd2(t: "Task", count: UInt, flags: Int) -> Result:
-    """eventfd(2) with flags."""
-    if flags & ~(O_CLOEXEC | O_NONBLOCK | 1):
-        raise EINVAL
-    file = EventFile(t.kernel.vfs.anonymous, count, flags & O_NONBLOCK, semaphore=bool(flags & 1))
-    return put(t, file, flags)
-
-
-@calls.call
-def eventfd(t: "Task", count: UInt) -> Result:
-    """eventfd(2)."""
-    return eventfd2(t, count, 0)
 
 
 # timeouts

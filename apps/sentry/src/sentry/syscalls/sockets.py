@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr
 from sentry.syscalls.files import RLIMIT_NOFILE, put, put_pair
-from sentry.syscalls.waits import FOR_READ, FOR_WRITE, done_or_restart, wait_io
+from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.capability import CAP_NET_RAW
 from sentry_abi.errors import (
     EADDRINUSE,
@@ -222,7 +222,6 @@ class Accept(NamedTuple):
     addr: int
     length: int
     flags: int
-    done: int
 
 
 @calls.call
@@ -230,7 +229,7 @@ def accept4(t: "Task", fd: FdNum, addr: Ptr, length: Ptr, flags: Int) -> Result:
     """accept4(2)."""
     if flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK):
         raise EINVAL
-    return accept_on(t, Accept(socket_of(t, fd), addr, length, flags, 0))
+    return accept_on(t, Accept(socket_of(t, fd), addr, length, flags))
 
 
 @calls.call
@@ -242,7 +241,7 @@ def accept(t: "Task", fd: FdNum, addr: Ptr, length: Ptr) -> Result:
 @attempt
 def accept_on(t: "Task", state: Accept) -> Result:
     """Take a connection, or wait for one."""
-    file, addr, length, flags, _ = state
+    file, addr, length, flags = state
     if t.files.is_full(t.limits.soft(RLIMIT_NOFILE)):
         raise EMFILE
     try:
@@ -266,7 +265,6 @@ class Connect(NamedTuple):
 
     file: Socket
     target: UnixSocket | None
-    done: int
 
 
 @calls.call
@@ -281,19 +279,19 @@ def connect(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
     if isinstance(file, UnixSocket):
         checked_name(raw)
         file.autobind()
-        return connect_on(t, Connect(file, unix_target(t, raw), 0))
+        return connect_on(t, Connect(file, unix_target(t, raw)))
     assert isinstance(file, TcpSocket | UdpSocket)
     try:
         file.connect(raw, wait=not file.flags & O_NONBLOCK)
     except EAGAIN:
-        return connect_on(t, Connect(file, None, 0))
+        return connect_on(t, Connect(file, None))
     return 0
 
 
 @attempt
 def connect_on(t: "Task", state: Connect) -> Result:
     """Connect, or wait for room in the listener's queue."""
-    file, target, _ = state
+    file, target = state
     if target is None:
         assert isinstance(file, TcpSocket)
         if file.target is not None:
@@ -307,7 +305,7 @@ def connect_on(t: "Task", state: Connect) -> Result:
     except EAGAIN:
         if file.flags & O_NONBLOCK:
             raise
-        return Pending(connect_on, state, ((target.queue, FOR_READ | OUT),), on_signal=done_or_restart)
+        return Pending(connect_on, state, ((target.queue, FOR_READ | OUT),))
     return 0
 
 

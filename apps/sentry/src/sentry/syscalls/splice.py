@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Result, attempt
 from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Ptr, Size
-from sentry.syscalls.io import MAX_OFFSET, allowed, broken_pipe, changed, has_positions, is_directory, seen, total
+from sentry.syscalls.filelimit import write_check_limits
+from sentry.syscalls.io import MAX_OFFSET, broken_pipe, changed, has_positions, is_directory, seen, total
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR, UIO_MAXIOV
@@ -120,44 +121,46 @@ def _offset(t: "Task", pointer: int) -> int:
 
 
 @calls.call
-def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr, count: Size, flags: Flags) -> Result:
+def copy_file_range(
+    t: "Task", file_in: Fd, off_in: Ptr, file_out: Fd, off_out: Ptr, count: Size, flags: Flags
+) -> Result:
     """copy_file_range(2)."""
     if flags:
         raise EINVAL
-    kinds = [file.inode.mode & S_IFMT if file.inode is not None else 0 for file in (in_fd, out_fd)]
+    kinds = [file.inode.mode & S_IFMT if file.inode is not None else 0 for file in (file_in, file_out)]
     if S_IFDIR in kinds:
         raise EISDIR
     if kinds != [S_IFREG, S_IFREG]:
         raise EINVAL
-    if not in_fd.readable or not out_fd.writable or out_fd.flags & O_APPEND:
+    if not file_in.readable or not file_out.writable or file_out.flags & O_APPEND:
         raise EBADF
-    assert in_fd.inode is not None
-    assert out_fd.inode is not None
-    # an inherited file, whose position is the host's, is on another file system, too
-    if not (in_fd.seekable and out_fd.seekable) or in_fd.inode.fs is not out_fd.inode.fs:
+    assert file_in.inode is not None
+    assert file_out.inode is not None
+    # An inherited file keeps its position on the host: it counts as another file system.
+    if not (file_in.seekable and file_out.seekable) or file_in.inode.fs is not file_out.inode.fs:
         raise EXDEV
-    read_at, write_at = (
+    pos_in, pos_out = (
         int.from_bytes(t.mm.copy_in(pointer, 8), "little", signed=True) if pointer else file.pos
-        for file, pointer in ((in_fd, off_in), (out_fd, off_out))
+        for file, pointer in ((file_in, off_in), (file_out, off_out))
     )
     count = min(count, MAX_RW_COUNT)
-    if any(at + count >= MAX_OFFSET or -count <= at < 0 for at in (read_at, write_at)):
+    if any(at + count >= MAX_OFFSET or -count <= at < 0 for at in (pos_in, pos_out)):
         raise EOVERFLOW
-    if read_at < 0 or write_at < 0:
+    if pos_in < 0 or pos_out < 0:
         raise EINVAL
-    count = min(count, max(0, in_fd.size() - read_at))
-    if in_fd.inode is out_fd.inode and read_at < write_at + count and write_at < read_at + count and count:
+    count = min(count, max(0, file_in.size() - pos_in))
+    if file_in.inode is file_out.inode and pos_in < pos_out + count and pos_out < pos_in + count and count:
         raise EINVAL
-    count = allowed(t, out_fd, write_at, min(count, _MOST))
+    count = write_check_limits(t, file_out, pos_out, min(count, _MOST))
     piece = memoryview(bytearray(min(1 << 20, count)))
     done = 0
     while done < count:
-        got = in_fd.pread([piece[: count - done]], read_at + done)
+        got = file_in.pread([piece[: count - done]], pos_in + done)
         if not got:
             break
-        seen(in_fd, got)
-        done += changed(out_fd, out_fd.pwrite([piece[:got]], write_at + done))
-    for file, pointer, at in ((in_fd, off_in, read_at), (out_fd, off_out, write_at)):
+        seen(file_in, got)
+        done += changed(file_out, file_out.pwrite([piece[:got]], pos_out + done))
+    for file, pointer, at in ((file_in, off_in, pos_in), (file_out, off_out, pos_out)):
         if pointer:
             t.mm.copy_out(pointer, (at + done).to_bytes(8, "little"))
         else:
@@ -166,7 +169,7 @@ def copy_file_range(t: "Task", in_fd: Fd, off_in: Ptr, out_fd: Fd, off_out: Ptr,
 
 
 class Splice(NamedTuple):
-    """A splice under way; offsets are -1 for the files' own positions. Nothing is done before it waits."""
+    """A splice under way; pointers are 0 for the files' own positions."""
 
     source: FileDescription
     source_pointer: int
@@ -174,7 +177,6 @@ class Splice(NamedTuple):
     target_pointer: int
     length: int
     flags: int
-    done: int
 
 
 @calls.call
@@ -197,13 +199,13 @@ def splice(t: "Task", in_fd: FdNum, off_in: Ptr, out_fd: FdNum, off_out: Ptr, co
     if (not pipes[1] and target.flags & O_APPEND) or is_directory(source):
         raise EINVAL
     _offset(t, off_in or off_out)
-    return splice_on(t, Splice(source, off_in, target, off_out, min(count, MAX_RW_COUNT), flags, 0))
+    return splice_on(t, Splice(source, off_in, target, off_out, min(count, MAX_RW_COUNT), flags))
 
 
 @attempt
 def splice_on(t: "Task", state: Splice) -> Result:
     """Move what can be moved now."""
-    source, source_pointer, target, target_pointer, count, flags, _ = state
+    source, source_pointer, target, target_pointer, count, flags = state
     blocker, mask = source, FOR_READ
     try:
         if isinstance(source, PipeFile):
@@ -260,7 +262,6 @@ class Tee(NamedTuple):
     target: FileDescription
     length: int
     flags: int
-    done: int
 
 
 @calls.call
@@ -275,13 +276,13 @@ def tee(t: "Task", in_fd: FdNum, out_fd: FdNum, count: Size, flags: Flags) -> Re
         raise EBADF
     if not isinstance(source, PipeFile) or not isinstance(target, PipeFile) or source.pipe is target.pipe:
         raise EINVAL
-    return tee_on(t, Tee(source, target, min(count, MAX_RW_COUNT), flags, 0))
+    return tee_on(t, Tee(source, target, min(count, MAX_RW_COUNT), flags))
 
 
 @attempt
 def tee_on(t: "Task", state: Tee) -> Result:
     """Copy what lies in one pipe to another."""
-    source, target, count, flags, _ = state
+    source, target, count, flags = state
     assert isinstance(source, PipeFile)
     assert isinstance(target, PipeFile)
     blocker, mask = source, FOR_READ
@@ -326,7 +327,7 @@ def vmsplice(t: "Task", fd: FdNum, iov: Ptr, count: Size, flags: Flags) -> Resul
 
 
 class Giving(NamedTuple):
-    """A vmsplice under way; nothing is done before it waits."""
+    """A vmsplice under way."""
 
     file: PipeFile
     pieces: tuple[tuple[int, int], ...]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Int, PathPtr, Ptr, UInt
+from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
-from sentry.syscalls.waits import path_at
 from sentry_abi.errors import EBADF, EINVAL, ENOENT
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW
 from sentry_abi.structs import STAT, STATFS, STATX

@@ -10,6 +10,7 @@ from sentry.kernel.instruments import unimplemented
 from sentry.kernel.pending import Bound, Control, Result
 from sentry.syscalls import (
     descriptors,
+    eventfd,
     files,
     futex,
     ids,
@@ -22,6 +23,7 @@ from sentry.syscalls import (
     mqueue,
     notify,
     paths,
+    pipe,
     poll,
     process,
     signals,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 GROUPS: Final = (
     descriptors.calls,
+    eventfd.calls,
     files.calls,
     futex.calls,
     ids.calls,
@@ -55,6 +58,7 @@ GROUPS: Final = (
     mqueue.calls,
     notify.calls,
     paths.calls,
+    pipe.calls,
     poll.calls,
     process.calls,
     signals.calls,

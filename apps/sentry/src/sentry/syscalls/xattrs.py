@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, Fd, Int, PathPtr, Ptr, Size
+from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
-from sentry.syscalls.waits import path_at
 from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE, EROFS
 from sentry_abi.fcntl import AT_FDCWD
 from sentry_abi.poll import IN_ATTRIB
