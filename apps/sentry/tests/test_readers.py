@@ -4,9 +4,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import sentry_platform
 from sentry.cli import full, plain
-from sentry.cli.options import OPTIONS, PLATFORMS, Options
+from sentry.cli.options import OPTIONS
 from sentry.failures import UsageFailure
+from sentry.spec import PLATFORMS, SandboxSpec
 
 VALUES = [*PLATFORMS, "file", "", "-x", "--", "do", "a=b"]
 NAMES = [name for option in OPTIONS for name in option.names]
@@ -53,14 +55,14 @@ def test_plain_takes_every_plain_command(
     answer = plain.parse(words)
     assert answer is not None
     assert answer == full.parse(words)
-    assert answer.command == ["command", *arguments]
-    assert answer.options.debug is ("--debug" in before + after)
+    assert answer.argv == ["command", *arguments]
+    assert answer.debug is ("--debug" in before + after)
 
 
 def test_latter_wins() -> None:
     """After `do` counts more than before."""
     answer = plain.parse(["--platform", "kvm", "do", "--platform", "notify", "x"])
-    assert answer == plain.Run(Options(platform="notify"), ["x"])
+    assert answer == SandboxSpec(["x"], platform="notify")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,11 @@ def test_doubt_goes_to_full_and_is_a_usage_failure(words: list[str]) -> None:
 
 
 def test_each_option_is_a_field() -> None:
-    """The table names fields of Options with the same defaults as no option gives."""
-    assert {option.field for option in OPTIONS} <= set(Options._fields)
-    assert plain.parse(["do", "x"]) == plain.Run(Options(), ["x"])
+    """The table names fields of SandboxSpec with the same defaults as no option gives."""
+    assert {option.field for option in OPTIONS} <= set(SandboxSpec._fields)
+    assert plain.parse(["do", "x"]) == SandboxSpec(["x"])
+
+
+def test_platforms_are_those_of_the_library() -> None:
+    """The command line names them without importing the library."""
+    assert (sentry_platform.AUTO, *sentry_platform.PLATFORMS) == PLATFORMS

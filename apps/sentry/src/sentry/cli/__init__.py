@@ -6,14 +6,18 @@
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from sentry.cli.options import Options
-from sentry.cli.plain import Run, parse
+import sentry
+from sentry.cli.plain import parse
 
-__all__ = ["Options", "Run", "main", "run"]
+if TYPE_CHECKING:
+    from sentry.spec import SandboxSpec
+
+__all__ = ["main", "run"]
 
 CLOSED_PIPE = 141
-"""128 + SIGPIPE: what a shell shows for a program whose output nobody reads."""
+"""128 + SIGPIPE: what a shell shows for a program whose output has no reader."""
 INTERRUPTED = 130
 """128 + SIGINT."""
 
@@ -35,7 +39,7 @@ def hold_standard_descriptors() -> int:
 
 
 def complain(text: str) -> None:
-    """Print one line for the user; nobody may be listening."""
+    """Print one line for the user, if standard error has a reader."""
     try:
         os.write(2, f"sentry: {text}\n".encode(errors="surrogateescape"))
     except OSError:
@@ -46,18 +50,15 @@ def run(words: list[str], closed: int = 0) -> int:
     """Do what the words after the program's name say; return the exit status. Never raises but for SystemExit."""
     debug = "--debug" in words
     try:
-        found: Run | int | None = parse(words)
+        found: SandboxSpec | int | None = parse(words)
         if found is None:
             from sentry.cli import full  # noqa: PLC0415  (40 ms)
 
             found = full.parse(words)
         if isinstance(found, int):
             return found
-        debug = found.options.debug
-        from sentry.sandbox import run_command  # noqa: PLC0415  (the kernel: nothing above needs it)
-
-        options = found.options._replace(closed=closed, torture=os.environ.get("SENTRY_TORTURE") == "1")
-        return run_command([os.fsencode(word) for word in found.command], options)
+        debug = found.debug
+        return sentry.run(found._replace(closed=closed, torture=os.environ.get("SENTRY_TORTURE") == "1"))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

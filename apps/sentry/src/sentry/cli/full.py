@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final
 import typer
 
 import sentry
-from sentry.cli.options import OPTIONS, Option, Options
-from sentry.cli.plain import Run
+from sentry.cli.options import OPTIONS, Option
 from sentry.failures import UsageFailure
+from sentry.spec import SandboxSpec
 
 app: Final = typer.Typer(
     name="sentry",
@@ -90,7 +90,7 @@ def _global(
     version: Annotated[  # noqa: ARG001  (its callback acts)
         bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
     ] = False,
-    **options: Any,  # noqa: ANN401  (those of Options, whose types they have)
+    **options: Any,  # noqa: ANN401  (those of SandboxSpec, whose types they have)
 ) -> None:
     """Run Linux programs under a kernel of their own."""
     context.obj = options
@@ -101,27 +101,27 @@ def _global(
 def _do(
     context: typer.Context,
     command: Annotated[list[str], typer.Argument(metavar="COMMAND...", show_default=False)],
-    **options: Any,  # noqa: ANN401  (those of Options, whose types they have)
-) -> Run:
+    **options: Any,  # noqa: ANN401  (those of SandboxSpec, whose types they have)
+) -> SandboxSpec:
     """Run a command of the host in a sandbox over an in-memory copy of its files."""
     given: dict[str, Any] = {}
     for layer in (context.obj, options):
         for name, value in layer.items():
             if value:
                 given[name] = (*given.get(name, ()), *value) if isinstance(value, list) else value
-    return Run(Options(**given), list(command))
+    return SandboxSpec(list(command), **given)
 
 
 @app.command("platforms")
 def _platforms() -> None:
     """Say which platforms work on this host, and what the others lack."""
-    from sentry.sandbox import platforms_report  # noqa: PLC0415  (help does not need it)
+    from sentry.build import platforms_report  # noqa: PLC0415  (help does not need it)
 
     print(platforms_report())  # noqa: T201  (what was asked for)
 
 
-def parse(words: list[str]) -> Run | int:
-    """Read the words after the program's name, and do what is not `do`; return the run or an exit status.
+def parse(words: list[str]) -> SandboxSpec | int:
+    """Read the words after the program's name, and do what is not `do`; return the spec or an exit status.
 
     Raises: UsageFailure for a wrong command line.
     """
@@ -133,4 +133,4 @@ def parse(words: list[str]) -> Run | int:
         raise UsageFailure(message[:1].lower() + message[1:].rstrip(".") + "; see sentry --help") from None
     if sys.stdout is not None:
         sys.stdout.flush()
-    return result if isinstance(result, Run) else int(result or 0)
+    return result if isinstance(result, SandboxSpec) else int(result or 0)

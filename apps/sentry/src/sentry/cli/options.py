@@ -1,14 +1,12 @@
 """The grammar of `sentry do` as a table: both readers of the command line are made from it.
 
 The plain reader (`plain`) starts a command without loading an option library; the full one (`full`) owns help,
-completion and error messages. An option is added here and in `Options`, nowhere else.
+completion and error messages. An option is added here and in `SandboxSpec`, nowhere else.
 """
 
 from typing import Final, Literal, NamedTuple
 
-from sentry.options import PLATFORMS, Options
-
-__all__ = ["OPTIONS", "PLATFORMS", "Option", "Options"]
+from sentry.spec import PLATFORMS
 
 
 class Option(NamedTuple):

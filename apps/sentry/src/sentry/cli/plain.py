@@ -4,19 +4,13 @@ It answers only when there is no doubt; for help, other commands, abbreviations 
 and the full reader decides. A test holds the two equal.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from sentry.cli.options import OPTIONS, Option, Options
-
-
-class Run(NamedTuple):
-    """A command to run in a sandbox."""
-
-    options: Options
-    command: list[str]
+from sentry.cli.options import OPTIONS, Option
+from sentry.spec import SandboxSpec
 
 
-def parse(words: list[str]) -> Run | None:
+def parse(words: list[str]) -> SandboxSpec | None:
     """Read the words after the program's name; None means: ask the full reader."""
     known = {name: option for option in OPTIONS for name in option.names}
     values: dict[str, Any] = {}
@@ -29,7 +23,7 @@ def parse(words: list[str]) -> Run | None:
     if words[place : place + 1] == ["--"]:
         place += 1
     command = words[place:]
-    return Run(Options(**values), command) if command else None
+    return SandboxSpec(command, **values) if command else None
 
 
 def _options(words: list[str], place: int, known: dict[str, Option], values: dict[str, Any]) -> int | None:

@@ -1,15 +1,15 @@
-"""What a sandbox can be told: one record, whoever fills it in."""
+"""What a sandbox is told: one record, whoever fills it in."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from sentry_platform import AUTO
-from sentry_platform import PLATFORMS as EACH_PLATFORM
 
+class SandboxSpec(NamedTuple):
+    """One command in a sandbox of its own: what runs, on which files, and what of it is to be seen."""
 
-class Options(NamedTuple):
-    """How a sandbox runs; what the command line and the environment say, checked."""
-
-    platform: str = AUTO
+    argv: Sequence[str | bytes]
+    """The command: its name, found as execvp(3) finds it, and its arguments."""
+    platform: str = "auto"
     """What runs guest code: a name of `PLATFORMS`."""
     debug: bool = False
     """Tracebacks of the sentry's own failures, and at the end the calls that are not implemented."""
@@ -35,5 +35,5 @@ class Options(NamedTuple):
     """Bit n is set when descriptor n (0 to 2) was closed at the start: a null device only holds its place."""
 
 
-PLATFORMS: Final = (AUTO, *EACH_PLATFORM)
+PLATFORMS: Final = ("auto", "notify", "ptrace", "kvm")
 """Names that --platform takes."""
