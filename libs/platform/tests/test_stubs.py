@@ -13,7 +13,19 @@ import pytest
 
 from sentry_abi.errors import EINVAL
 from sentry_arch import initial_regs
-from sentry_platform import EVENT, FAULT_READ, AddressSpace, Context, EventKind, MapError, Op, Platform, open_platform
+from sentry_platform import (
+    EVENT,
+    FAULT_EXEC,
+    FAULT_READ,
+    FAULT_WRITE,
+    AddressSpace,
+    Context,
+    EventKind,
+    MapError,
+    Op,
+    Platform,
+    open_platform,
+)
 from sentry_platform._notify import NotifyPlatform
 from sentry_platform._ptrace import PtracePlatform
 from sentry_platform._stubs import StubPlatform
@@ -30,6 +42,39 @@ STORE: Final = bytes.fromhex("48c7040500000010 01000000 0f05")  # mov qword [0x1
 LOAD: Final = bytes.fromhex("488b042500000010 0f05")  # mov rax, [0x10000000]; syscall
 INT80: Final = bytes.fromhex("cd80 0f05")
 UD2: Final = bytes.fromhex("0f0b")
+
+SEGV_MAPERR: Final = 1
+SEGV_ACCERR: Final = 2
+PAGE_FAULT: Final = 14
+PF_PRESENT: Final = 1
+PF_WRITE: Final = 2
+PF_USER: Final = 4
+PF_INSTR: Final = 16
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Split a text into its words."""
+    return tuple(text.split())
+
+
+# Instructions with their memory operand at [rdi], or at the stack's top.
+READS: Final = words("""
+    8b07 668b07 8a07 0307 3b07 3907 833f01 8507 f60701 f727 f737 ff37 ff17 ff27 58 c3 ae 8f07 6b0702
+    0fa31f 0fba2701 0faf07 0fb607 0f1007 f30f1007 660f6f07 f30f7e07 660f6e07 0fae17 dd07 d92f df2f
+    """)
+WRITES: Final = words("""
+    8907 668907 8807 8c07 c70701000000 c60701 aa 48ab f3aa 50 6a01 6801000000 e800000000 c8100000
+    0107 0907 1107 1907 2107 2907 3107 830701 810701000000 800701 ff07 ff0f fe07 f717 f71f d127 c12702 d32f 8707 8607
+    0fb10f f00fb10f f00fc107 0fab0f 0fb30f 0fba2f01 0fba3701 0fba3f01 0fc70f 480fc70f 0fc307 0f9407 0fa40701 0fad07
+    0f1107 f30f1107 660f2907 0f1707 0f2b07 660fe707 660f7f07 f30f7f07 660f7e07 660fd607 0fae1f 0fae07
+    dd1f dd17 d917 d93f d937 dd37 dd3f db1f df17 df37 df3f
+    """)
+READS_OF_EXTENSIONS: Final = words("c5f81007 c5f96f07 62f17c481007 c5f89007 0f38f007 f20f38f007 c4e27d5907")
+WRITES_OF_EXTENSIONS: Final = words("""
+    c5f81107 c5f92907 c5f97e07 c5f9d607 c5fa7f07 c5f92b07 c5f8ae1f c5f89107 0f38f107 0fae27 0fae37 0fc727
+    c4e37d190701 c4e37d390701 c4e3791d0700 c4e379140700 660f3a160700 660f3a170700 660f3a140700 660f3a150700
+    62f17c481107 62f27e483107 62f27d488a07 62f37d481b0701 62f37d483b0701
+    """)
 
 
 class Memory:
@@ -189,7 +234,7 @@ def test_fault_says_where(rig: Rig) -> None:
     context.resume()
     event = rig.next()
     assert (event.kind, event.context, event.nr) == (EventKind.FAULT, context.index, signal.SIGSEGV)
-    assert event.args[:2] == (DATA, 1)
+    assert event.args == (DATA, SEGV_MAPERR, PAGE_FAULT, PF_USER, DATA, FAULT_READ)
     assert event.ip == CODE
     rig.memory.view[0x8000:0x8008] = (4711).to_bytes(8, "little")
     rig.space.apply([Op("map", DATA, 4096, FAULT_READ, rig.memory, 0x8000)])  # type: ignore[arg-type]
@@ -203,7 +248,8 @@ def test_write_to_read_only_is_an_access_fault(rig: Rig) -> None:
     context = rig.context()
     context.resume()
     event = rig.next()
-    assert (event.kind, event.args[:2]) == (EventKind.FAULT, (DATA, 2))
+    assert event.kind == EventKind.FAULT
+    assert event.args == (DATA, SEGV_ACCERR, PAGE_FAULT, PF_USER | PF_WRITE | PF_PRESENT, DATA, FAULT_WRITE)
     rig.space.apply([Op("protect", DATA, 4096, 3)])
     assert rig.next(context.index).kind == EventKind.SYSCALL
     assert rig.memory.view[0x8000] == 1
@@ -291,12 +337,95 @@ def test_foreign_entries(rig: Rig) -> None:
     assert (event.kind, event.nr) == (EventKind.FOREIGN, 20)
 
 
-def test_trap(rig: Rig) -> None:
-    """An undefined instruction is SIGILL, with its address."""
-    rig.code(UD2)
-    rig.context().resume()
+@pytest.mark.parametrize(
+    ("code", "signo", "si_code", "addr", "vector", "error"),
+    [
+        ("0f0b", signal.SIGILL, 2, CODE, 6, 0),  # ud2
+        ("cc", signal.SIGTRAP, 128, 0, 3, 0),  # int3
+        ("31c9 31d2 f7f1", signal.SIGFPE, 1, CODE + 4, 0, 0),  # div ecx
+        ("f4", signal.SIGSEGV, 128, 0, 13, 0),  # hlt
+        ("cd81", signal.SIGSEGV, 128, 0, 13, 0x40A),  # int 0x81
+        ("6840030000 d92c24 d9e8 d9ee def9 9b", signal.SIGFPE, 3, CODE + 14, 16, 0),  # fldcw; fld1; fldz; fdivp; fwait
+        ("68001f0000 0fae1424 0f57c0 0f57c9 f3 0f5ec1", signal.SIGFPE, 7, CODE + 15, 19, 0),  # ldmxcsr; divss of 0 by 0
+    ],
+)
+def test_trap(rig: Rig, code: str, signo: int, si_code: int, addr: int, vector: int, error: int) -> None:
+    """An exception that is no page fault carries signal, code, address, vector and error code."""
+    rig.code(bytes.fromhex(code))
+    rig.space.apply([Op("map", DATA, 4096, 3, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    context = rig.context(rsp=DATA + 4096)
+    context.resume()
     event = rig.next()
-    assert (event.kind, event.nr, event.args[0]) == (EventKind.TRAP, signal.SIGILL, CODE)
+    assert (event.kind, event.context, event.nr) == (EventKind.TRAP, context.index, signo)
+    assert event.args == (addr, si_code, vector, error, 0, 0)
+
+
+def access_of(rig: Rig, code: str) -> int | None:
+    """Run an instruction that accesses [rdi], where nothing is mapped; return the access, None if this CPU lacks it."""
+    rig.code(bytes.fromhex(code) + UD2)
+    context = rig.context(rdi=DATA, rsp=DATA + 0x800, rcx=1)
+    context.resume()
+    event = rig.next()
+    context.release()
+    if event.kind == EventKind.TRAP and event.nr == signal.SIGILL and event.ip == CODE:
+        return None
+    assert (event.kind, event.args[0] & -4096) == (EventKind.FAULT, DATA), code
+    assert event.args[3] == (PF_USER | PF_WRITE if event.args[5] == FAULT_WRITE else PF_USER), code
+    return event.args[5]
+
+
+def test_reads_and_writes_are_told_apart(rig: Rig) -> None:
+    """The access of a fault at an unmapped address is what the instruction does; all of them are of the base set."""
+    assert {code: access_of(rig, code) for code in READS} == dict.fromkeys(READS, FAULT_READ)
+    assert {code: access_of(rig, code) for code in WRITES} == dict.fromkeys(WRITES, FAULT_WRITE)
+
+
+def test_accesses_of_extensions(rig: Rig) -> None:
+    """The same of instructions that not every CPU has."""
+    assert {access_of(rig, code) for code in READS_OF_EXTENSIONS} <= {FAULT_READ, None}
+    assert {access_of(rig, code) for code in WRITES_OF_EXTENSIONS} <= {FAULT_WRITE, None}
+
+
+def test_fetches(rig: Rig) -> None:
+    """A jump to nothing, to data, and code that runs off its page are accesses of FAULT_EXEC."""
+    context = rig.context(entry=DATA)
+    context.resume()
+    event = rig.next()
+    assert event.args == (DATA, SEGV_MAPERR, PAGE_FAULT, PF_USER | PF_INSTR, DATA, FAULT_EXEC)
+    rig.space.apply([Op("map", DATA, 4096, 3, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    context.resume()
+    event = rig.next()
+    assert event.args == (DATA, SEGV_ACCERR, PAGE_FAULT, PF_USER | PF_INSTR | PF_PRESENT, DATA, FAULT_EXEC)
+    rig.code(b"\x0f", CODE + 4095)
+    other = rig.context(entry=CODE + 4095)
+    other.resume()
+    event = rig.next()
+    assert event.args == (CODE + 4096, SEGV_MAPERR, PAGE_FAULT, PF_USER | PF_INSTR, CODE + 4096, FAULT_EXEC)
+    rig.space.apply([Op("map", CODE + 4096, 4096, 3, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    other.resume()
+    event = rig.next()
+    assert event.args[1:4] == (SEGV_ACCERR, PAGE_FAULT, PF_USER | PF_INSTR | PF_PRESENT)
+    assert event.args[5] == FAULT_EXEC
+
+
+def test_faults_beyond_the_file(rig: Rig) -> None:
+    """A page behind the end of its file is a FAULT with SIGBUS, a read or a write as the instruction says."""
+    rig.space.apply([Op("map", DATA, 4096, 3, rig.memory, 1 << 30)])  # type: ignore[arg-type]
+    for code, access, error in ((LOAD, FAULT_READ, PF_USER), (STORE, FAULT_WRITE, PF_USER | PF_WRITE)):
+        rig.code(code)
+        context = rig.context()
+        context.resume()
+        event = rig.next()
+        assert (event.kind, event.nr) == (EventKind.FAULT, signal.SIGBUS)
+        assert event.args == (DATA, 2, PAGE_FAULT, error, DATA, access)
+
+
+def test_the_platform_own_pages_are_no_secret_of_the_guest(rig: Rig) -> None:
+    """A write to the stub faults as one to an address where nothing is mapped."""
+    rig.code(bytes.fromhex("48893f"))  # mov [rdi], rdi
+    context = rig.context(rdi=0x7FFF_FFFF_0000)
+    context.resume()
+    assert rig.next().args[1:4] == (SEGV_MAPERR, PAGE_FAULT, PF_USER | PF_WRITE)
 
 
 def test_threads_of_one_space(rig: Rig) -> None:

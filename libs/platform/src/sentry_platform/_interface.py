@@ -162,8 +162,8 @@ class EventKind(IntEnum):
     """What `Platform.next_event` came back with."""
 
     SYSCALL = 1  # context, nr, args, ip; abi tells foreign entries
-    FAULT = 2  # context, addr, access (FAULT_*), cause (signal number the host gave)
-    TRAP = 3  # context, signo, code, addr: SIGILL, SIGFPE, SIGTRAP, SIGBUS not from memory
+    FAULT = 2  # context, nr: signal; args: address, si_code, vector, error code, CR2, access (FAULT_*)
+    TRAP = 3  # context, nr: signal; args: address, si_code, vector, error code, CR2
     INTERRUPTED = 4  # context
     GONE = 5  # context, status: killed from outside
     WAKE = 6  # bits

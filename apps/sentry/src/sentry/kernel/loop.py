@@ -20,9 +20,9 @@ from sentry.kernel.state import DEAD, RUNNING, STOPPED, ZOMBIE, KernelBug
 from sentry.kernel.stop import participate_group_stop
 from sentry_abi import errors
 from sentry_abi.errors import LinuxError
-from sentry_abi.signal import SA_RESTART, SIGBUS, SIGKILL, SIGSEGV
+from sentry_abi.signal import SA_RESTART, SIGKILL
 from sentry_arch import Fault
-from sentry_platform import EVENT, FAULT_EXEC, FAULT_READ, FAULT_WRITE, EventKind
+from sentry_platform import EVENT, EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,13 +43,6 @@ FD: Final = int(EventKind.FD)
 MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
 VSYSCALL_PAGE: Final = 0xFFFF_FFFF_FF60_0000
 SYSCALL_LENGTH: Final = 2
-SEGV_ACCERR: Final = 2
-TRAP_PAGE_FAULT: Final = 14
-PF_PRESENT: Final = 1
-PF_WRITE: Final = 2
-PF_USER: Final = 4
-PF_INSTR: Final = 16
-TRAP_NUMBERS: Final = {4: 6, 5: 3, 8: 0, 7: 17}
 
 
 class Loop:
@@ -347,22 +340,17 @@ class Loop:
 
     def _fault(self, fields: tuple[int, ...]) -> int:
         """Serve a page fault; return the context to resume, or -1 when a signal takes its place."""
-        index, signo, addr, code, _, _, _, _, ip, _, _ = fields
+        index, signo, addr, _, vector, error, cr2, access, _, _, _ = fields
         task = self.kernel.contexts[index]
         self.kernel.current = task
-        protection = code == SEGV_ACCERR
-        access = FAULT_EXEC if addr == ip else FAULT_WRITE if protection else FAULT_READ
-        unserved = task.mm.handle_fault(addr, access, signo) if code in (1, 2) or signo == SIGBUS else (SIGSEGV, code)
+        unserved = task.mm.handle_fault(addr, access, signo)
         if not unserved:
             if not task.attention:
                 return index
             self.finish(task, KEEP)
             return -1
         signo, code = unserved
-        error = PF_USER | (PF_PRESENT if protection else 0)
-        error |= PF_INSTR if access == FAULT_EXEC else PF_WRITE if access == FAULT_WRITE else 0
-        fault = Fault(error, TRAP_PAGE_FAULT, addr) if code in (1, 2) else Fault(0, 13, 0)
-        force_sig(task, SigInfo(signo, code, addr=addr), fault)
+        force_sig(task, SigInfo(signo, code, addr=addr), Fault(error, vector, cr2))
         self.finish(task, KEEP)
         return -1
 
@@ -398,8 +386,8 @@ class Loop:
                 self.on_host_signal(signo)
         elif kind == TRAP:
             task = kernel.contexts[index]
-            fault = Fault(0, TRAP_NUMBERS.get(nr, 0), 0)
-            force_sig(task, SigInfo(nr, fields[3] & 0x7FFF_FFFF, addr=fields[2]), fault)
+            addr, code, vector, error, cr2 = fields[2:7]
+            force_sig(task, SigInfo(nr, code, addr=addr), Fault(error, vector, cr2))
             self.finish(task, KEEP)
         elif kind == GONE:
             self._gone(index)

@@ -7,7 +7,9 @@ struct ks_regs { // struct user_regs_struct
 struct ks_event {
 	int32_t context; // whose event it is, -1 for WAKE, TIMEOUT and FD
 	int32_t nr;      // SYSCALL: number; FAULT and TRAP: signal; GONE: wait status; FD: descriptor
-	uint64_t args[6]; // SYSCALL: arguments; FAULT and TRAP: address, si_code; WAKE: signals, kicks; FD: poll mask
+	// SYSCALL: arguments. FAULT and TRAP: address, si_code, vector, error code, CR2; FAULT: access too. WAKE: signals,
+	// kicks. FD: poll mask.
+	uint64_t args[6];
 	uint64_t ip;
 	uint32_t arch; // AUDIT_ARCH_* of a FOREIGN entry
 	int32_t kind;

@@ -89,6 +89,7 @@ struct context *ks_context_at(struct ks_core *core, int index);
 void ks_condemn(struct context *c);
 int ks_queue_push(struct ks_core *core, const struct ks_event *event);
 int ks_taken(struct ks_core *core, int tid, int status, struct ks_event *e);
+int ks_exception(struct ks_event *e, int tid, int signo, const siginfo_t *info);
 int ks_helper_call(struct ks_core *core, int helper, struct ks_event *e);
 int ks_died(struct ks_core *core, int index, int status);
 void ks_pin(struct ks_core *core, struct context *c);

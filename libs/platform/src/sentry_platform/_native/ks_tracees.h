@@ -20,6 +20,9 @@
 
 enum { KS_SYSCALL = 1, KS_FAULT, KS_TRAP, KS_INTERRUPTED, KS_GONE, KS_WAKE, KS_TIMEOUT, KS_FD, KS_FOREIGN };
 
+// What a FAULT was about to do.
+enum { KS_READ = 1, KS_WRITE = 2, KS_EXEC = 4 };
+
 // What a context may be doing; a notification or stop that is not legal in its state kills it (hazards 1.10).
 enum { KS_FREE = 0, KS_RUNNING, KS_NOTIFIED, KS_STOPPED, KS_DYING };
 

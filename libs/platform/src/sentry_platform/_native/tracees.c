@@ -197,9 +197,8 @@ static int signal_stop(struct ks_core *core, int index, int signo, struct ks_eve
 		return KS_NOTHING; // killed meanwhile: its death follows
 	if (signo == SIGSYS && info.si_code == 1 && !c->helper) // SYS_SECCOMP
 		return trapped_call(core, index, &info, e);
-	int fault = signo == SIGSEGV || signo == SIGBUS;
-	int trap = signo == SIGILL || signo == SIGFPE || signo == SIGTRAP;
-	if (info.si_code <= 0 || !(fault || trap)) {
+	int exception = signo == SIGSEGV || signo == SIGBUS || signo == SIGILL || signo == SIGFPE || signo == SIGTRAP;
+	if (info.si_code <= 0 || !exception) {
 		core->trap->resume(core, c);
 		return KS_NOTHING;
 	}
@@ -212,12 +211,8 @@ static int signal_stop(struct ks_core *core, int index, int signo, struct ks_eve
 		c->wanted = 0;
 		c->stale = 1;
 	}
-	ks_report(e, fault ? KS_FAULT : KS_TRAP, index, signo, (uint64_t)info.si_addr, (uint64_t)(int64_t)info.si_code);
-	errno = 0;
-	unsigned long ip = 0;
-	syscall(SYS_ptrace, PTRACE_PEEKUSER, (long)c->tid, offsetof(struct ks_regs, rip), &ip);
-	e->ip = ip;
-	return e->kind;
+	*e = (struct ks_event){.context = index};
+	return ks_exception(e, c->tid, signo, &info) < 0 ? KS_NOTHING : e->kind; // killed meanwhile: its death follows
 }
 
 // Take one wait status of any tracee. Returns a kind, or KS_NOTHING for one that only concerns the core.
