@@ -204,3 +204,44 @@ def test_nothing_is_left_behind(shell: Shell) -> None:
         assert usage(shell.kernel) == before
 
     beside(shell, work)
+
+
+KILLED = r"""
+import os, signal, sys, threading, time
+os.mkfifo("/tmp/fifo")
+
+def nobody_reads():
+    try:
+        os.close(os.open("/tmp/fifo", os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        return error.errno == 6
+    return False
+
+def opener(how):
+    child = os.fork()
+    if child:
+        return child
+    if how == "exec":
+        threading.Thread(target=os.open, args=("/tmp/fifo", os.O_RDONLY), daemon=True).start()
+        time.sleep(0.1)
+        os.execv("/bin/true", ["true"])
+    os.open("/tmp/fifo", os.O_RDONLY)
+    os._exit(0)
+
+for how in ("kill", "stop", "exec"):
+    child = opener(how)
+    time.sleep(0.1)
+    if how == "stop":
+        os.kill(child, signal.SIGSTOP)
+        os.waitpid(child, os.WUNTRACED)
+    if how != "exec":
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    if not nobody_reads():
+        sys.exit(f"{how}: a reader is left")
+"""
+
+
+def test_an_open_that_ends_with_its_thread(shell: Shell) -> None:
+    """A FIFO has no reader after the process or thread that was opening it was killed."""
+    beside(shell, lambda: shell.do(python(KILLED, shell.folder)))

@@ -89,9 +89,8 @@ class HostInode(Inode):
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Return another description of the same host file (opening /proc/self/fd/0)."""
-        file = HostFile(self.host, self.watcher, self.fs, self)
+        file = HostFile(self.host, self.watcher, self.fs, self, where)
         file.flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)
-        file.where = where
         return file
 
     def truncate(self, dentry: Dentry | None, length: int) -> None:
@@ -125,13 +124,15 @@ class HostFile(FileDescription):
 
     inode: HostInode
 
-    def __init__(self, fd: int, watcher: FdWatcher, fs: Filesystem, inode: HostInode | None = None) -> None:
+    def __init__(
+        self, fd: int, watcher: FdWatcher, fs: Filesystem, inode: HostInode | None = None, where: Path | None = None
+    ) -> None:
         """Wrap fd, which stays the caller's. Raises: OSError if it is not open."""
         inode = inode or HostInode(fs, fd, watcher)
         flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (O_ACCMODE | O_APPEND)
         self.kind = host_stat.S_IFMT(inode.mode)
         self.seeks = self.kind == host_stat.S_IFREG
-        super().__init__(flags, None, inode, inode.queue)
+        super().__init__(flags, where, inode, inode.queue)
         self.fd = fd
         self.tty = self.kind == host_stat.S_IFCHR and os.isatty(fd)
         self._nowait = not self.seeks and not self.tty

@@ -15,8 +15,6 @@ host's bytes.
 """
 
 import os
-import sys
-import weakref
 from typing import ClassVar, Final
 
 from sentry_abi.errors import EACCES, ENOSPC, ENXIO, ESTALE, LinuxError, from_host
@@ -41,7 +39,6 @@ MAX_CLEAN: Final = 20_000
 _SECOND: Final = 1_000_000_000
 _COPY: Final = 1 << 20
 _FIRST_OWN_INO: Final = 1 << 40
-_HELD_BY_SWEEP: Final = 4  # dictionary, list of pairs, local name, argument of getrefcount
 
 
 class Overlay(Tmpfs):
@@ -60,7 +57,8 @@ class Overlay(Tmpfs):
         self.host = HostTree(path)
         self._devices: dict[int, int] = {self.host.root.dev: self.dev}
         self._shown: dict[int, int] = {self.dev: self.host.root.dev}
-        self._links: weakref.WeakValueDictionary[tuple[int, int], OverlayRegular] = weakref.WeakValueDictionary()
+        self._links: dict[tuple[int, int], OverlayRegular] = {}
+        """Files with several names on the host, by the host's device and number; `trim` drops what is not in use."""
         self._kept: dict[tuple[int, int], OverlayRegular] = {}
         self._clean = 0
         self._limit = MAX_CLEAN
@@ -121,7 +119,7 @@ class Overlay(Tmpfs):
         dentry.hash()
         self._clean += 1
         if self._clean > self._limit:
-            self.trim()
+            self.vfs.defer_trim(self)
         return dentry
 
     def look(self, directory: HostDir, name: bytes) -> bytes | None:
@@ -137,27 +135,42 @@ class Overlay(Tmpfs):
         self._kept[inode.host_key] = inode
 
     def trim(self) -> None:
-        """Drop unchanged entries that nobody uses."""
+        """Drop unchanged entries that nothing uses."""
         stack = [self.root]
         directories: list[dict[bytes, Dentry]] = []
         while stack:
             children = stack.pop().children or {}
             directories.append(children)
             stack += [child for child in children.values() if child.children]
-        self._clean = sum(self._sweep(children) for children in reversed(directories))
+        named: set[Inode] = set()
+        self._clean = sum(self._sweep(children, named) for children in reversed(directories))
         self._limit = max(MAX_CLEAN, 2 * self._clean)
+        self._links = {key: inode for key, inode in self._links.items() if inode in named or inode.in_use()}
 
     @staticmethod
-    def _sweep(children: dict[bytes, Dentry]) -> int:
-        pairs = list(children.items())
-        kept = 0
-        for name, dentry in pairs:
-            if dentry.pinned or dentry.children or sys.getrefcount(dentry) > _HELD_BY_SWEEP:
-                kept += 1
+    def _sweep(children: dict[bytes, Dentry], named: set[Inode]) -> int:
+        """Drop the unused ones of a directory's entries; return how many are left, and add their inodes to named."""
+        for name, dentry in list(children.items()):
+            inode = dentry.inode
+            if dentry.pinned or dentry.children or dentry.count or (inode is not None and _is_used(inode)):
+                if inode is not None:
+                    named.add(inode)
             else:
                 dentry.dead = True
                 del children[name]
-        return kept
+        return len(children)
+
+    def shutdown(self) -> None:
+        """Give the contents of all files back, and close the host's directories."""
+        super().shutdown()
+        self._links.clear()
+        self._kept.clear()
+        self.host.close()
+
+
+def _is_used(inode: Inode) -> bool:
+    """Return whether a new inode for the same file would not do."""
+    return inode.in_use() or inode.watches is not None
 
 
 def _load(inode: Inode, raw: bytes) -> int:

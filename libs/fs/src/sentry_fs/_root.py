@@ -100,6 +100,7 @@ def build_default_root(
     overlay = Overlay(vfs, memory, host_root)
     tree = MountNamespace(overlay, overlay.root)
     vfs.memfds = Tmpfs(vfs, memory, source=b"memfd", limit=-1)
+    vfs.memfds.active += 1  # it is never mounted and never ends
     sysfs = Sysfs(vfs)
     mount_at(tree, b"/sys", (sysfs, sysfs.root), 1 | 2 | 4 | 8)
     devfs = Devfs(vfs, memory)

@@ -128,6 +128,16 @@ class Tmpfs(Filesystem):
         blocks, free = quota.limit >> 12, quota.room() >> 12
         return STATFS.pack(self.magic, 4096, blocks, free, free, blocks, free, fsid, 255, 4096, 0x1020)
 
+    def shutdown(self) -> None:
+        """Give the contents of all files back."""
+        stack = [self.root]
+        while stack:
+            dentry = stack.pop()
+            if dentry.children:
+                stack += dentry.children.values()
+            elif isinstance(dentry.inode, Regular):
+                dentry.inode.evict()
+
     def rename(self, old: Dentry, new: Dentry, *, exchange: bool = False) -> None:
         """Move old to new's place; the dentry object moves, so that open files keep their place."""
         source, target = old.parent, new.parent
@@ -360,16 +370,14 @@ class Regular(_Attributes):
         return self.writers > 0
 
     def let_go(self) -> None:
-        """Give the contents back if nobody can reach them any more."""
-        if self.nlink <= 0 and not self.users and not self.mappers and self.data is not None:
-            self.data.release()
-            self.charge(-self.charged)
+        """Give the contents back if no name, description or mapping is left."""
+        if self.nlink <= 0 and not self.users and not self.mappers:
+            self.evict()
 
-    def __del__(self) -> None:
-        """Give the contents back: no name, description or mapping is left."""
-        data = getattr(self, "data", None)
-        if data is not None and data.memory.fd >= 0:
-            data.release()
+    def evict(self) -> None:
+        """Give the contents back. Linux: shmem_evict_inode."""
+        if self.data is not None:
+            self.data.release()
             self.charge(-self.charged)
 
     # the limit of the file system
@@ -499,6 +507,8 @@ class Regular(_Attributes):
 
     def mapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
         """See `sentry_mm.Mappable`."""
+        if not self.mappers:
+            self.fs.active += 1
         self.mappers.add(mm, length, writable=writable)
 
     def unmapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
@@ -506,6 +516,7 @@ class Regular(_Attributes):
         self.mappers.remove(mm, length, writable=writable)
         if not self.mappers:
             self.let_go()
+            self.fs.deactivate()
 
     def seek(self, pos: int, *, data: bool) -> int:
         """Return the next data or hole. Raises: ENXIO."""

@@ -115,6 +115,8 @@ def _inherit(mm: MMState, child: MMState) -> None:
     child.arg_start, child.arg_end = mm.arg_start, mm.arg_end
     child.env_start, child.env_end = mm.env_start, mm.env_end
     child.auxv, child.exe = mm.auxv, mm.exe
+    if child.exe is not None:
+        child.exe.incref()
 
 
 def _copy_to(mm: MMState, child: MMState, copied: dict[int, _Extents]) -> None:

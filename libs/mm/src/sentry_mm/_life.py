@@ -30,6 +30,7 @@ def release(mm: MMState) -> None:
     mm.space.release()
     mm.batch = None
     empty(mm)
+    _drop_exe(mm)
     mm.memory.reclaim()
 
 
@@ -47,6 +48,12 @@ def empty(mm: MMState) -> None:
     close_vmas(mm, vmas)
 
 
+def _drop_exe(mm: MMState) -> None:
+    exe, mm.exe = mm.exe, None
+    if exe is not None:
+        exe.decref()
+
+
 def attach(mm: MMState, space: "AddressSpace") -> None:
     """Give a loaded address space an empty platform space, and map what the lists have. Raises: LinuxError."""
     mm.space = space
@@ -60,5 +67,6 @@ def reset(mm: MMState) -> None:
         mm.batch = []
     mm.batch.append(Op("unmap", MMAP_MIN_ADDR, TASK_SIZE - MMAP_MIN_ADDR))
     empty(mm)
+    _drop_exe(mm)
     mm.clear_accounts()
     set_layout(mm, 0, 0)

@@ -76,6 +76,18 @@ class Mappable(Protocol):
         ...
 
 
+class Counted(Protocol):
+    """What an address space shares with its forks until it ends."""
+
+    def incref(self) -> None:
+        """Count one more owner."""
+        ...
+
+    def decref(self) -> None:
+        """Count one owner less."""
+        ...
+
+
 class Uncounted:
     """A base for mappable files, and for backings, that outlive every mapping: nothing is counted."""
 

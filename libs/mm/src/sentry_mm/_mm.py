@@ -10,7 +10,7 @@ from sentry_mm._sorted import Sorted
 if TYPE_CHECKING:
     from sentry_futex import Manager
     from sentry_mm._limits import Limits
-    from sentry_mm._mappable import Mappable, Pages
+    from sentry_mm._mappable import Counted, Mappable, Pages
     from sentry_mm._pma import Pma
     from sentry_mm._vma import Vma
     from sentry_pgalloc import MemoryFile
@@ -97,7 +97,8 @@ class MMState:
         self.code_start = self.code_end = self.data_start = self.data_end = 0
         self.arg_start = self.arg_end = self.env_start = self.env_end = 0
         self.auxv = b""
-        self.exe: object = None
+        self.exe: Counted | None = None
+        """The place of the program; whoever sets it hands over one reference."""
 
     def vmas_of(self, file: "Mappable") -> int:
         """Return how many VMAs map file."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sentry_mm._limits import Limits, NoLimits
 from sentry_mm._manager import MemoryManager
-from sentry_mm._mappable import Extent, Mappable, Mapper, Mappers, Pages
+from sentry_mm._mappable import Counted, Extent, Mappable, Mapper, Mappers, Pages
 from sentry_mm._mm import MMState
 from sentry_mm._pma import Pma
 from sentry_mm._shared import SharedMemory
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sentry_state import Registry
 
 UNSAVABLE: Final[dict[type, str]] = {
+    Counted: "protocol",
     Extent: "lives for one call of Mappable.extents",
     Limits: "protocol",
     Mappable: "protocol",

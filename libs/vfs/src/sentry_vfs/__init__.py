@@ -36,6 +36,7 @@ from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, KernelWide,
 from sentry_vfs._opath import PathFile
 from sentry_vfs._open import do_filp_open
 from sentry_vfs._pathcache import PathCache
+from sentry_vfs._pathref import PathRef, mntget, mntput, path_get, path_put
 from sentry_vfs._permission import EXECUTE, READ, WRITE, may, may_delete, owns
 from sentry_vfs._pipe import SLOT, Packet, Pipe, PipeFile, PipeFilesystem, PipeInode, make_pipe
 from sentry_vfs._vfs import VirtualFilesystem
@@ -81,6 +82,7 @@ __all__ = [
     "Path",
     "PathCache",
     "PathFile",
+    "PathRef",
     "Pipe",
     "PipeFile",
     "PipeFilesystem",
@@ -110,10 +112,14 @@ __all__ = [
     "make_pipe",
     "may",
     "may_delete",
+    "mntget",
+    "mntput",
     "owns",
+    "path_get",
     "path_lookup",
     "path_lookupat",
     "path_permission",
+    "path_put",
     "put_bytes",
     "scatter",
     "take_bytes",

@@ -5,6 +5,7 @@ Contexts made by fork share the path cache until one of them changes its root or
 
 from sentry_vfs._node import Path
 from sentry_vfs._pathcache import PathCache
+from sentry_vfs._pathref import path_get, path_put
 
 
 class FSContext:
@@ -16,6 +17,8 @@ class FSContext:
         """Make a context with one user."""
         self._root = root
         self._cwd = cwd or root
+        path_get(self._root)
+        path_get(self._cwd)
         self.umask = umask
         self.users = 1
         self.paths = PathCache(root.mount.fs.vfs)
@@ -31,6 +34,8 @@ class FSContext:
 
     @root.setter
     def root(self, place: Path) -> None:
+        path_get(place)
+        path_put(self._root)
         self._root = place
         self.paths = PathCache(self.paths.vfs)
 
@@ -41,6 +46,8 @@ class FSContext:
 
     @cwd.setter
     def cwd(self, place: Path) -> None:
+        path_get(place)
+        path_put(self._cwd)
         self._cwd = place
         self.paths = PathCache(self.paths.vfs)
 
@@ -49,3 +56,10 @@ class FSContext:
         copy = FSContext(self._root, self._cwd, self.umask)
         copy.paths = self.paths
         return copy
+
+    def release(self) -> None:
+        """Count one task less; the last one releases both places."""
+        self.users -= 1
+        if not self.users:
+            path_put(self._root)
+            path_put(self._cwd)

@@ -30,6 +30,7 @@ from sentry_vfs._buffers import Buffer
 from sentry_vfs._dpath import d_path
 from sentry_vfs._fsnotify import fsnotify_close, fsnotify_inoderemove
 from sentry_vfs._node import Inode, Path
+from sentry_vfs._pathref import path_get, path_put
 from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
 
 ALWAYS_READY = IN | OUT | RDNORM | WRNORM
@@ -73,11 +74,13 @@ class FileDescription:
     """Whether a wait may have a timeout of its own (a socket's SO_RCVTIMEO), see `wait_limit`."""
 
     def __init__(self, flags: int, where: Path | None, inode: Inode | None, queue: Queue | None = None) -> None:
-        """Make a description with no holder."""
+        """Make a description with no holder. It counts where until it is released."""
         self.flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)
         self.pos = 0
         self.refs = 0
         self.where = where
+        if where is not None:
+            path_get(where)
         self.inode = inode
         self.queue = queue
         self.watches: list[EpollItem] | None = None
@@ -101,13 +104,21 @@ class FileDescription:
             inode = self.inode
             if inode is None:
                 self.release()
-                return
-            if inode.locks is not None:
-                inode.locks.drop(self)
-            if inode.fs.watched:
-                self._release_watched(inode)
             else:
-                self.release()
+                if inode.locks is not None:
+                    inode.locks.drop(self)
+                if inode.fs.watched:
+                    self._release_watched(inode)
+                else:
+                    self.release()
+            where = self.where
+            if where is not None:
+                path_put(where)
+
+    def discard(self) -> None:
+        """Release a description that got no holder."""
+        self.refs = 1
+        self.decref()
 
     def _release_watched(self, inode: Inode) -> None:
         if not self.flags & O_PATH:

@@ -3,6 +3,7 @@
 from sentry_abi.errors import EBUSY, EINVAL, ENOTDIR
 from sentry_vfs._fsnotify import fsnotify_unmount
 from sentry_vfs._node import Dentry, Filesystem, Mount, Path, follow_mount
+from sentry_vfs._pathref import mntget, mntput
 
 
 class MountNamespace:
@@ -13,6 +14,8 @@ class MountNamespace:
     def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
         """Make a namespace with one mount."""
         self.root_mount = Mount(fs, root, flags)
+        root.count += 1
+        mntget(self.root_mount)
 
     @property
     def root(self) -> Path:
@@ -28,6 +31,8 @@ class MountNamespace:
         if (dentry.children is None) != (root.children is None):
             raise ENOTDIR
         made = Mount(fs, root, flags)
+        root.count += 1
+        mntget(made)
         made.parent, made.point = mount, dentry
         mount.children[dentry] = made
         dentry.mounted += 1
@@ -49,6 +54,14 @@ class MountNamespace:
         if fs.watched and all(other.fs is not fs for other in self.all_mounts()):
             fsnotify_unmount(fs)
         fs.vfs.generation += 1
+        mount.root.count -= 1
+        mntput(mount)
+
+    def release(self) -> None:
+        """Unmount everything, the last mount first: the namespace has no task any more (put_mnt_ns)."""
+        for mount in reversed(self.all_mounts()):
+            mount.root.count -= 1
+            mntput(mount)
 
     def all_mounts(self) -> list[Mount]:
         """Return the mounts by rising id: parents first."""

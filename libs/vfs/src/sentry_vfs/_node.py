@@ -11,7 +11,8 @@ States of a dentry::
     hashed      in its parent's `children`; `dead` is False
     dead        not in the tree (not yet, or no longer). The path cache uses an entry only while its dentry is not dead
 
-`pinned` entries cannot be looked up again and stay; others may be dropped at any time.
+`pinned` entries cannot be looked up again and stay; others may be dropped between calls while nothing counts them
+(`Dentry.count`).
 """
 
 from collections.abc import Callable
@@ -105,11 +106,15 @@ class KernelWide(Protocol):
         """Return whether a process executes the file now."""
         ...
 
+    def defer_trim(self, fs: "Filesystem") -> None:
+        """Call `fs.trim` once the present call is over."""
+        ...
+
 
 class Filesystem:
     """A mounted or mountable file system (struct super_block): device number, inode numbers, statfs(2)."""
 
-    __slots__ = ("dev", "next_ino", "now", "options", "readonly", "source", "vfs", "watched")
+    __slots__ = ("active", "dev", "next_ino", "now", "options", "readonly", "source", "vfs", "watched")
 
     name: ClassVar[bytes] = b"none"
     magic: ClassVar[int] = 0
@@ -127,6 +132,8 @@ class Filesystem:
         self.readonly = False
         self.source = source
         self.options = options
+        self.active = 0
+        """Mounts in use, attached or with an open file, and mapped files (s_active)."""
         self.watched: dict[Watches, None] = {}
         """The watches of its inodes, oldest first. While it is empty an operation calls nothing of fsnotify."""
 
@@ -154,14 +161,22 @@ class Filesystem:
         raise EPERM
 
     def trim(self) -> None:
-        """Drop dentries that can be looked up again."""
+        """Drop dentries that nothing uses and that can be looked up again. Requires: no walk, and no result of one."""
+
+    def deactivate(self) -> None:
+        """Count one mount or mapped file in use less; the last one shuts the file system down (deactivate_super)."""
+        self.active -= 1
+        if not self.active:
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """Release what the files hold: nothing reaches them any more (generic_shutdown_super)."""
 
 
 class Inode:
     """A file of any kind. The defaults refuse; each file system overrides what it implements."""
 
     __slots__ = (
-        "__weakref__",
         "atime",
         "ctime",
         "fs",
@@ -362,7 +377,7 @@ class Inode:
 class Dentry:
     """A name in a directory (struct dentry)."""
 
-    __slots__ = ("check", "children", "dead", "inode", "mounted", "name", "parent", "pinned")
+    __slots__ = ("check", "children", "count", "dead", "inode", "mounted", "name", "parent", "pinned")
 
     def __init__(self, name: bytes, parent: "Dentry | None", inode: Inode | None) -> None:
         """Make a dentry outside the tree; the root of a file system is its own parent."""
@@ -374,6 +389,8 @@ class Dentry:
         self.check = False
         self.pinned = False
         self.mounted = 0
+        self.count = 0
+        """Open files, working directories and programs that hold it: see `path_get` (d_count)."""
 
     def hash(self) -> None:
         """Enter the tree, replacing any entry of the same name."""
@@ -429,13 +446,15 @@ class Dentry:
 class Mount:
     """A file system, or a part of it, at a place in the tree (struct mount)."""
 
-    __slots__ = ("children", "flags", "fs", "id", "parent", "point", "root", "source")
+    __slots__ = ("children", "count", "flags", "fs", "id", "parent", "point", "root", "source")
 
     def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
         """Make a mount that is not attached; flags are MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC."""
         self.id = fs.vfs.alloc_mount_id()
         self.children: dict[Dentry, Mount] = {}
         """The mounts on dentries of this one."""
+        self.count = 0
+        """Who uses it: the namespace, open files, working directories and programs; see `mntget` (mnt_count)."""
         self.fs = fs
         self.root = root
         self.flags = flags

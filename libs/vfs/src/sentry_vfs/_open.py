@@ -17,6 +17,7 @@ from sentry_abi.errors import (
     EPERM,
     EROFS,
     ETXTBSY,
+    LinuxError,
 )
 from sentry_abi.fcntl import (
     O_ACCMODE,
@@ -95,7 +96,11 @@ def do_filp_open(
     if want & WRITE and inode.mode & 0o6000 and not creds.capable(CAP_FSETID):
         file.drops_ids = True
     if flags & O_TRUNC and inode.mode & S_IFMT == S_IFREG:
-        inode.truncate(where.dentry, 0)
+        try:
+            inode.truncate(where.dentry, 0)
+        except LinuxError:
+            file.discard()
+            raise
     if inode.fs.watched:
         fsnotify_dentry(where.dentry, inode, IN_OPEN)
         if flags & O_TRUNC and inode.mode & S_IFMT == S_IFREG:

@@ -17,6 +17,7 @@ from sentry_vfs._namespace import MountNamespace
 from sentry_vfs._node import Credentials, Dentry, Filesystem, Inode, KernelWide, Mount, OpenFile, Path, Watches
 from sentry_vfs._opath import PathFile
 from sentry_vfs._pathcache import PathCache
+from sentry_vfs._pathref import PathRef
 from sentry_vfs._pipe import Packet, Pipe, PipeFile, PipeFilesystem, PipeInode
 from sentry_vfs._vfs import Programs, VirtualFilesystem
 from sentry_vfs._watcher import FdWatcher
@@ -49,11 +50,11 @@ def register(registry: "Registry") -> None:
 def _register_tree(registry: "Registry") -> None:
     registry.savable(
         "vfs.VirtualFilesystem",
-        fields=("_cookie", "_minor", "_mount_id", "anonymous", "generation", "host", "memfds", "pipes", "programs"),
+        fields=VirtualFilesystem.__slots__,
     )(VirtualFilesystem)
     registry.savable(
         "vfs.Filesystem",
-        fields=("dev", "next_ino", "options", "readonly", "source", "vfs", "watched"),
+        fields=("active", "dev", "next_ino", "options", "readonly", "source", "vfs", "watched"),
         unsaved={"now": "the host's function; after_load takes it again"},
     )(Filesystem)
     registry.savable("vfs.AnonymousFilesystem", fields=("inode",))(AnonymousFilesystem)
@@ -68,6 +69,7 @@ def _register_tree(registry: "Registry") -> None:
     registry.savable("vfs.Dentry", fields=Dentry.__slots__)(Dentry)
     registry.savable("vfs.Mount", fields=Mount.__slots__)(Mount)
     registry.savable("vfs.Path")(Path)
+    registry.savable("vfs.PathRef", fields=PathRef.__slots__)(PathRef)
     registry.savable("vfs.MountNamespace", fields=MountNamespace.__slots__)(MountNamespace)
     registry.savable(
         "vfs.FSContext",

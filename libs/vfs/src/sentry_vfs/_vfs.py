@@ -9,10 +9,14 @@ from sentry_vfs._pipe import PipeFilesystem
 
 
 class Programs(Protocol):
-    """The kernel's knowledge of which files are executed."""
+    """What the kernel does for the file systems: it knows what is executed, and what to do between calls."""
 
     def is_executed(self, inode: Inode) -> bool:
         """Return whether a process executes the file now."""
+        ...
+
+    def schedule_trim(self) -> None:
+        """Call `VirtualFilesystem.trim` soon, between two calls."""
         ...
 
 
@@ -32,6 +36,7 @@ class VirtualFilesystem:
         "memfds",
         "pipes",
         "programs",
+        "untrimmed",
     )
 
     def __init__(self, host: Host, programs: Programs | None = None) -> None:
@@ -39,6 +44,8 @@ class VirtualFilesystem:
         self.host = host
         self.programs = programs
         self.generation = 0
+        self.untrimmed: dict[Filesystem, None] = {}
+        """The file systems that wait for `trim`."""
         self._minor = 32
         self._mount_id = 20
         self._cookie = 0
@@ -65,3 +72,15 @@ class VirtualFilesystem:
     def is_executed(self, inode: Inode) -> bool:
         """Return whether a process executes the file now."""
         return self.programs is not None and self.programs.is_executed(inode)
+
+    def defer_trim(self, fs: Filesystem) -> None:
+        """Trim fs once the present call is over: a walk may be going on."""
+        self.untrimmed[fs] = None
+        if self.programs is not None:
+            self.programs.schedule_trim()
+
+    def trim(self) -> None:
+        """Trim what waits for it. Requires: no call is being handled."""
+        waiting, self.untrimmed = self.untrimmed, {}
+        for fs in waiting:
+            fs.trim()

@@ -10,7 +10,7 @@ from sentry_abi.stat import S_IFLNK, S_IFMT, S_IFREG
 from sentry_abi.structs import STAT
 from sentry_auth import KGID, KUID, PLAIN, XATTR_NAME, FilePrivileges, exec_credentials
 from sentry_loader import Ids, Image, LoadedImage, prepare
-from sentry_vfs import EXECUTE, FOLLOW, Path, dentry_open, filename_lookup, path_permission
+from sentry_vfs import EXECUTE, FOLLOW, Path, PathRef, dentry_open, filename_lookup, path_permission
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +111,7 @@ class Program:
         """
         try:
             loaded = self._image.map_into(mm)
-            mm.exe = cast("Executable", loaded.exe).where
+            mm.exe = PathRef(cast("Executable", loaded.exe).where)
             return loaded
         finally:
             self.close()

@@ -56,6 +56,7 @@ def do_exit(task: "Task") -> None:
     if undo is not None:
         undo.release(group.tgid)
     task.files.release()
+    task.fs.release()
     group.cpu_ns += task.cpu_before_ns
     group.tasks.remove(task)
     task.ns.pid.tasks.pop(task.tid, None)

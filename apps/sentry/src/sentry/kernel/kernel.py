@@ -196,40 +196,47 @@ class Kernel:
         Raises: StateError without a mount namespace, a working directory, or anything to run; LinuxError as execve(2).
         """
         with self.ext_mu:
-            state = self.state
             ns = self._namespaces(args)
             fs = FSContext(ns.mnt.root, umask=args.umask)
-            if args.working_directory:
-                fs.cwd = self._working_directory(args, fs)
-            filename, file = args.filename, None
-            if not filename:
-                file = args.file
-                filename = args.argv[0] if args.argv else b""
-                if file is None:
-                    filename = _absolute(args.argv)
-            request = BinPrm(fs, args.credentials, args.limits, filename, args.argv, args.envv, file)
-            program = open_program(state, request)
             try:
-                tgid = ns.pid.allocate()
-                mm = new_mm(state, args.limits)
-            except LinuxError:
-                program.close()
+                return self._create(args, ns, fs)
+            except (LinuxError, StateError):
+                fs.release()
                 raise
-            try:
-                start = program.map_into(mm)
-                context = state.platform.new_context(mm.space)
-            except LinuxError:
-                mm.release()
-                raise
-            args.fd_table.users += 1
-            group = ThreadGroup(state, ns.pid, tgid, None, args.limits)
-            group.container_id = args.container_id
-            new_task(group, tgid, ns, Parts(context, mm, args.fd_table, fs, program.creds, program.comm))
-            context.set_fpu(b"")
-            context.set_regs(initial_regs(start.entry, start.stack_pointer))
-            if state.global_init is None:
-                state.global_init = group
-            return group, tgid
+
+    def _create(self, args: CreateProcessArgs, ns: NSProxy, fs: FSContext) -> tuple[ThreadGroup, int]:
+        state = self.state
+        if args.working_directory:
+            fs.cwd = self._working_directory(args, fs)
+        filename, file = args.filename, None
+        if not filename:
+            file = args.file
+            filename = args.argv[0] if args.argv else b""
+            if file is None:
+                filename = _absolute(args.argv)
+        request = BinPrm(fs, args.credentials, args.limits, filename, args.argv, args.envv, file)
+        program = open_program(state, request)
+        try:
+            tgid = ns.pid.allocate()
+            mm = new_mm(state, args.limits)
+        except LinuxError:
+            program.close()
+            raise
+        try:
+            start = program.map_into(mm)
+            context = state.platform.new_context(mm.space)
+        except LinuxError:
+            mm.release()
+            raise
+        args.fd_table.users += 1
+        group = ThreadGroup(state, ns.pid, tgid, None, args.limits)
+        group.container_id = args.container_id
+        new_task(group, tgid, ns, Parts(context, mm, args.fd_table, fs, program.creds, program.comm))
+        context.set_fpu(b"")
+        context.set_regs(initial_regs(start.entry, start.stack_pointer))
+        if state.global_init is None:
+            state.global_init = group
+        return group, tgid
 
     def _namespaces(self, args: CreateProcessArgs) -> NSProxy:
         state = self.state

@@ -1,4 +1,4 @@
-"""Giving freed memory back to the host, a slice at a time between events.
+"""What is put off until no call is being handled: giving freed memory back to the host, trimming file systems.
 
 Punching 2 MiB that were in use takes half a millisecond, and a process that ends may leave gigabytes. What ends or
 unmaps does one slice itself; the rest follows by a timer, so that no other guest waits longer than a slice.
@@ -9,27 +9,30 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sentry_ktime import TimerQueue
     from sentry_pgalloc import MemoryFile
+    from sentry_vfs import VirtualFilesystem
 
 PAUSE_NS: Final = 1_000_000
 
 
 class Reclaimer:
-    """The timer that reclaims free pages of one memory file."""
+    """The timer that reclaims free pages and dentries."""
 
-    __slots__ = ("memory", "timer_seq", "timers")
+    __slots__ = ("memory", "timer_seq", "timers", "vfs")
 
-    def __init__(self, memory: "MemoryFile", timers: "TimerQueue") -> None:
+    def __init__(self, memory: "MemoryFile", vfs: "VirtualFilesystem", timers: "TimerQueue") -> None:
         """Begin with nothing to do."""
         self.memory = memory
+        self.vfs = vfs
         self.timers = timers
         self.timer_seq = 0
 
     def wake(self) -> None:
-        """Schedule reclaim if free pages are pending."""
-        if not self.timer_seq and self.memory.waste_bytes:
+        """Schedule reclaim if free pages or file systems are pending."""
+        if not self.timer_seq and (self.memory.waste_bytes or self.vfs.untrimmed):
             self.timers.arm(self, self.timers.now() + PAUSE_NS)
 
     def expired(self, now_ns: int) -> None:
-        """Timer callback: punch a slice."""
+        """Timer callback: trim, and punch a slice."""
+        self.vfs.trim()
         if self.memory.reclaim():
             self.timers.arm(self, now_ns + PAUSE_NS)

@@ -19,7 +19,7 @@ from sentry_futex import Manager
 from sentry_ktime import TimerQueue
 from sentry_loader import host_hardware
 from sentry_netlink_port import Manager as NetlinkPorts
-from sentry_vfs import Path
+from sentry_vfs import PathRef
 from sentry_waiter import Entry, Queue
 
 if TYPE_CHECKING:
@@ -619,7 +619,7 @@ class KernelState:
         # time
         self.clock = clock
         self.timers = TimerQueue(clock)
-        self.reclaimer = Reclaimer(memory, self.timers)
+        self.reclaimer = Reclaimer(memory, vfs, self.timers)
         self.cpu_ticker: Timed | None = None
         self.cpu_watched: dict[ThreadGroup, None] = {}
         """Groups with a timer or a limit on CPU time, in the order in which they were added."""
@@ -681,9 +681,13 @@ class KernelState:
         """Return whether a living process executes the file, which then cannot be opened for writing."""
         for task in self.contexts.values():
             exe = task.mm.exe
-            if isinstance(exe, Path) and exe.dentry.inode is inode:
+            if isinstance(exe, PathRef) and exe.path.dentry.inode is inode:
                 return True
         return False
+
+    def schedule_trim(self) -> None:
+        """Trim the file systems that wait for it between two events."""
+        self.reclaimer.wake()
 
     def syslog(self) -> bytes:
         """Return the kernel's log, which is constant."""

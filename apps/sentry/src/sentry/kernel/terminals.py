@@ -9,7 +9,7 @@ from sentry.kernel.send import send_group, send_pgrp
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.stop import is_orphaned_pgrp
 from sentry_abi.capability import CAP_SYS_ADMIN
-from sentry_abi.errors import EIO, ENOTTY, ENXIO, EPERM, ERESTARTSYS, ESRCH
+from sentry_abi.errors import EIO, EMFILE, ENOTTY, ENXIO, EPERM, ERESTARTSYS, ESRCH
 from sentry_abi.fcntl import O_NOCTTY
 from sentry_abi.signal import SI_KERNEL, SIG_IGN, SIGCONT, SIGHUP, SIGTTIN, SIGTTOU
 from sentry_vfs import do_filp_open
@@ -165,7 +165,11 @@ class Terminals:
             raise EIO
         task = self._caller()
         file = do_filp_open(None, b"/dev/pts/%d" % tty.index, flags, 0, task.fs, task.creds)
-        return task.files.install(file, cloexec=bool(flags & 0o2000000))
+        try:
+            return task.files.install(file, cloexec=bool(flags & 0o2000000))
+        except EMFILE:
+            file.discard()
+            raise
 
     def again(self, flags: int, where: "Path") -> "FileDescription":
         """Open /dev/tty: the caller's controlling terminal. Raises: ENXIO."""

@@ -8,7 +8,7 @@ from sentry_abi.fcntl import O_CLOEXEC
 from sentry_abi.stat import DT_DIR, DT_LNK, DT_REG, S_IFMT
 from sentry_fs import Fixed, Generated, GeneratedDirectory, Link
 from sentry_limits import KINDS, UNLIMITED
-from sentry_vfs import Dentry, EpollFile, EventFile, FileDescription, Filesystem, Inode, Mount, Path, d_path
+from sentry_vfs import Dentry, EpollFile, EventFile, FileDescription, Filesystem, Inode, Mount, Path, PathRef, d_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,10 +149,10 @@ def _root(task: "Task") -> Path:
 
 
 def _exe(task: "Task") -> Path:
-    where = task.mm.exe
-    if not isinstance(where, Path):
+    exe = task.mm.exe
+    if not isinstance(exe, PathRef):
         raise ENOENT
-    return where
+    return exe.path
 
 
 class FdDirectory(GeneratedDirectory):
