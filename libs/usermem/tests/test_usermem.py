@@ -54,7 +54,7 @@ def test_structures_go_in_and_out() -> None:
 
 
 def test_a_bad_byte_is_found_exactly() -> None:
-    """What lies before it is done, what lies behind is not touched."""
+    """The bytes before the bad one are copied, the bytes after it are not."""
     memory = _memory(16)
     assert memory.copy_out_partial(START + 12, b"abcdefgh") == 4
     with pytest.raises(EFAULT):
@@ -88,7 +88,7 @@ holes = st.tuples(st.integers(-40, 120), st.integers(0, 80))
 
 @given(holes, st.binary(max_size=80), st.binary(min_size=64, max_size=64))
 def test_copies_against_a_byte_at_a_time(place: tuple[int, int], data: bytes, content: bytes) -> None:
-    """Every copy touches the bytes up to the first bad one, and says how far it came."""
+    """Every copy stops at the first bad byte, and returns or raises what that means."""
     memory = _memory(64)
     memory.copy_out(START, content)
     first, size = place
@@ -138,7 +138,7 @@ def test_scatter_lists_against_a_byte_at_a_time(places: list[tuple[int, int]]) -
 
 
 def test_wrong_use_is_named() -> None:
-    """Sizes, counts and places that nobody can mean."""
+    """Negative sizes, counts and addresses."""
     memory = _memory(16)
     for call in (memory.readable, memory.writable, memory.copy_in, memory.cstring):
         with pytest.raises(ValueError, match="a copy of -1 bytes at 0x10000"):
@@ -229,7 +229,7 @@ def test_scatter_lists_stop_at_the_first_bad_byte(call: Callable[[ByteMemory, li
 
 @given(st.lists(st.integers(0, 9), max_size=6), st.integers(0, 40), st.integers(0, 40))
 def test_a_part_of_a_list(sizes: list[int], skip: int, limit: int) -> None:
-    """The first bytes left out, and no more than a number of them: as of the bytes side by side."""
+    """Skip and limit: as a slice of the joined bytes."""
     memory = _memory(64)
     memory.copy_out(START, bytes(range(64)))
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
@@ -264,7 +264,7 @@ def test_atomics_do_what_they_say() -> None:
 
 
 def test_shared_words_check() -> None:
-    """The same operations, with offsets that are looked at; a buffer is held, and must be writable and straight."""
+    """The same operations, with checked offsets; a buffer is held, and must be writable and aligned."""
     page = mmap.mmap(-1, 4096)
     words = SharedWords(page)
     words.store(8, 7)

@@ -79,7 +79,7 @@ def test_level_edge_and_oneshot() -> None:
 
 
 def test_turns_are_fair() -> None:
-    """With room for one event, two level items take turns."""
+    """With space for one event, two level-triggered items alternate."""
     epoll = EpollFile(VFS.anonymous)
     first, second = event(1), event(1)
     epoll.add(first, 1, IN, 1)

@@ -98,7 +98,7 @@ def test_end_of_file_and_broken_pipe() -> None:
 
 
 class Told(Entry):
-    """Remembers what it was told."""
+    """Keeps the masks of its notifications."""
 
     def __init__(self) -> None:
         """Start with nothing."""
@@ -111,7 +111,7 @@ class Told(Entry):
 
 
 def test_who_waits_is_told() -> None:
-    """Readers hear of data and of the last writer, writers of room."""
+    """Readers are notified of data and of the last close, writers of free slots."""
     reader, writer = ends()
     told = Told()
     assert reader.queue is not None
@@ -140,7 +140,7 @@ def test_capacity() -> None:
 
 
 def test_fifo_opens() -> None:
-    """An open waits until the other end was opened, even if it has gone again."""
+    """An open blocks until the other end was opened, even if that was closed again."""
     fs = Filesystem(VFS)
     inode = PipeInode(fs, 1, 0o600)
     where = Path(Mount(fs, Dentry(b"", None, inode)), Dentry(b"f", None, inode))

@@ -1,9 +1,9 @@
 """Atomic operations on 32-bit words, at addresses of the sentry.
 
-The functions are the compiled ones themselves, so that a futex word costs one C call (80 ns) and no Python frame.
-Values are unsigned; a value outside 0..2^32-1 raises OverflowError. Requires: the address is a multiple of 4 and
-mapped in the sentry for as long as the call takes; mm, which alone hands out such addresses, sees to that. Nothing is
-checked: a wrong address ends the process. `SharedWords` are the same operations with every check.
+The functions are the compiled ones, so that a futex word costs one C call (80 ns) and no Python frame. Values are
+unsigned; a value outside 0..2^32-1 raises OverflowError. Requires: the address is a multiple of 4 and mapped in the
+sentry during the call; mm, the only source of such addresses, guarantees it. Nothing is checked: a wrong address ends
+the process. `SharedWords` has the same operations with all checks.
 """
 
 from collections.abc import Callable
@@ -20,26 +20,26 @@ swap_u32: Final[Callable[[int, int], int]] = lib.ks_usermem_swap
 add_u32: Final[Callable[[int, int], int]] = lib.ks_usermem_add
 """add_u32(address, value) -> old value; wraps"""
 cas_u32: Final[Callable[[int, int, int], int]] = lib.ks_usermem_cas
-"""cas_u32(address, expected, value) -> old value; it was set if that is what was expected"""
+"""cas_u32(address, expected, value) -> old value; the word was set if that equals expected"""
 
 
 class SharedWords:
-    """The 32-bit words of a writable buffer that others change at the same time: an `mmap`, a view of one.
+    """The 32-bit words of a writable buffer that is changed concurrently: an `mmap`, or a view of one.
 
-    Offsets are in bytes. While this object lives the buffer is held: an mmap cannot be closed under it.
-    All methods raise ValueError for an offset that is no multiple of 4 or outside of the buffer, OverflowError for a
-    value that is not of 0..2^32-1. Sequentially consistent; 0.2 us each.
+    Offsets are in bytes. The object holds the buffer: an mmap cannot be closed while it exists. All methods raise
+    ValueError for an offset that is not a multiple of 4 or is outside of the buffer, OverflowError for a value outside
+    0..2^32-1. Sequentially consistent; 0.2 us each.
     """
 
     __slots__ = ("_base", "_hold", "_size")
 
     def __init__(self, buffer: object) -> None:
-        """Hold buffer. Raises: TypeError or BufferError if it cannot be written, ValueError if its start is crooked."""
+        """Hold buffer. Raises: TypeError or BufferError if it is read-only, ValueError if it is not aligned."""
         self._hold = ffi.from_buffer("char[]", buffer, require_writable=True)
         self._base = int(ffi.cast("uintptr_t", self._hold))
         self._size = len(self._hold)
         if self._base & 3:
-            message = "the buffer begins at an address that is no multiple of 4"
+            message = "the buffer begins at an address that is not a multiple of 4"
             raise ValueError(message)
 
     def _at(self, offset: int) -> int:

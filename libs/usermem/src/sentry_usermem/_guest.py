@@ -1,9 +1,7 @@
-"""The guest-memory protocol and what can be done over it.
+"""The guest-memory protocol, and copies of structures, arrays, strings and scatter lists over it.
 
-`GuestMemory` is what an address space offers (mm implements it; `ByteMemory` is one over a bytearray, for tests and
-tools). Everything here is written over it: structures, arrays, bounded strings, scatter and gather lists. All errors
-are EFAULT at the exact byte: what lies before a bad byte was copied, what lies behind was not touched. A size that no
-caller can mean is a ValueError.
+mm implements `GuestMemory`; `ByteMemory` is one over a bytearray, for tests and tools. EFAULT is exact: bytes before
+the bad one are copied, bytes after it are not. A negative size is a ValueError.
 """
 
 import struct
@@ -23,26 +21,26 @@ View = TypeVar("View", memoryview, Buffer)
 
 
 class GuestMemory(Protocol):
-    """Memory of a guest. Addresses are plain integers; nothing about them is trusted."""
+    """Memory of a guest. Addresses are plain integers and need not be valid."""
 
     def copy_in(self, addr: int, size: int) -> bytes:
         """Return size bytes. Raises: EFAULT unless all of them can be read."""
         ...
 
     def copy_out(self, addr: int, data: Buffer) -> None:
-        """Write data. Raises: EFAULT unless all of it was written; what came before the bad byte stays written."""
+        """Write data. Raises: EFAULT at the first bad byte; the bytes before it are written."""
         ...
 
     def copy_out_partial(self, addr: int, data: Buffer) -> int:
-        """Write as much of data as can be; return how many bytes. Raises: EFAULT if not even one."""
+        """Write data up to the first bad byte; return how many bytes. Raises: EFAULT if that is the first."""
         ...
 
     def readable(self, addr: int, size: int) -> list[Buffer]:
-        """Return pieces to read from, up to the first bad byte. Raises: EFAULT if that is the first."""
+        """Return views to read from, up to the first bad byte. Raises: EFAULT if that is the first."""
         ...
 
     def writable(self, addr: int, size: int) -> list[memoryview]:
-        """Return pieces to write to, up to the first bad byte. Raises: EFAULT if that is the first."""
+        """Return views to write to, up to the first bad byte. Raises: EFAULT if that is the first."""
         ...
 
     def cstring(self, addr: int, limit: int) -> bytes:
@@ -60,12 +58,12 @@ def read_struct(memory: GuestMemory, addr: int, layout: struct.Struct) -> tuple[
 
 
 def write_struct(memory: GuestMemory, addr: int, layout: struct.Struct, *fields: int) -> None:
-    """Write a structure to guest memory. Raises: EFAULT; what comes before the bad byte stays written."""
+    """Write a structure to guest memory. Raises: EFAULT at the first bad byte; the bytes before it are written."""
     memory.copy_out(addr, layout.pack(*fields))
 
 
 def read_array(memory: GuestMemory, addr: int, layout: struct.Struct, count: int) -> list[tuple[int, ...]]:
-    """Return count structures that lie side by side. Raises: EFAULT; ValueError for a negative count."""
+    """Return count adjacent structures. Raises: EFAULT; ValueError for a negative count."""
     if count < 0:
         message = f"read_array of {count} structures"
         raise ValueError(message)
@@ -83,7 +81,7 @@ def read_strings(memory: GuestMemory, addr: int, limit: int, each: int) -> list[
     if addr == 0:
         return found
     while True:
-        block = memory.readable(addr, 512 - (addr & 511 & -8))[0]  # never past a page, so one piece
+        block = memory.readable(addr, 512 - (addr & 511 & -8))[0]  # never beyond a page, so one view
         if len(block) < 8:
             block = memory.copy_in(addr, 8)
         for (pointer,) in struct.iter_unpack("<Q", bytes(block[: len(block) & -8])):
@@ -101,7 +99,7 @@ def read_strings(memory: GuestMemory, addr: int, limit: int, each: int) -> list[
 
 
 def import_iovec(memory: GuestMemory, addr: int, count: int) -> tuple[IoVec, ...]:
-    """Return a checked scatter list; lengths are cut so that their sum is at most MAX_RW_COUNT.
+    """Return a checked scatter list, truncated to MAX_RW_COUNT bytes.
 
     Raises: EINVAL for a negative count, more than IOV_MAX pieces, or a length that is negative as ssize_t; EFAULT for
     the array or a piece outside user memory. Linux: lib/iov_iter.c __import_iovec.
@@ -117,22 +115,22 @@ def import_iovec(memory: GuestMemory, addr: int, count: int) -> tuple[IoVec, ...
             raise EINVAL
         if base + size > TASK_SIZE and size:
             raise EFAULT
-        size = min(size, left)  # noqa: PLW2901  (the cut length is the length)
+        size = min(size, left)  # noqa: PLW2901  (the truncated length counts)
         left -= size
         pieces.append((base, size))
     return tuple(pieces)
 
 
 def gather(memory: GuestMemory, pieces: Sequence[IoVec], skip: int = 0, limit: int = MAX_RW_COUNT) -> list[Buffer]:
-    """Return what a gather list names after its first skip bytes, at most limit bytes, up to the first bad byte.
+    """Return views of a gather list without its first skip bytes: limit bytes at most, up to the first bad byte.
 
-    Raises: EFAULT if there is nothing before that byte.
+    Raises: EFAULT if that is the first.
     """
     return _views(memory.readable, pieces, skip, limit)
 
 
 def scatter(memory: GuestMemory, pieces: Sequence[IoVec], skip: int = 0, limit: int = MAX_RW_COUNT) -> list[memoryview]:
-    """Return where a scatter list points to; see `gather`."""
+    """Return views to write to of a scatter list; as `gather`."""
     return _views(memory.writable, pieces, skip, limit)
 
 
@@ -160,12 +158,12 @@ def _views(reach: Callable[[int, int], list[View]], pieces: Sequence[IoVec], ski
 
 
 class ByteMemory:
-    """Guest memory over one bytearray that begins at address `start`: for tests and for tools."""
+    """Guest memory over one bytearray at address `start`: for tests and tools."""
 
     __slots__ = ("data", "start")
 
     def __init__(self, size: int, start: int = 0x10000) -> None:
-        """Make size zeroed bytes at start; everything else is a hole. Raises: ValueError for negative numbers."""
+        """Map size zeroed bytes at start, and nothing else. Raises: ValueError for negative numbers."""
         if size < 0 or start < 0:
             message = f"ByteMemory({size}, {start:#x}): sizes and addresses are not negative"
             raise ValueError(message)
