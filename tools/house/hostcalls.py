@@ -20,8 +20,6 @@ EXEMPT: Final = {
     "host": "makes the record",
     "platform": "its timer, watcher and cycle counter are the host's own",
     "state": "measures its own saving and loading",
-    "eventchannel": "limits the rate of what leaves the sandbox; its clock is a parameter",
-    "netlink_port": "its source of random numbers is a parameter",
 }
 
 

@@ -1,6 +1,7 @@
 """What an event costs the kernel."""
 
 import os
+import time
 import timeit
 
 from sentry_eventchannel import Amd64Registers, MultiEmitter, RateLimitedEmitter, SocketEmitter, UnimplementedSyscall
@@ -10,7 +11,7 @@ event = UnimplementedSyscall(7, Amd64Registers(*range(1 << 40, (1 << 40) + 27)))
 small = UnimplementedSyscall(7)
 sink = SocketEmitter(os.open("/dev/null", os.O_WRONLY))
 nobody, limited, full = MultiEmitter(), MultiEmitter(), MultiEmitter()
-limited.add(RateLimitedEmitter(sink, 1, 1))
+limited.add(RateLimitedEmitter(sink, 1, 1, time.monotonic_ns))
 read, write = os.pipe()
 full.add(SocketEmitter(write, buffer=0))
 for _ in range(10_000):

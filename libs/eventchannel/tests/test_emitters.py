@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from time import monotonic_ns
 from typing import Any
 
 import pytest
@@ -188,7 +189,7 @@ def test_the_bucket_against_a_naive_one(rate: int, burst: int, steps: list[int])
 def test_a_limit_that_lets_nothing_through(rate: float, burst: int) -> None:
     """Is refused."""
     with pytest.raises(UsageError, match="must be positive"):
-        RateLimitedEmitter(Memory(), rate, burst)
+        RateLimitedEmitter(Memory(), rate, burst, monotonic_ns)
 
 
 def test_debug_and_log() -> None:
@@ -361,7 +362,7 @@ def test_observers_that_fail_or_lag_never_fail_the_kernel(pair: tuple[socket.soc
     multi = MultiEmitter(report=lines.append)
     assert not multi.emit(event())
     slow = SocketEmitter(one.detach(), buffer=1 << 12)
-    for emitter in (RateLimitedEmitter(Memory(), 1, 1), slow, failing):
+    for emitter in (RateLimitedEmitter(Memory(), 1, 1, monotonic_ns), slow, failing):
         multi.add(emitter)
     assert not any(multi.emit(DebugEvent("much", "x" * 1000)) for _ in range(2000))
     assert slow.dropped > 0
@@ -379,7 +380,7 @@ def test_a_pipe_and_many_threads() -> None:
     read, write = os.pipe()
     emitter = SocketEmitter(write, buffer=1 << 16)
     multi = MultiEmitter()
-    limited: Emitter = RateLimitedEmitter(emitter, 1, 10_000)
+    limited: Emitter = RateLimitedEmitter(emitter, 1, 10_000, monotonic_ns)
     multi.add(limited)
     found: list[Event] = []
 

@@ -1,6 +1,7 @@
 """What taking and giving back an id costs, in an empty and in a crowded protocol."""
 
 import timeit
+from os import urandom
 
 from sentry_netlink_port import MAX_PORTS, Manager
 
@@ -15,7 +16,7 @@ def come_and_go(manager: Manager, hint: int) -> None:
 
 
 for others in (0, MAX_PORTS - 2):
-    crowd = Manager()
+    crowd = Manager(urandom)
     for number in range(others):
         crowd.allocate(0, number + 1_000_000)
     for what, hint in (("free hint", 5), ("taken hint", 0)):

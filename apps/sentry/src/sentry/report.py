@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sentry.kernel.kernel import Kernel
     from sentry.kernel.state import Task
     from sentry.spec import SandboxSpec
+    from sentry_host import Host
 
 
 class Report(Instrument):
@@ -35,7 +36,7 @@ class Report(Instrument):
         self._kernel = kernel
         add_instrument(kernel.state, self)
         if spec.events is not None:
-            add_instrument(kernel.state, open_events(spec.events))
+            add_instrument(kernel.state, open_events(spec.events, kernel.host))
         if spec.strace:
             from sentry.strace import Strace  # noqa: PLC0415  (only where asked for)
 
@@ -60,7 +61,7 @@ class Report(Instrument):
             sys.stderr.write(f"sentry: calls that are not implemented: {names}\n")
 
 
-def open_events(path: str) -> "Events":
+def open_events(path: str, host: "Host") -> "Events":
     """Return the events of a kernel that go to a Unix socket or a file. Raises: UsageFailure."""
     import socket  # noqa: PLC0415  (only where asked for)
     import stat  # noqa: PLC0415  (as above)
@@ -78,7 +79,7 @@ def open_events(path: str) -> "Events":
     except OSError as error:
         message = f"--events {path}: {os.strerror(error.errno or 0)}"
         raise UsageFailure(message) from error
-    return Events(SocketEmitter(fd))
+    return Events(SocketEmitter(fd), host)
 
 
 def call_name(nr: int) -> str:

@@ -9,7 +9,6 @@ import os
 from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable
-from time import monotonic_ns
 from typing import Final, Protocol
 
 from sentry_eventchannel._errors import UsageError
@@ -231,7 +230,7 @@ class RateLimitedEmitter:
 
     __slots__ = ("_burst", "_clock", "_dropped", "_emitter", "_last", "_level", "_lock", "_rate")
 
-    def __init__(self, emitter: Emitter, rate: float, burst: int, clock: Callable[[], int] = monotonic_ns) -> None:
+    def __init__(self, emitter: Emitter, rate: float, burst: int, clock: Callable[[], int]) -> None:
         """Limit what goes to emitter.
 
         rate   events a second, sustained

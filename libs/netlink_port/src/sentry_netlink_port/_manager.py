@@ -7,7 +7,6 @@ processes stay free for them.
 
 from _thread import allocate_lock
 from collections.abc import Callable
-from os import urandom
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -27,35 +26,27 @@ class PortError(Exception):
     """The caller asked for what cannot be: a port id that is none, or a release of what is not in use."""
 
 
-def _random_port() -> int:
-    """Return a random place to begin a search. 2**31 - 4096 ids and 2**32 random numbers: the bias is no matter."""
-    return LOWEST + int.from_bytes(urandom(4), "little") % (HIGHEST - LOWEST + 1)
-
-
-def _fresh_random() -> Callable[[], int]:
-    return _random_port
-
-
 class Manager:
     """Port ids in use. Thread-safe; savable by sentry_state after `register`.
 
     Linux: netlink(7), nl_pid.
     """
 
-    __slots__ = ("_lock", "_ports", "_random")
+    __slots__ = ("_lock", "_ports", "random_bytes")
 
-    def __init__(self, random: Callable[[], int] = _random_port) -> None:
-        """Begin with no id in use but the kernel's; random gives the id at which a search begins."""
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        """Begin with no id in use but the kernel's; random_bytes returns that many random bytes."""
         self._lock = allocate_lock()
         self._ports: dict[int, set[int]] = {}  # guarded by _lock
-        self._random = random
+        self.random_bytes = random_bytes
+        """Chooses where a search begins; whoever loads a manager sets it."""
 
     def allocate(self, protocol: int, hint: int) -> int | None:
         """Take a port id of protocol and return it: hint when free, else a negative one; None when all are taken.
 
         hint is any signed integer of 32 bits, usually a process id. At the limit not even a free hint is given.
 
-        Raises: PortError for a hint of more than 32 bits or a random place that is outside of the range of searches.
+        Raises: PortError for a hint of more than 32 bits.
         """
         if not LOWEST <= hint < 1 << 31:
             message = f"port id {hint} is no signed integer of 32 bits"
@@ -96,16 +87,15 @@ class Manager:
 
     def _search_locked(self, ports: set[int]) -> int:
         """Return a free negative id. Requires: fewer than MAX_PORTS in use, so that there is one."""
-        port = self._random()
-        if not LOWEST <= port <= HIGHEST:
-            message = f"a search cannot begin at {port}, only from {LOWEST} to {HIGHEST}"
-            raise PortError(message)
+        # 2**31 - 4096 ids of 2**32 numbers: the bias does not matter.
+        port = LOWEST + int.from_bytes(self.random_bytes(4), "little") % (HIGHEST - LOWEST + 1)
         while port in ports:
             port = port - 1 if port > LOWEST else HIGHEST
         return port
 
 
 def register(registry: "Registry") -> None:
-    """Let managers be saved by sentry_state: the ids stay in use, lock and random numbers are made anew."""
-    fresh = {"_lock": allocate_lock, "_random": _fresh_random}
-    registry.savable("netlink_port.Manager", fields=("_ports",), fresh=fresh)(Manager)
+    """Let managers be saved by sentry_state: the ids stay in use. Whoever loads one sets its `random_bytes`."""
+    fresh = {"_lock": allocate_lock}
+    unsaved = {"random_bytes": "the host's"}
+    registry.savable("netlink_port.Manager", fields=("_ports",), unsaved=unsaved, fresh=fresh)(Manager)

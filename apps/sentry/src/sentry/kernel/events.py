@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sentry.kernel.siginfo import SigInfo
     from sentry.kernel.state import Task
     from sentry_eventchannel import Emitter
+    from sentry_host import Host
 
 RATE: Final = 100
 BURST: Final = 1000
@@ -25,11 +26,11 @@ class Events(Instrument):
 
     __slots__ = ("_all", "_unimplemented")
 
-    def __init__(self, emitter: "Emitter") -> None:
-        """Send to emitter, which is closed with this."""
+    def __init__(self, emitter: "Emitter", host: "Host") -> None:
+        """Send to emitter, which is closed with this; host has the clock of the limit."""
         self._all = MultiEmitter()
         self._all.add(emitter)
-        self._unimplemented = RateLimitedEmitter(self._all, RATE, BURST)
+        self._unimplemented = RateLimitedEmitter(self._all, RATE, BURST, host.monotonic_ns)
 
     @staticmethod
     def _registers(task: "Task") -> Amd64Registers | None:

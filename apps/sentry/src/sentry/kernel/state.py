@@ -645,7 +645,7 @@ class KernelState:
         # what tasks share
         self.futexes = Manager()
         self.signalfds: list[SignalListener] = []
-        self.netlink_ports = NetlinkPorts()
+        self.netlink_ports = NetlinkPorts(self.host.random_bytes)
         self.sockets: WeakValueDictionary[int, Socket] = WeakValueDictionary()
         self.next_socket_id = 0
         self.last_unique_id = 0
