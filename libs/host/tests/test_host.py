@@ -3,6 +3,7 @@
 import os
 import resource
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ def test_the_real_host_is_this_one() -> None:
     assert (host.realtime_ns, host.monotonic_ns, host.random_bytes) == (time.time_ns, time.monotonic_ns, os.urandom)
     assert host.online_cpus == len(os.sched_getaffinity(0))
     assert host.possible_cpus >= (os.cpu_count() or 1) >= host.online_cpus
+    source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+    assert host.clock_source == (source.read_text().strip() if source.exists() else "")
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert host.limits.soft(resource.RLIMIT_NOFILE) == soft % (1 << 64)
 

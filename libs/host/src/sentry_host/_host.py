@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from sentry_limits import LimitSet, host_limits
 
 _POSSIBLE: Final = "/sys/devices/system/cpu/possible"
+_CLOCK_SOURCE: Final = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 
 class Host(NamedTuple):
@@ -30,20 +31,38 @@ class Host(NamedTuple):
     """How many CPUs the kernel may run on."""
     limits: LimitSet
     """The resource limits that the kernel's process began with."""
+    clock_source: str = ""
+    """What drives both clocks, by Linux's name (`tsc`); empty if it is not the CPU's cycle counter."""
 
 
 def real_host() -> Host:
     """Return the record of the host that this process runs on, with its limits as they are now."""
     online = len(os.sched_getaffinity(0))
-    return Host(time.time_ns, time.monotonic_ns, os.urandom, max(_possible_cpus(), online), online, host_limits())
+    return Host(
+        time.time_ns,
+        time.monotonic_ns,
+        os.urandom,
+        max(_possible_cpus(), online),
+        online,
+        host_limits(),
+        _read(_CLOCK_SOURCE).strip(),
+    )
 
 
 def _possible_cpus() -> int:
     try:
-        with open(_POSSIBLE, encoding="ascii") as file:  # noqa: PTH123  (start-up: pathlib is slow)
-            return count_cpus(file.read())
-    except (OSError, ValueError):
+        return count_cpus(_read(_POSSIBLE))
+    except ValueError:
         return os.cpu_count() or 1
+
+
+def _read(path: str) -> str:
+    """Return the content of a file; empty where there is none."""
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123  (start-up: pathlib is slow)
+            return file.read()
+    except OSError:
+        return ""
 
 
 def count_cpus(text: str) -> int:

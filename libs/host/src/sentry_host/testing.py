@@ -1,4 +1,4 @@
-"""A host for tests: its clocks advance by one step a reading, its entropy is a counter through a hash."""
+"""A host for tests: its clocks advance by one step a reading, its entropy is the hashes of a counter."""
 
 from hashlib import sha256
 

@@ -2,8 +2,8 @@
 
 A guest computes time from the CPU's cycle counter, base + cycles * mult. Once a second the parameters are taken anew:
 the new base is what guests see at that moment, so that time never jumps, and mult is bent so that they meet the host's
-clock a second later. A difference of 250 ms or more is a jump all the same. Where the host itself does not trust its
-counter (its clock source is another), the page stays not ready and guests make calls.
+clock a second later. A difference of 250 ms or more is a jump all the same. Where the host's clock source is not the
+counter (`Host.clock_source`), the page stays not ready and guests make calls.
 
 Sources: Linux lib/vdso/gettimeofday.c (the reader), kernel/time/timekeeping.c.
 """
@@ -79,7 +79,7 @@ class Vdso(Uncounted):
     def begin(self, timers: "TimerQueue") -> None:
         """Keep the parameters up to date from now on, if the host trusts its cycle counter."""
         self.timers = timers
-        if clock_source() in TRUSTED:
+        if self.clock.host.clock_source in TRUSTED:
             timers.arm(self, self.clock.monotonic_ns() + CALIBRATION_NS)
 
     def expired(self, now_ns: int) -> None:
@@ -114,13 +114,3 @@ class Vdso(Uncounted):
         view[at + 4 : at + len(record)] = record[4:]
         self._sequence = self._sequence + 2 & 0xFFFF_FFFF
         view[at : at + 4] = self._sequence.to_bytes(4, "little")
-
-
-def clock_source() -> str:
-    """Return the name of the host's clock source; empty where it does not say."""
-    path = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
-    try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123  (start-up: no path object)
-            return file.read().strip()
-    except OSError:
-        return ""
