@@ -27,3 +27,17 @@ def test_initial_registers() -> None:
     assert (regs.rip, regs.rsp, regs.cs, regs.ss, regs.orig_rax) == (0x1000, 0x2000, USER_CS, USER_DS, NO_SYSCALL)
     rest = set(FIELDS) - {"rip", "rsp", "cs", "ss", "orig_rax", "eflags"}
     assert not any(getattr(regs, name) for name in rest)
+
+
+def test_what_a_call_does_to_registers() -> None:
+    """A result is what rax holds, an error its complement; a restart executes the same instruction again."""
+    regs = initial_regs(0x1002, 0x2000)
+    regs.set_return_value(-38)
+    assert regs.rax == 0xFFFF_FFFF_FFFF_FFDA
+    regs.set_return_value(7)
+    assert regs.rax == 7
+    regs.restart_syscall(202)
+    assert (regs.rip, regs.rax) == (0x1000, 202)
+    regs.set_stack_pointer(0x3000)
+    regs.set_tls(0x4000)
+    assert (regs.rsp, regs.fs_base) == (0x3000, 0x4000)

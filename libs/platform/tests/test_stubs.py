@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from sentry_abi.errors import EINVAL
+from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_arch import initial_regs
 from sentry_platform import (
     EVENT,
@@ -179,7 +179,7 @@ def test_registers_survive_a_call(rig: Rig) -> None:
 
 
 def test_fresh_context_shows_nothing_of_the_sentry(rig: Rig) -> None:
-    """Before its first run a context has no register that it was not given (hazards 1.3), and cannot run without."""
+    """Before its first run a context has no register that it was not given, and cannot run without."""
     rig.code(SYSCALLS)
     bare = rig.platform.new_context(rig.space)
     bare.resume()  # refused: neither registers nor extended state have been written
@@ -221,10 +221,34 @@ def test_fpu_round_trip(rig: Rig) -> None:
     image[160:176] = bytes(range(16))  # xmm0
     image[512:520] = (3).to_bytes(8, "little")
     context.set_fpu(bytes(image))
-    assert context.fpu()[160:176] == bytes(range(16))
+    assert context.fpu() == bytes(image)
     image[512:520] = (1 << 62).to_bytes(8, "little")
-    with pytest.raises(EINVAL):
-        context.set_fpu(bytes(image))
+    for damaged in (bytes(image), bytes(image[:-8]), bytes(image) + bytes(8)):
+        with pytest.raises(EINVAL):
+            context.set_fpu(damaged)
+
+
+def test_extended_state_has_one_form(rig: Rig) -> None:
+    """Its size is the platform's; it names its components, and holds nothing beyond them; AMX is not among them."""
+    context = rig.context()
+    image = context.fpu()
+    assert len(image) == rig.platform.fpu_size >= 576
+    components = int.from_bytes(image[464:472], "little")
+    present = int.from_bytes(image[512:520], "little")
+    assert components & 3 == 3
+    assert not components & ~0x2E7
+    assert not present & ~components
+    assert not any(image[472:512] + image[520:576]), "not compacted, nothing of the host's"
+
+
+def test_every_platform_has_the_same_form() -> None:
+    """What one saves another can load."""
+    first, second = open_platform("notify"), None
+    size = first.fpu_size
+    first.close()
+    second = open_platform("ptrace")
+    assert second.fpu_size == size
+    second.close()
 
 
 def test_fault_says_where(rig: Rig) -> None:
@@ -280,7 +304,14 @@ def test_large_batches(rig: Rig) -> None:
     assert (caught.value.index, caught.value.errno) == (130, 22)
 
 
-def test_interrupt_is_told_once(rig: Rig) -> None:
+def released(rig: Rig) -> AddressSpace:
+    """Return a space that is no more."""
+    space = rig.platform.new_space()
+    space.release()
+    return space
+
+
+def test_interrupt_gives_one_event(rig: Rig) -> None:
     """A spinning guest stops once per request, however often it is made."""
     rig.code(SPIN)
     context = rig.context()
@@ -329,12 +360,39 @@ def test_calls_are_exactly_once_under_interrupts(rig: Rig) -> None:
 
 
 def test_foreign_entries(rig: Rig) -> None:
-    """Int 0x80 is told apart from a call of the 64-bit table."""
+    """Calls of other tables are events of their own, answered like any call."""
     rig.code(INT80)
     context = rig.context(rax=20)
     context.resume()
     event = rig.next()
     assert (event.kind, event.nr) == (EventKind.FOREIGN, 20)
+    event = rig.next(context.index, 39)  # goes on behind it, with the answer as the next call's number
+    assert (event.kind, event.nr) == (EventKind.SYSCALL, 39)
+    x32 = rig.context(entry=CODE + 2, rax=1 << 30 | 39)
+    x32.resume()
+    event = rig.next()
+    assert (event.kind, event.nr) == (EventKind.FOREIGN, 1 << 30 | 39)
+
+
+def test_vsyscalls_are_ordinary_calls(rig: Rig) -> None:
+    """The vsyscall page's calls arrive as any other, return to their caller, and can be held in the middle."""
+    rig.code(bytes.fromhex("ffd3 4889c7 0f05"))  # call rbx; mov rdi, rax; syscall
+    rig.space.apply([Op("map", DATA, 4096, 3, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    context = rig.context(rbx=0xFFFF_FFFF_FF60_0400, rsp=DATA + 4096, rdi=7)  # time(2)
+    context.resume()
+    event = rig.next()
+    assert (event.kind, event.nr, event.args[0]) == (EventKind.SYSCALL, 201, 7)
+    event = rig.next(context.index, 1234)
+    assert (event.kind, event.nr, event.args[0]) == (EventKind.SYSCALL, 1234, 1234)
+    other = rig.context(rbx=0xFFFF_FFFF_FF60_0400, rsp=DATA + 4096, rdi=7)
+    other.resume()
+    assert rig.next().nr == 201
+    regs = other.regs()
+    assert (regs.rip, regs.rsp) == (CODE + 2, DATA + 4096)
+    regs.set_return_value(55)
+    other.set_regs(regs)
+    other.resume()
+    assert rig.next().nr == 55
 
 
 @pytest.mark.parametrize(
@@ -478,20 +536,35 @@ def test_halt_stops_at_once(rig: Rig) -> None:
 
 
 def test_bind_moves_to_another_space(rig: Rig) -> None:
-    """Execve into a new space: the old thread is gone, the context lives on."""
-    rig.code(SYSCALLS)
+    """Execve into a new space: the old thread is gone, the context lives on with its index and CPU time."""
+    rig.code(SPIN + SYSCALLS)
     context = rig.context(rax=1)
+    index = context.index
     context.resume()
+    time.sleep(0.02)
+    context.interrupt()
     rig.next()
-    space = rig.platform.new_space()
-    rig.code(SYSCALLS, 0x480000, space)
-    context.bind(space)
-    context.set_fpu(b"")
-    regs = initial_regs(0x480000, 0)
-    regs.rax = 2
-    context.set_regs(regs)
-    context.resume()
-    assert rig.next().nr == 2
+    used = context.cpu_time_ns()
+    assert used > 5_000_000
+    for nr in range(2, 6):
+        space = rig.platform.new_space()
+        rig.code(SYSCALLS, 0x480000, space)
+        context.bind(space)
+        context.resume()  # refused: nothing has been set yet
+        assert not context.running()
+        context.set_fpu(b"")
+        regs = initial_regs(0x480000, 0)
+        regs.rax = nr
+        context.set_regs(regs)
+        context.resume()
+        event = rig.next()
+        assert (event.context, event.nr, context.index) == (index, nr, index)
+        assert used <= context.cpu_time_ns() < used + 1_000_000_000
+    context.halt()
+    assert context.cpu_time_ns() >= used
+    context.release()
+    with pytest.raises(EAGAIN):
+        rig.context().bind(released(rig))
 
 
 def test_wake_watch_and_timeout(rig: Rig) -> None:

@@ -48,7 +48,9 @@ EFLAGS_RF: Final = 0x10000
 EFLAGS_USER: Final = 0x250DD5
 """Flags that a signal frame may set: AC, OF, DF, TF, SF, ZF, AF, PF, CF, RF and ID (Linux FIX_EFLAGS, plus ID)."""
 
-NO_SYSCALL: Final = 0xFFFF_FFFF_FFFF_FFFF
+MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
+NO_SYSCALL: Final = MASK64
+SYSCALL_LENGTH: Final = 2
 
 
 class Regs:
@@ -123,6 +125,23 @@ class Regs:
     def copy(self) -> "Regs":
         """Return an independent copy."""
         return Regs(self.image())
+
+    def set_return_value(self, value: int) -> None:
+        """Give the system call that these registers are in its result, -errno for an error."""
+        self.rax = value & MASK64
+
+    def restart_syscall(self, nr: int) -> None:
+        """Go back to the `syscall` instruction just executed, to make call nr with the same arguments."""
+        self.rip -= SYSCALL_LENGTH
+        self.rax = nr
+
+    def set_stack_pointer(self, address: int) -> None:
+        """Run on another stack."""
+        self.rsp = address
+
+    def set_tls(self, address: int) -> None:
+        """Set the base of thread-local storage."""
+        self.fs_base = address
 
     def __eq__(self, other: object) -> bool:
         """Compare all registers."""

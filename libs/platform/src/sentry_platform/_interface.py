@@ -2,7 +2,7 @@
 
 A platform owns guest threads (`Context`) and host address spaces (`AddressSpace`). Nothing above it knows of stubs,
 thread ids, injection or guest-physical addresses. Addresses and lengths are bytes and page-aligned; deadlines are
-nanoseconds of CLOCK_MONOTONIC. All calls come from the one kernel thread, except `Platform.wake`.
+nanoseconds of CLOCK_MONOTONIC. All calls come from the kernel thread, which made the platform, except `Platform.wake`.
 
 `AddressSpace.apply` is a promise that the guest's next access then succeeds without the kernel's help, not that pages
 are present: the host fills them. Copy-on-write is a map (or protect) without PROT_WRITE, then a FAULT event with access
@@ -84,38 +84,50 @@ class AddressSpace(Protocol):
         ...
 
     def release(self) -> None:
-        """Give the space back; idempotent; no context may be bound to it."""
+        """Free the space; idempotent; no context may be bound to it."""
         ...
 
 
 class Context(Protocol):
-    """One guest thread."""
+    """One guest thread.
+
+    It runs, or it waits after its last event. Then `answer` lets it go on (a SYSCALL or FOREIGN event: the value is the
+    call's result), or `resume` (any other event, or registers that were set), or `next_event`, which answers. Reading
+    or setting registers or extended state holds it: its call then counts as made, and `resume` lets it go on.
+    """
 
     index: int
-    """Small number that `Event.context` carries."""
+    """Small number that events carry; the same for the life of the context."""
 
     def bind(self, space: AddressSpace) -> None:
-        """Move to another space (execve); the context must not be running."""
+        """Move to another space (execve), with index and CPU time; it must not be running.
+
+        Registers and extended state must be set before it runs again.
+        Raises: EAGAIN, ENOMEM; then the context is as before.
+        """
         ...
 
     def regs(self) -> Regs:
-        """Return the registers, settled: never in the middle of a host restart."""
+        """Return the registers, settled: never in the middle of a host restart. Raises: ESRCH."""
         ...
 
     def set_regs(self, regs: Regs) -> None:
-        """Set all registers; they count from the next resume."""
+        """Set all registers; they count from the next resume. Raises: ESRCH."""
         ...
 
     def fpu(self) -> bytes:
-        """Return the standard-format XSAVE image."""
-        ...
+        """Return the extended state: `Platform.fpu_size` bytes of a standard-format (not compacted) XSAVE image.
 
-    def fpu_size(self) -> int:
-        """Return the size of an XSAVE image in bytes."""
+        Its components are those that guests have, x87 to AVX-512 and PKRU as far as the CPU does; bytes 464 to 472 name
+        them, bytes 512 to 520 (XSTATE_BV) those not in their initial state. Raises: ESRCH.
+        """
         ...
 
     def set_fpu(self, image: bytes) -> None:
-        """Set the whole extended state; an empty image means the initial state."""
+        """Set the whole extended state, in the form that `fpu` returns; an empty image is the initial state.
+
+        Raises: EINVAL if the image has another form or the CPU refuses it, ESRCH.
+        """
         ...
 
     def stop(self) -> None:
@@ -123,11 +135,11 @@ class Context(Protocol):
         ...
 
     def resume(self) -> None:
-        """Run guest code from the present registers on."""
+        """Run guest code from the present registers on: as `answer`, from now or from `next_event` on."""
         ...
 
     def answer(self, value: int) -> None:
-        """Give a call its result and let the context run, without waiting for an event."""
+        """Give a call its result: guest code may run from now on, and runs at the latest in `next_event`."""
         ...
 
     def running(self) -> bool:
@@ -138,12 +150,8 @@ class Context(Protocol):
         """Make a running context stop: exactly one INTERRUPTED event unless another event of it comes first."""
         ...
 
-    def park(self) -> None:
-        """Hint that a long wait follows."""
-        ...
-
     def cpu_time_ns(self) -> int:
-        """Return the CPU time that guest code of this context has used."""
+        """Return the CPU time that guest code of this context has used, in all spaces it was bound to."""
         ...
 
     def halt(self) -> None:
@@ -159,17 +167,31 @@ class Context(Protocol):
 
 
 class EventKind(IntEnum):
-    """What `Platform.next_event` came back with."""
+    """What `Platform.next_event` returned; the fields of `EVENT` that count are named with each."""
 
-    SYSCALL = 1  # context, nr, args, ip; abi tells foreign entries
-    FAULT = 2  # context, nr: signal; args: address, si_code, vector, error code, CR2, access (FAULT_*)
-    TRAP = 3  # context, nr: signal; args: address, si_code, vector, error code, CR2
-    INTERRUPTED = 4  # context
-    GONE = 5  # context, status: killed from outside
-    WAKE = 6  # bits
+    SYSCALL = 1
+    """context; nr; args; ip behind the call. A call of the 64-bit table, the vsyscall page's included."""
+    FAULT = 2
+    """context; nr: SIGSEGV or SIGBUS; args: address, si_code, vector, error code, CR2, access. ip.
+
+    A page fault that the address space may be able to serve. The error code is x86's (present, write, user, fetch), the
+    access one of FAULT_READ, FAULT_WRITE, FAULT_EXEC. A platform that is not shown them works them out from what it is
+    shown; an access that stays unknown is a read.
+    """
+    TRAP = 3
+    """context; nr: signal; args: address, si_code, vector, error code, CR2. ip. Any other exception of the CPU."""
+    INTERRUPTED = 4
+    """context. The answer to `Context.interrupt`."""
+    GONE = 5
+    """context; nr: wait status. Something outside has killed it."""
+    WAKE = 6
+    """args: signals of the host, bit n - 1 for signal n; bits of `wake`."""
     TIMEOUT = 7
-    FD = 8  # descriptor, mask: a watched host descriptor is ready
-    FOREIGN = 9  # context, nr, args, ip, arch: int 0x80, x32 or a vsyscall page entry
+    """The deadline has passed."""
+    FD = 8
+    """nr: descriptor; args: mask. A watched descriptor of the host is ready."""
+    FOREIGN = 9
+    """context; nr; args; ip; arch: AUDIT_ARCH_*. A call of another table: int 0x80, x32."""
 
 
 EVENT: Final = Struct("=ii6QQIi")
@@ -197,6 +219,9 @@ class Platform(Protocol):
     name: str
     event: memoryview
     """The event that `next_event` returned, laid out as `EVENT`."""
+
+    fpu_size: int
+    """Length in bytes of an extended state's image: the same for all contexts, and on all platforms of a host."""
 
     next_event: Callable[[int, int, int], int]
     """(answer_to, value, deadline_ns) -> EventKind. Answers a context (index, or -1 for none) and waits for any event;

@@ -14,6 +14,7 @@ from typing import Final, cast
 from sentry_abi import errors
 from sentry_arch import IMAGE, Regs
 from sentry_platform._interface import AddressSpace, Context, MapError, Op, PlatformError, ProbeResult
+from sentry_platform._loop import HostLoop
 from sentry_platform._native._lib import ffi, lib
 
 SYS_MMAP: Final = 9
@@ -114,16 +115,13 @@ class StubContext:
             raise _clone_error(self.index)
 
     def bind(self, space: AddressSpace) -> None:
-        """Move to another space: a new thread there takes the place of this one, whose stub cannot leave its own.
+        """Move to another space: a new stub there takes the place of this one, which cannot leave its own.
 
-        Registers must be set again.
         Raises: EAGAIN, ENOMEM; then the context is as before.
         """
-        index = lib.ks_thread_new(self._core, cast("StubSpace", space).helper)
-        if index < 0:
-            raise _clone_error(index)
-        lib.ks_kill(self._core, self.index)
-        self.index = index
+        r = lib.ks_bind(self._core, self.index, cast("StubSpace", space).helper)
+        if r < 0:
+            raise _clone_error(r)
 
     def stop(self) -> None:
         """Hold a context whose event was a call; the call then counts as made. Nothing happens if it is held already.
@@ -152,17 +150,13 @@ class StubContext:
                 raise errors.ESRCH
 
     def fpu(self) -> bytes:
-        """Return the standard-format XSAVE image of a held context. Raises: ESRCH."""
+        """Return the extended state of a held context. Raises: ESRCH."""
         platform = self._platform
-        if lib.ks_get_xstate(self._core, self.index, platform.c_xstate, XSTATE_MAX, platform.c_size) < 0:
+        if lib.ks_get_xstate(self._core, self.index, platform.c_xstate) < 0:
             self.stop()
-            if lib.ks_get_xstate(self._core, self.index, platform.c_xstate, XSTATE_MAX, platform.c_size) < 0:
+            if lib.ks_get_xstate(self._core, self.index, platform.c_xstate) < 0:
                 raise errors.ESRCH
-        return bytes(memoryview(platform.xstate)[: platform.c_size[0]])
-
-    def fpu_size(self) -> int:
-        """Return the size of an XSAVE image in bytes."""
-        return len(self._platform.initial_fpu)
+        return bytes(platform.xstate)
 
     def set_fpu(self, image: bytes) -> None:
         """Set the whole extended state of a held context; an empty image is the initial state.
@@ -172,7 +166,7 @@ class StubContext:
         self.stop()
         if not image:
             image = self._platform.initial_fpu
-        r = lib.ks_set_xstate(self._core, self.index, ffi.from_buffer(image), len(image))
+        r = lib.ks_set_xstate(self._core, self.index, ffi.from_buffer("char *", image), len(image))
         if r < 0:
             raise errors.EINVAL if -r in (host_errno.EINVAL, host_errno.EFAULT) else errors.ESRCH
 
@@ -192,12 +186,9 @@ class StubContext:
         """Return whether guest code may be executing."""
         return lib.ks_state(self._core, self.index) == lib.KS_RUNNING
 
-    def park(self) -> None:
-        """Do nothing: an unanswered notification is parked already."""
-
     def cpu_time_ns(self) -> int:
-        """Return the host's CPU time of the stub, 0 once it is gone."""
-        return max(lib.ks_cpu_time(self._core, self.index), 0)
+        """Return the host's CPU time of the stub and of those that the context had before."""
+        return lib.ks_cpu_time(self._core, self.index)
 
     def halt(self) -> None:
         """Kill the stub and wait until it executes nothing any more."""
@@ -210,7 +201,7 @@ class StubContext:
             self.index = -1
 
 
-class StubPlatform:
+class StubPlatform(HostLoop):
     """Guest code in stub processes; see the module. A subclass names its trap."""
 
     name = "stubs"
@@ -230,17 +221,19 @@ class StubPlatform:
         """
         core = lib.ks_open(self._sysemu)
         if core == ffi.NULL:
-            message = f"the host has no room for the sandbox's tables: {os.strerror(ffi.errno)}"
+            message = f"the host has no memory for the sandbox's tables: {os.strerror(ffi.errno)}"
             raise PlatformError(message)
+        super().__init__(lib.ks_loop(core))
         self.core = core
         self.calls = bytearray(CALL.size * BATCH_MAX)
         self.c_calls = ffi.from_buffer("struct ks_call *", self.calls)
         self.c_error = ffi.new("int64_t *")
-        self.c_size = ffi.new("size_t *")
         self.regs_image = bytearray(IMAGE.size)
         self.c_regs = ffi.from_buffer("struct ks_regs *", self.regs_image)
-        self.xstate = bytearray(XSTATE_MAX)
-        self.c_xstate = ffi.from_buffer(self.xstate)
+        self.fpu_size = lib.ks_xstate_size(core)
+        self.initial_fpu = initial_xstate(self.fpu_size)
+        self.xstate = bytearray(self.fpu_size)
+        self.c_xstate = ffi.from_buffer("char *", self.xstate)
         template = ffi.new("int *")
         r = lib.ks_boot(core, template)
         if r < 0:
@@ -249,9 +242,7 @@ class StubPlatform:
         self._template = int(template[0])
         self.event = memoryview(ffi.buffer(lib.ks_event(core)))
         self.next_event = cast("Callable[[int, int, int], int]", partial(lib.ks_next, core))
-        self.initial_fpu = b""
         self._closed = False
-        self._sample = ffi.new("int64_t[4]")
 
     def new_space(self) -> StubSpace:
         """Return an empty space. Raises: EAGAIN, ENOMEM."""
@@ -266,36 +257,11 @@ class StubPlatform:
 
     def new_context(self, space: AddressSpace) -> StubContext:
         """Return a held thread in space. Raises: EAGAIN, ENOMEM."""
-        context = StubContext(self, space)
-        if not self.initial_fpu:
-            self.initial_fpu = initial_xstate(len(context.fpu()))
-        return context
+        return StubContext(self, space)
 
     def host_tid(self, context: "Context") -> int:
         """Return the host's thread id of a context, 0 when it is gone; for reports and tests."""
         return lib.ks_tid(self.core, context.index)
-
-    def watch(self, fd: int, mask: int) -> bool:
-        """Ask for one FD event when fd is ready for mask (poll bits); False when the host says it is always ready."""
-        return lib.ks_watch(self.core, fd, mask) >= 0
-
-    def unwatch(self, fd: int) -> None:
-        """Forget fd; before it is closed."""
-        lib.ks_unwatch(self.core, fd)
-
-    def catch(self, signo: int) -> None:
-        """Turn a signal of the sentry into WAKE events."""
-        lib.ks_catch(self.core, signo)
-
-    def wake(self, bits: int) -> None:
-        """Make `next_event` return a WAKE event; any thread."""
-        lib.ks_kick(self.core, bits)
-
-    def clock_sample(self) -> tuple[int, int, int, int]:
-        """Return cycle counter, monotonic ns at that moment, real minus monotonic ns, and the width in cycles."""
-        lib.ks_clock_sample(self._sample)
-        sample = self._sample
-        return sample[0], sample[1], sample[2], sample[3]
 
     def close(self) -> None:
         """Kill and reap every stub, then return; idempotent."""
@@ -314,8 +280,6 @@ class StubPlatform:
         return ProbeResult(usable=True, reason=cls.works)
 
 
-XSTATE_MAX: Final = 16384
-FXSAVE_SIZE: Final = 512
 MXCSR_OFFSET: Final = 24
 MXCSR_INITIAL: Final = 0x1F80
 

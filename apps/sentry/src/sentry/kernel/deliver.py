@@ -138,7 +138,7 @@ def sigreturn(task: "Task") -> Regs:
             legacy = task.mm.copy_in(restored.fpu_address, 512)
             size = fpu_read_size(legacy)
             image = legacy if size == 512 else task.mm.copy_in(restored.fpu_address, size)
-            image = thread_fpu(image, task.context.fpu_size())
+            image = thread_fpu(image, task.kernel.platform.fpu_size)
         task.context.set_fpu(image)
     except (LinuxError, ValueError):  # not readable, or no frame
         force_sig(task, SigInfo(SIGSEGV, SI_KERNEL))

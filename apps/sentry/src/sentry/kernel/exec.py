@@ -55,10 +55,7 @@ def begin_new_exec(task: "Task", program: "Program") -> Control:
         start_group_exit(group, SIGKILL)
         return KEEP
     if not alone:
-        task.cpu_before_ns += task.context.cpu_time_ns()
-        kernel.contexts.pop(task.context.index, None)
         task.context.bind(mm.space)
-        kernel.contexts[task.context.index] = task
         task.mm = mm
         release_vfork(task)
         old.release()

@@ -167,11 +167,11 @@ def clone(task: Task, args: CloneArgs) -> Result:
     if flags & CLONE_CHILD_SETTID:
         _store(child, args.child_tid, tid)
     child_regs = regs.copy()
-    child_regs.rax = 0
+    child_regs.set_return_value(0)
     if args.stack:
-        child_regs.rsp = args.stack
+        child_regs.set_stack_pointer(args.stack)
     if flags & CLONE_SETTLS:
-        child_regs.fs_base = args.tls
+        child_regs.set_tls(args.tls)
     context.set_fpu(fpu)
     context.set_regs(child_regs)
     if kernel.started:

@@ -40,10 +40,6 @@ WAKE: Final = int(EventKind.WAKE)
 TIMEOUT: Final = int(EventKind.TIMEOUT)
 FD: Final = int(EventKind.FD)
 
-MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
-VSYSCALL_PAGE: Final = 0xFFFF_FFFF_FF60_0000
-SYSCALL_LENGTH: Final = 2
-
 
 class Loop:
     """Serves the tasks of one kernel, on the thread that made its platform."""
@@ -236,10 +232,9 @@ class Loop:
                 task.context.resume()
             return
         if isinstance(result, int):
-            regs.rax = result & MASK64
+            regs.set_return_value(result)
         elif result is not KEEP:  # an interrupted call that no handler ended
-            regs.rip -= SYSCALL_LENGTH
-            regs.rax = task.nr
+            regs.restart_syscall(task.nr)
         task.context.set_regs(regs)
         recalc_sigpending(task)
         task.context.resume()
@@ -250,17 +245,16 @@ class Loop:
         regs = task.regs
         assert regs is not None
         if isinstance(result, int):
-            regs.rax = result & MASK64
+            regs.set_return_value(result)
             return
         assert isinstance(result, type)
         again = result is errors.ERESTARTNOINTR or (result is errors.ERESTARTSYS and delivery.action.flags & SA_RESTART)
         if again:
-            regs.rip -= SYSCALL_LENGTH
-            regs.rax = task.nr
+            regs.restart_syscall(task.nr)
         elif issubclass(result, errors.LinuxError):
-            regs.rax = -result.errno & MASK64
+            regs.set_return_value(-result.errno)
         else:
-            regs.rax = -errors.EINTR.errno & MASK64
+            regs.set_return_value(-errors.EINTR.errno)
 
     # -- waiting
 
@@ -395,19 +389,11 @@ class Loop:
             self._foreign(fields)
 
     def _foreign(self, fields: tuple[int, ...]) -> None:
-        """Serve a call that came another way: the vsyscall page's three are ordinary calls, all others do not exist."""
-        index, nr, *args = fields[:8]
-        task = self.kernel.contexts[index]
+        """Refuse a call of another table (int 0x80, x32): there is none."""
+        task = self.kernel.contexts[fields[0]]
         self.kernel.current = task
-        task.nr = nr
-        try:
-            task.hold()  # a stopped thread takes its result in a register
-        except errors.ESRCH:
-            return
-        if fields[8] >= VSYSCALL_PAGE:
-            self._call(task, nr, args)
-        else:
-            self.finish(task, -errors.ENOSYS.errno)
+        task.nr = fields[1]
+        self.finish(task, -errors.ENOSYS.errno)
 
     def _gone(self, index: int) -> None:
         """Treat the death of a stub from outside as a SIGKILL of its group."""

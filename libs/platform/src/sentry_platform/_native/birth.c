@@ -151,9 +151,7 @@ struct ks_core *ks_open(int sysemu)
 		return NULL;
 	core->first_free = -1;
 	core->trap = sysemu ? &ks_sysemu_trap : &ks_notify_trap;
-	core->listener = core->epoll_fd = core->template = -1;
-	core->armed_ns = -1;
-	core->owner = (pid_t)syscall(SYS_gettid);
+	core->listener = core->template = -1;
 	if (sched_getaffinity(0, sizeof core->all, &core->all))
 		return NULL;
 	core->queue_size = 64;
@@ -165,22 +163,17 @@ struct ks_core *ks_open(int sysemu)
 	if (!core->queue || core->contexts == MAP_FAILED || core->by_tid == MAP_FAILED || core->batch_fd < 0 || ftruncate(core->batch_fd, (off_t)pages))
 		return NULL;
 	core->batch_pages = mmap(NULL, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, core->batch_fd, 0);
-	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMAX};
-	event._sigev_un._tid = core->owner;
-	if (core->batch_pages == MAP_FAILED || timer_create(CLOCK_MONOTONIC, &event, &core->timer))
+	if (core->batch_pages == MAP_FAILED || ks_loop_open(&core->loop))
 		return NULL;
-	event.sigev_signo = SIGRTMAX - 3;
-	if (timer_create(CLOCK_MONOTONIC, &event, &core->tick))
+	if (!core->trap->by_stops)
+		return ks_claim(SIGCHLD, KS_FLAG_CHILD) ? NULL : core;
+	if (ks_timer(&core->loop, SIGRTMAX - 3, &core->tick))
 		return NULL;
-	core->timer_made = 1;
-	const int own[] = {SIGCHLD, SIGRTMAX, SIGRTMAX - 1, SIGRTMAX - 2, SIGRTMAX - 3};
-	for (size_t i = core->trap->child_signals ? 0 : 1; i < sizeof own / sizeof *own; i++)
-		if (ks_catch(core, own[i]) < 0)
-			return NULL;
-	return core;
+	core->tick_made = 1;
+	return ks_claim(SIGRTMAX - 3, KS_FLAG_TICK) ? NULL : core;
 }
 
-// Kill and reap every tracee, stop the watcher, close everything. GIL released: blocks until the last stub is dead.
+// Kill and reap every tracee, end the loop, close everything. GIL released: blocks until the last stub is dead.
 void ks_close(struct ks_core *core)
 {
 	for (int i = 0; i < core->context_count; i++)
@@ -193,16 +186,9 @@ void ks_close(struct ks_core *core)
 			if (ks_host_wait(tid, &status, 0) < 0 || !WIFSTOPPED(status))
 				break;
 	}
-	ks_watch_close(core);
-	struct sigaction ignore = {.sa_handler = SIG_IGN}, normal = {.sa_handler = SIG_DFL};
-	if (core->timer_made)
-		timer_delete(core->timer), timer_delete(core->tick);
-	for (int signo = SIGRTMAX - 3; signo <= SIGRTMAX; signo++) {
-		sigaction(signo, &ignore, NULL); // drops what is still pending
-		sigaction(signo, &normal, NULL);
-	}
-	sigaction(SIGCHLD, &normal, NULL);
-	ks_flags = 0;
+	if (core->tick_made)
+		timer_delete(core->tick);
+	ks_loop_close(&core->loop);
 	if (core->listener >= 0)
 		close(core->listener);
 	munmap(core->batch_pages, MAX_SPACES * KS_PAGE);

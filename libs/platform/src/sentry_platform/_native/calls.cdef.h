@@ -19,12 +19,14 @@ struct ks_call { // one host call of a batch
 	uint64_t nr, args[6], unused;
 };
 
+struct ks_loop;
 struct ks_core;
 
 struct ks_core *ks_open(int sysemu);
 int ks_boot(struct ks_core *core, int *template_context);
 void ks_close(struct ks_core *core);
 struct ks_event *ks_event(struct ks_core *core);
+struct ks_loop *ks_loop(struct ks_core *core);
 
 int ks_next(struct ks_core *core, int answer, int64_t value, int64_t deadline_ns);
 int ks_answer(struct ks_core *core, int context, int64_t value);
@@ -32,6 +34,7 @@ int ks_answer(struct ks_core *core, int context, int64_t value);
 int ks_space_new(struct ks_core *core, int helper);
 int ks_thread_new(struct ks_core *core, int helper);
 int ks_batch(struct ks_core *core, int helper, const struct ks_call *calls, int count, int64_t *error);
+int ks_bind(struct ks_core *core, int context, int helper);
 int ks_halt(struct ks_core *core, int context);
 int ks_kill(struct ks_core *core, int context);
 
@@ -41,12 +44,13 @@ int ks_state(struct ks_core *core, int context);
 int ks_tid(struct ks_core *core, int context);
 int ks_get_regs(struct ks_core *core, int context, struct ks_regs *regs);
 int ks_set_regs(struct ks_core *core, int context, const struct ks_regs *regs);
-int ks_get_xstate(struct ks_core *core, int context, void *image, size_t size, size_t *used);
+size_t ks_xstate_size(struct ks_core *core);
+int ks_get_xstate(struct ks_core *core, int context, void *image);
 int ks_set_xstate(struct ks_core *core, int context, const void *image, size_t size);
 int64_t ks_cpu_time(struct ks_core *core, int context);
 
-int ks_watch(struct ks_core *core, int fd, uint32_t mask);
-int ks_unwatch(struct ks_core *core, int fd);
-int ks_catch(struct ks_core *core, int signo);
-void ks_kick(struct ks_core *core, uint32_t bits);
+int ks_watch(struct ks_loop *loop, int fd, uint32_t mask);
+int ks_unwatch(struct ks_loop *loop, int fd);
+int ks_catch(struct ks_loop *loop, int signo);
+void ks_kick(struct ks_loop *loop, uint32_t bits);
 void ks_clock_sample(int64_t *out);

@@ -2,27 +2,28 @@
 #ifndef KS_CORE_H
 #define KS_CORE_H
 
-#include "ks_tracees.h"
+#include "loop.h"
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <sched.h>
-#include <time.h>
 
 #define MAX_TID (4 << 20) // PID_MAX_LIMIT
 #define MAX_CONTEXTS 65536
 #define MAX_SPACES 32768
-#define RING 1024
 #define X32_BIT 0x40000000
-#define VSYSCALL_PAGE 0xffffffffff600000UL
+#define KS_XSTATE_MAX 16384
 #define KS_HELPER_CALL 100 // internal kinds of news
 #define KS_NOTHING 101
+
+enum { KS_FLAG_CHILD = KS_FLAG_OWN, KS_FLAG_TICK = KS_FLAG_OWN << 1 };
 
 struct context {
 	uint64_t id; // notify: the notification that waits for an answer
 	int64_t resumed_ns; // sysemu: when it last went on
+	int64_t cpu_ns;     // CPU time of the stubs that it had before
 	int tid, state, batch;
 	uint8_t helper;
 	uint8_t fresh;  // bit 0: registers, bit 1: extended state still to be written before it may run
+	uint8_t trapped; // stopped at a call that a filter trapped, and not answered yet
 	uint8_t wanted; // an interrupt was asked for and no event came since
 	uint8_t stale;  // another event came first: the stop that still follows is absorbed
 	uint8_t pinned; // held on the sentry's CPU
@@ -47,13 +48,13 @@ struct ks_trap {
 	// In the template: set the filter. Returns a listener, 0, or -errno.
 	int (*filter)(void);
 	unsigned long options; // of PTRACE_SEIZE, beside those for all
-	int child_signals;     // whether stops must interrupt the wait through SIGCHLD
-	int stays;             // whether the sentry keeps to one CPU
+	int by_stops; // whether calls are ptrace stops: then a wait needs no SIGCHLD, and the sentry stays on one CPU
 };
 
 extern const struct ks_trap ks_notify_trap, ks_sysemu_trap;
 
 struct ks_core {
+	struct ks_loop loop;
 	struct ks_event event;
 	struct seccomp_notif notif;
 	const struct ks_trap *trap;
@@ -64,29 +65,23 @@ struct ks_core {
 	uint32_t queue_head, queue_tail, queue_size;
 	int context_count, first_free, batch_count, batch_free[MAX_SPACES], batch_free_count;
 	int listener, batch_fd, template, cloned, newborn;
-	int timer_made, live;
-	int64_t armed_ns;
-	timer_t timer;
-	int epoll_fd, thread_made;
-	pthread_t thread;
-	struct { int32_t fd; uint32_t mask; } ring[RING];
-	volatile uint32_t ring_head, ring_tail;
-	pid_t owner;
+	int live;
 	cpu_set_t all; // where sentry and stubs may run
 	int self_pinned;
-	int running, tick_armed; // sysemu: guests that run, and whether the tick is on its way
+	int running, tick_armed, tick_made; // sysemu: guests that run, and whether the tick is on its way
 	timer_t tick;
+	uint64_t xsave_components;
+	size_t xsave_size, host_xsave_size;
 };
-
-extern volatile uint32_t ks_flags, ks_tick;
 
 long ks_trace(long request, int tid, unsigned long address, void *data);
 int ks_host_wait(int tid, int *status, int options);
-int ks_report(struct ks_event *e, int kind, int context, int nr, uint64_t a0, uint64_t a1);
 int ks_context_new(struct ks_core *core, int tid, int state);
 void ks_context_free(struct ks_core *core, int index);
 struct context *ks_context_at(struct ks_core *core, int index);
 void ks_condemn(struct context *c);
+void ks_overtake(struct context *c);
+int ks_is_foreign(uint32_t arch, int nr);
 int ks_queue_push(struct ks_core *core, const struct ks_event *event);
 int ks_taken(struct ks_core *core, int tid, int status, struct ks_event *e);
 int ks_exception(struct ks_event *e, int tid, int signo, const siginfo_t *info);
@@ -95,6 +90,5 @@ int ks_died(struct ks_core *core, int index, int status);
 void ks_pin(struct ks_core *core, struct context *c);
 void ks_unpin(struct ks_core *core, struct context *c);
 void ks_unpin_self(struct ks_core *core);
-void ks_watch_close(struct ks_core *core);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The platforms' own pages, above the guest's TASK_SIZE (hazards 1.12); constants of the image format.
+// The platforms' own pages, above the guest's TASK_SIZE; constants of the image format.
 #define KS_STUB 0x7fffffff0000UL
 #define KS_BATCH 0x7fffffff1000UL
 #define KS_TOP 0x7ffffffff000UL
@@ -23,10 +23,8 @@ enum { KS_SYSCALL = 1, KS_FAULT, KS_TRAP, KS_INTERRUPTED, KS_GONE, KS_WAKE, KS_T
 // What a FAULT was about to do.
 enum { KS_READ = 1, KS_WRITE = 2, KS_EXEC = 4 };
 
-// What a context may be doing; a notification or stop that is not legal in its state kills it (hazards 1.10).
+// What a context may be doing; a notification or stop that is not legal in its state kills it.
 enum { KS_FREE = 0, KS_RUNNING, KS_NOTIFIED, KS_STOPPED, KS_DYING };
-
-enum { KS_FLAG_CHILD = 1, KS_FLAG_TIMER = 2, KS_FLAG_SIGNAL = 4, KS_FLAG_FD = 8, KS_FLAG_KICK = 16 };
 
 #include "calls.cdef.h"
 

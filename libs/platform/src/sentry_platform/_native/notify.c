@@ -1,9 +1,7 @@
 // The notify trap: guest calls arrive as seccomp user notifications.
 //
 // The filter is one instruction that notifies of every call, so no call of a stub reaches the host kernel unless the sentry answers
-// CONTINUE, which it does for its own batches alone. A wait must end for notifications and for ptrace stops alike: the signal
-// handler of tracees.c raises a flag, and where it lands between the test of the flag and the wait, it moves the
-// instruction pointer, so that no wakeup is lost and none costs a further host call.
+// CONTINUE, which it does for its own batches alone. SIGCHLD ends the wait for a notification when a stub stops or dies.
 #include "core.h"
 #include "stub.h"
 #include <errno.h>
@@ -21,22 +19,6 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
-long ks_wait_call(int fd, unsigned long request, void *argument, volatile uint32_t *word, uint32_t mask);
-__asm__(".text\n"
-        ".globl ks_wait_call, ks_wait_start, ks_wait_end, ks_wait_abort\n"
-        "ks_wait_call:\n"
-        "	mov %rcx, %r10\n"
-        "	mov $16, %eax\n" // ioctl
-        "ks_wait_start:\n"
-        "	test %r8d, (%r10)\n"
-        "	jnz ks_wait_abort\n"
-        "	syscall\n"
-        "ks_wait_end:\n"
-        "	ret\n"
-        "ks_wait_abort:\n"
-        "	mov $-4, %rax\n" // -EINTR
-        "	ret\n");
-
 // Take one wait status. Returns a kind, KS_NOTHING for one that only concerns the core, or 0 when there is none.
 static int reap(struct ks_core *core, struct ks_event *e)
 {
@@ -45,7 +27,7 @@ static int reap(struct ks_core *core, struct ks_event *e)
 	int tid = ks_host_wait(-1, &status, WNOHANG);
 	if (tid <= 0)
 		return 0;
-	// One signal may stand for several changes: look again until there is none (hazards 1.1).
+	// One signal may stand for several changes: look again until there is none.
 	__atomic_or_fetch(&ks_flags, KS_FLAG_CHILD, __ATOMIC_SEQ_CST);
 	return ks_taken(core, tid, status, e);
 }
@@ -65,10 +47,7 @@ static int notified(struct ks_core *core, struct ks_event *e)
 	}
 	c->state = KS_NOTIFIED;
 	c->id = n->id;
-	if (c->wanted) {
-		c->wanted = 0;
-		c->stale = 1;
-	}
+	ks_overtake(c);
 	e->context = index;
 	e->nr = n->data.nr;
 	memcpy(e->args, n->data.args, sizeof e->args);
@@ -76,8 +55,7 @@ static int notified(struct ks_core *core, struct ks_event *e)
 	e->arch = n->data.arch;
 	if (c->helper)
 		return e->kind = KS_HELPER_CALL;
-	int foreign = n->data.arch != AUDIT_ARCH_X86_64 || (n->data.nr & X32_BIT) || e->ip >= VSYSCALL_PAGE;
-	return e->kind = foreign ? KS_FOREIGN : KS_SYSCALL;
+	return e->kind = ks_is_foreign(e->arch, e->nr) ? KS_FOREIGN : KS_SYSCALL;
 }
 
 static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
@@ -92,7 +70,7 @@ static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 		if (ks_flags & mask)
 			return 0;
 		memset(&core->notif, 0, sizeof core->notif);
-		long r = ks_wait_call(core->listener, SECCOMP_IOCTL_NOTIF_RECV, &core->notif, &ks_flags, mask | KS_FLAG_CHILD);
+		long r = ks_wait_call(&ks_flags, mask | KS_FLAG_CHILD, SYS_ioctl, core->listener, (void *)SECCOMP_IOCTL_NOTIF_RECV, (long)&core->notif);
 		if (r == 0) {
 			int kind = notified(core, e);
 			if (kind != KS_NOTHING)
@@ -186,4 +164,4 @@ static int set_filter(void)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-const struct ks_trap ks_notify_trap = {pump, answer, resume, stop, walk, edit, set_filter, 0, 1, 0};
+const struct ks_trap ks_notify_trap = {pump, answer, resume, stop, walk, edit, set_filter, 0, 0};

@@ -1,12 +1,10 @@
-// Address spaces and guest threads as host clones, and the registers of a thread that stands still.
+// Address spaces and guest threads as host clones, and the registers of a stopped thread.
 #include "core.h"
-#include <elf.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +102,27 @@ int ks_thread_new(struct ks_core *core, int helper)
 	return child;
 }
 
+// Move a context that does not run to the space of helper: a new thread there takes the place of its stub, whose registers must be
+// written again. Returns 0 or -errno; then the context is as before. GIL released: blocks for as long as a host clone takes.
+int ks_bind(struct ks_core *core, int context, int helper)
+{
+	struct context *c = ks_context_at(core, context);
+	if (!c || c->helper || c->state == KS_RUNNING)
+		return -EINVAL;
+	int other = ks_thread_new(core, helper);
+	if (other < 0)
+		return other;
+	int64_t used = ks_cpu_time(core, context);
+	struct context old = *c;
+	*c = core->contexts[other];
+	core->contexts[other] = old;
+	c->cpu_ns = used;
+	core->by_tid[c->tid] = context + 1;
+	if (old.tid)
+		core->by_tid[old.tid] = other + 1;
+	return ks_kill(core, other);
+}
+
 // Kill a running context and wait until it executes nothing any more; `ks_kill` then frees its slot. Returns 0.
 // GIL released: blocks until the host has reaped it.
 int ks_halt(struct ks_core *core, int context)
@@ -111,6 +130,7 @@ int ks_halt(struct ks_core *core, int context)
 	struct context *c = ks_context_at(core, context);
 	if (!c || !c->tid)
 		return 0;
+	c->cpu_ns = ks_cpu_time(core, context);
 	ks_condemn(c);
 	int status, tid = c->tid;
 	for (int tries = 0; tries < 8; tries++)
@@ -147,8 +167,10 @@ int ks_stop(struct ks_core *core, int context)
 	struct context *c = ks_context_at(core, context);
 	if (!c || c->state == KS_DYING)
 		return -ESRCH;
-	if (c->state == KS_STOPPED)
+	if (c->state == KS_STOPPED) {
+		c->trapped = 0;
 		return 0;
+	}
 	if (c->state != KS_NOTIFIED)
 		return -EINVAL;
 	return core->trap->stop(core, context);
@@ -188,6 +210,7 @@ int ks_get_regs(struct ks_core *core, int context, struct ks_regs *regs)
 	long r = ks_trace(PTRACE_GETREGS, c->tid, 0, regs);
 	if (r < 0)
 		return (int)r;
+	c->trapped = 0;
 	if ((int64_t)regs->orig_rax >= 0) {
 		int64_t result = (int64_t)regs->rax;
 		if (result <= -512 && result >= -516) {
@@ -213,43 +236,18 @@ int ks_set_regs(struct ks_core *core, int context, const struct ks_regs *regs)
 	clean.eflags = (clean.eflags & 0x250dd5) | 0x202;
 	long r = ks_trace(PTRACE_SETREGS, c->tid, 0, &clean);
 	if (r >= 0)
-		c->fresh &= (uint8_t)~1;
+		c->trapped = 0, c->fresh &= (uint8_t)~1;
 	return (int)r;
 }
 
-// The extended state of a stopped context as a standard XSAVE image. Returns 0; *used is its size in bytes.
-int ks_get_xstate(struct ks_core *core, int context, void *image, size_t size, size_t *used)
-{
-	struct context *c = ks_context_at(core, context);
-	if (!c || c->state != KS_STOPPED)
-		return -EINVAL;
-	struct iovec iov = {image, size};
-	long r = ks_trace(PTRACE_GETREGSET, c->tid, NT_X86_XSTATE, &iov);
-	*used = iov.iov_len;
-	return (int)r;
-}
-
-// Write the whole extended state of a stopped context. Returns 0 or -errno (-EINVAL: not an image for this host).
-int ks_set_xstate(struct ks_core *core, int context, const void *image, size_t size)
-{
-	struct context *c = ks_context_at(core, context);
-	if (!c || c->state != KS_STOPPED)
-		return -EINVAL;
-	struct iovec iov = {(void *)image, size};
-	long r = ks_trace(PTRACE_SETREGSET, c->tid, NT_X86_XSTATE, &iov);
-	if (r >= 0)
-		c->fresh &= (uint8_t)~2;
-	return (int)r;
-}
-
-// CPU time in nanoseconds that a context has used on the host, or -errno.
+// CPU time in nanoseconds that a context has used on the host, with that of the stubs it had before.
 int64_t ks_cpu_time(struct ks_core *core, int context)
 {
 	struct context *c = ks_context_at(core, context);
 	struct timespec t;
-	if (!c || !c->tid)
-		return -ESRCH;
-	if (clock_gettime((clockid_t)((~(unsigned)c->tid << 3) | 2), &t))
-		return -errno;
-	return t.tv_sec * 1000000000L + t.tv_nsec;
+	if (!c)
+		return 0;
+	if (!c->tid || clock_gettime((clockid_t)((~(unsigned)c->tid << 3) | 2), &t))
+		return c->cpu_ns;
+	return c->cpu_ns + t.tv_sec * 1000000000L + t.tv_nsec;
 }

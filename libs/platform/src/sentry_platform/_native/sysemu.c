@@ -1,9 +1,9 @@
 // The sysemu trap: guest calls arrive as ptrace stops before the host kernel looks at them (PTRACE_SYSEMU).
 //
-// All news is wait statuses, so one blocking wait4 serves for everything; signals end it the same way as in notify.c. Helpers run
-// with PTRACE_CONT, and park by a breakpoint instead of a call. A filter lets them make the calls of a batch, from the
-// stub page alone, and traps anything else: one wrong PTRACE_CONT of a guest is no way out (hazards 1.9). The calls of the
-// vsyscall page, which the host emulates without looking at ptrace, come to the sentry by the same trap.
+// All news is wait statuses, so one blocking wait4 serves for everything. Helpers run with PTRACE_CONT, and park by a breakpoint
+// instead of a call. A filter lets them make the calls of a batch, from the stub page alone, and traps anything else: one wrong
+// PTRACE_CONT of a guest is no way out. The calls of the vsyscall page, which the host emulates without looking at ptrace, come to
+// the sentry by the same trap.
 //
 // A stop and its resumption cost 7 us on one CPU and 50 to 80 across two, so guests are held on the sentry's CPU as long as they
 // keep stopping. One that has run for 3 ms while others want to run is let go, and held again after five quick stops.
@@ -34,27 +34,6 @@ struct syscall_info { // struct ptrace_syscall_info of an entry
 };
 #define GET_SYSCALL_INFO 0x420e // PTRACE_GET_SYSCALL_INFO
 
-long ks_wait_child(int *status, volatile uint32_t *word, uint32_t mask);
-__asm__(".text\n"
-        ".globl ks_wait_child, ks_child_start, ks_child_end, ks_child_abort\n"
-        "ks_wait_child:\n"
-        "	mov %rsi, %r8\n"
-        "	mov %edx, %r9d\n"
-        "	mov %rdi, %rsi\n"
-        "	mov $-1, %rdi\n"
-        "	mov $0x40000000, %edx\n" // __WALL
-        "	xor %r10d, %r10d\n"
-        "	mov $61, %eax\n" // wait4
-        "ks_child_start:\n"
-        "	test %r9d, (%r8)\n"
-        "	jnz ks_child_abort\n"
-        "	syscall\n"
-        "ks_child_end:\n"
-        "	ret\n"
-        "ks_child_abort:\n"
-        "	mov $-4, %rax\n" // -EINTR
-        "	ret\n");
-
 static int64_t now_ns(void)
 {
 	struct timespec t;
@@ -65,8 +44,8 @@ static int64_t now_ns(void)
 // Let guests that have not stopped for a while leave the sentry's CPU, if others want it too: a look every 4 ms.
 static void spread(struct ks_core *core)
 {
-	if (ks_tick) {
-		ks_tick = 0;
+	if (ks_flags & KS_FLAG_TICK) {
+		__atomic_and_fetch(&ks_flags, ~KS_FLAG_TICK, __ATOMIC_SEQ_CST);
 		core->tick_armed = 0;
 		int64_t now = now_ns();
 		for (int i = 0; i < core->context_count; i++) {
@@ -91,10 +70,7 @@ static int call_stop(struct ks_core *core, int index, struct ks_event *e)
 		return KS_NOTHING; // killed meanwhile: its death follows
 	c->state = KS_NOTIFIED;
 	core->running--;
-	if (c->wanted) {
-		c->wanted = 0;
-		c->stale = 1;
-	}
+	ks_overtake(c);
 	if (!c->pinned) {
 		c->quick = now_ns() - c->resumed_ns < QUICK_NS ? c->quick + 1 : 0;
 		if (c->quick >= QUICK_STOPS)
@@ -105,8 +81,7 @@ static int call_stop(struct ks_core *core, int index, struct ks_event *e)
 	memcpy(e->args, info.args, sizeof e->args);
 	e->ip = info.ip;
 	e->arch = info.arch;
-	int foreign = info.arch != AUDIT_ARCH_X86_64 || (info.nr & X32_BIT) || e->ip >= VSYSCALL_PAGE;
-	return e->kind = foreign ? KS_FOREIGN : KS_SYSCALL;
+	return e->kind = ks_is_foreign(e->arch, e->nr) ? KS_FOREIGN : KS_SYSCALL;
 }
 
 // Take one wait status. Returns a kind, or KS_NOTHING.
@@ -141,7 +116,7 @@ static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 			return 0;
 		spread(core);
 		int status;
-		long tid = ks_wait_child(&status, &ks_flags, mask);
+		long tid = ks_wait_call(&ks_flags, mask, SYS_wait4, -1, &status, __WALL);
 		if (tid == -EINTR)
 			continue;
 		if (tid < 0)
@@ -155,7 +130,7 @@ static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 			if (more <= 0)
 				break;
 			int found = take(core, more, status, &other);
-			if (found == KS_HELPER_CALL) { // somebody waits for just this
+			if (found == KS_HELPER_CALL) { // what the caller waits for
 				if (kind != KS_NOTHING)
 					ks_queue_push(core, e);
 				*e = other;
@@ -192,7 +167,7 @@ static int answer(struct ks_core *core, struct context *c, int64_t value)
 
 static int stop(struct ks_core *core, int index)
 {
-	core->contexts[index].state = KS_STOPPED; // it stands in a ptrace stop already
+	core->contexts[index].state = KS_STOPPED; // it is in a ptrace stop already
 	return 0;
 }
 
@@ -247,4 +222,4 @@ static int set_filter(void)
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
 }
 
-const struct ks_trap ks_sysemu_trap = {pump, answer, run, stop, walk, edit, set_filter, PTRACE_O_TRACESYSGOOD, 0, 1};
+const struct ks_trap ks_sysemu_trap = {pump, answer, run, stop, walk, edit, set_filter, PTRACE_O_TRACESYSGOOD, 1};

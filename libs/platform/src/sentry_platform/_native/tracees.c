@@ -1,60 +1,17 @@
-// The tracees: contexts and what may happen to them, spaces and threads as host clones, registers, and the wait for the next
-// event of any. What differs between the traps is in notify.c and sysemu.c.
+// The tracees: contexts and what may happen to them, and the wait for the next event of any. What differs between the traps is in
+// notify.c and sysemu.c.
 //
 // Life: ks_open; ks_boot makes the template process; ks_space_new and ks_thread_new make helpers and guest threads by host
 // clones; ks_next answers one context and waits for the next event of any; ks_close kills and reaps all.
 #include "core.h"
-#include <elf.h>
 #include <errno.h>
+#include <linux/audit.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
-#include <ucontext.h>
 #include <unistd.h>
-
-// What the signal handler writes: one word of flags for all signals, and which ones and kicks came.
-volatile uint32_t ks_flags, ks_tick;
-static volatile uint32_t kicks;
-static volatile uint64_t signals;
-extern const char ks_wait_start[], ks_wait_end[], ks_wait_abort[], ks_child_start[], ks_child_end[], ks_child_abort[];
-
-static void on_signal(int signo, siginfo_t *info, void *where)
-{
-	(void)info;
-	if (signo == SIGCHLD) {
-		__atomic_or_fetch(&ks_flags, KS_FLAG_CHILD, __ATOMIC_SEQ_CST);
-	} else if (signo == SIGRTMAX) {
-		__atomic_or_fetch(&ks_flags, KS_FLAG_TIMER, __ATOMIC_SEQ_CST);
-	} else if (signo == SIGRTMAX - 1) {
-		__atomic_or_fetch(&ks_flags, KS_FLAG_FD, __ATOMIC_SEQ_CST);
-	} else if (signo == SIGRTMAX - 2) {
-		__atomic_or_fetch(&ks_flags, KS_FLAG_KICK, __ATOMIC_SEQ_CST);
-	} else if (signo == SIGRTMAX - 3) {
-		ks_tick = 1;
-	} else {
-		__atomic_or_fetch(&signals, 1UL << (signo - 1), __ATOMIC_SEQ_CST);
-		__atomic_or_fetch(&ks_flags, KS_FLAG_SIGNAL, __ATOMIC_SEQ_CST);
-	}
-	greg_t *rip = &((ucontext_t *)where)->uc_mcontext.gregs[REG_RIP];
-	if (*rip >= (greg_t)ks_wait_start && *rip < (greg_t)ks_wait_end)
-		*rip = (greg_t)ks_wait_abort;
-	else if (*rip >= (greg_t)ks_child_start && *rip < (greg_t)ks_child_end)
-		*rip = (greg_t)ks_child_abort;
-}
-
-// Deliver signo to the loop as a WAKE event instead of to the process. Returns 0 or -errno.
-int ks_catch(struct ks_core *core, int signo)
-{
-	(void)core;
-	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-	sigfillset(&action.sa_mask);
-	return sigaction(signo, &action, NULL) ? -errno : 0;
-}
 
 long ks_trace(long request, int tid, unsigned long address, void *data)
 {
@@ -148,6 +105,15 @@ void ks_condemn(struct context *c)
 		syscall(SYS_tgkill, c->tid, c->tid, SIGKILL);
 }
 
+// An event of c comes before the stop that an interrupt asked for.
+void ks_overtake(struct context *c)
+{
+	if (c->wanted) {
+		c->wanted = 0;
+		c->stale = 1;
+	}
+}
+
 int ks_queue_push(struct ks_core *core, const struct ks_event *event)
 {
 	if (core->queue_tail - core->queue_head == core->queue_size) {
@@ -169,13 +135,11 @@ int ks_queue_push(struct ks_core *core, const struct ks_event *event)
 
 // ---- news of tracees
 
-int ks_report(struct ks_event *e, int kind, int context, int nr, uint64_t a0, uint64_t a1)
-{
-	*e = (struct ks_event){.kind = kind, .context = context, .nr = nr, .args = {a0, a1}};
-	return kind;
-}
+// Whether an entry is none of the 64-bit table's. (The vsyscall page's calls are: the host has popped their return address.)
+int ks_is_foreign(uint32_t arch, int nr) { return arch != AUDIT_ARCH_X86_64 || (nr & X32_BIT); }
 
-// A call that the filter of the sysemu trap has caught: one of the vsyscall page, whose return the host has emulated.
+// A call that a filter has answered with SIGSYS: one of the vsyscall page under the sysemu trap, or one that a filter around the
+// sentry traps. Its result goes into rax.
 static int trapped_call(struct ks_core *core, int index, const siginfo_t *info, struct ks_event *e)
 {
 	struct context *c = &core->contexts[index];
@@ -183,9 +147,12 @@ static int trapped_call(struct ks_core *core, int index, const siginfo_t *info, 
 	if (ks_trace(PTRACE_GETREGS, c->tid, 0, &regs) < 0)
 		return KS_NOTHING;
 	c->state = KS_STOPPED;
-	*e = (struct ks_event){.kind = KS_FOREIGN, .context = index, .nr = info->si_syscall, .ip = (uint64_t)info->si_call_addr,
-	    .arch = info->si_arch, .args = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
-	return KS_FOREIGN;
+	c->trapped = 1;
+	ks_overtake(c);
+	*e = (struct ks_event){.kind = ks_is_foreign(info->si_arch, info->si_syscall) ? KS_FOREIGN : KS_SYSCALL, .context = index,
+	    .nr = info->si_syscall, .ip = (uint64_t)info->si_call_addr, .arch = info->si_arch,
+	    .args = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
+	return e->kind;
 }
 
 // A tracee stopped with a signal on its way: a fault or trap of guest code, or something from outside that is dropped.
@@ -207,10 +174,7 @@ static int signal_stop(struct ks_core *core, int index, int signo, struct ks_eve
 		return KS_NOTHING;
 	}
 	c->state = KS_STOPPED;
-	if (c->wanted) {
-		c->wanted = 0;
-		c->stale = 1;
-	}
+	ks_overtake(c);
 	*e = (struct ks_event){.context = index};
 	return ks_exception(e, c->tid, signo, &info) < 0 ? KS_NOTHING : e->kind; // killed meanwhile: its death follows
 }
@@ -294,47 +258,11 @@ int ks_answer(struct ks_core *core, int context, int64_t value)
 	if (c->state != KS_STOPPED)
 		return c->state == KS_DYING ? 0 : -EINVAL;
 	if (c->fresh)
-		return -EPERM; // it still holds registers of the sentry (hazards 1.3)
+		return -EPERM; // it still holds registers of the sentry
+	if (c->trapped && ks_trace(PTRACE_POKEUSER, c->tid, offsetof(struct ks_regs, rax), (void *)value) < 0)
+		return 0; // killed meanwhile: its death follows
+	c->trapped = 0;
 	return core->trap->resume(core, c);
-}
-
-static int arm(struct ks_core *core, int64_t deadline_ns)
-{
-	struct itimerspec when = {0};
-	if (deadline_ns >= 0) {
-		when.it_value.tv_sec = deadline_ns / 1000000000;
-		when.it_value.tv_nsec = deadline_ns % 1000000000;
-		if (!deadline_ns)
-			when.it_value.tv_nsec = 1;
-	}
-	core->armed_ns = deadline_ns;
-	return timer_settime(core->timer, TIMER_ABSTIME, &when, NULL) ? -errno : 0;
-}
-
-static int flagged(struct ks_core *core, struct ks_event *e)
-{
-	if (ks_flags & KS_FLAG_TIMER) {
-		__atomic_and_fetch(&ks_flags, ~KS_FLAG_TIMER, __ATOMIC_SEQ_CST);
-		core->armed_ns = -1;
-		return ks_report(e, KS_TIMEOUT, -1, 0, 0, 0);
-	}
-	if (ks_flags & (KS_FLAG_SIGNAL | KS_FLAG_KICK)) {
-		__atomic_and_fetch(&ks_flags, ~(KS_FLAG_SIGNAL | KS_FLAG_KICK), __ATOMIC_SEQ_CST);
-		uint64_t came = __atomic_exchange_n(&signals, 0, __ATOMIC_SEQ_CST);
-		return ks_report(e, KS_WAKE, -1, 0, came, __atomic_exchange_n(&kicks, 0, __ATOMIC_SEQ_CST));
-	}
-	if (core->ring_head != core->ring_tail) {
-		uint32_t i = core->ring_head % RING;
-		ks_report(e, KS_FD, -1, core->ring[i].fd, core->ring[i].mask, 0);
-		__atomic_store_n(&core->ring_head, core->ring_head + 1, __ATOMIC_RELEASE);
-		return KS_FD;
-	}
-	if (ks_flags & KS_FLAG_FD) {
-		__atomic_and_fetch(&ks_flags, ~KS_FLAG_FD, __ATOMIC_SEQ_CST);
-		if (core->ring_head != core->ring_tail)
-			__atomic_or_fetch(&ks_flags, KS_FLAG_FD, __ATOMIC_SEQ_CST);
-	}
-	return 0;
 }
 
 // Answer a context (unless answer is -1), then wait for the next event of any; it is in ks_event(core). A deadline of -1 is
@@ -349,14 +277,13 @@ int ks_next(struct ks_core *core, int answer, int64_t value, int64_t deadline_ns
 		if (core->event.kind == KS_GONE || (c && c->state != KS_DYING))
 			return core->event.kind;
 	}
-	if (deadline_ns != core->armed_ns)
-		arm(core, deadline_ns);
-	if (core->self_pinned && !core->trap->stays)
+	ks_arm(&core->loop, deadline_ns);
+	if (core->self_pinned && !core->trap->by_stops)
 		ks_unpin_self(core);
 	for (;;) {
-		int kind = flagged(core, &core->event);
+		int kind = ks_loop_event(&core->loop, &core->event);
 		if (!kind)
-			kind = core->trap->pump(core, KS_FLAG_TIMER | KS_FLAG_SIGNAL | KS_FLAG_KICK | KS_FLAG_FD, &core->event);
+			kind = core->trap->pump(core, KS_LOOP_FLAGS, &core->event);
 		if (kind)
 			return kind;
 	}
@@ -364,9 +291,4 @@ int ks_next(struct ks_core *core, int answer, int64_t value, int64_t deadline_ns
 
 struct ks_event *ks_event(struct ks_core *core) { return &core->event; }
 
-// Wake the loop with a WAKE event; any thread, async-signal-safe.
-void ks_kick(struct ks_core *core, uint32_t bits)
-{
-	__atomic_or_fetch(&kicks, bits, __ATOMIC_SEQ_CST);
-	syscall(SYS_tgkill, getpid(), core->owner, SIGRTMAX - 2);
-}
+struct ks_loop *ks_loop(struct ks_core *core) { return &core->loop; }
