@@ -1,5 +1,6 @@
 """What keeps an entry, a file's contents and a file system, and that each ends with its last reference."""
 
+import os
 from pathlib import Path as HostPath
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from sentry_abi.errors import EPERM
 from sentry_abi.fcntl import F_SEAL_SHRINK, O_CREAT, O_PATH, O_RDWR, O_TRUNC
 from sentry_abi.mman import MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
-from sentry_fs import Overlay, Regular, Tmpfs
+from sentry_abi.stat import S_IFREG
+from sentry_fs import HostFile, HostFilesystem, HostVolume, Overlay, Regular, Tmpfs
 from sentry_fs.testing import VFS, World
 from sentry_mm import MemoryManager
 from sentry_mm.testing import FakeSpace
@@ -22,9 +24,11 @@ from sentry_vfs import (
     Path,
     PathRef,
     do_filp_open,
+    do_mknodat,
     do_unlinkat,
     filename_lookup,
 )
+from sentry_waiter import Queue
 
 PAGE = 4096
 RW = PROT_READ | PROT_WRITE
@@ -102,7 +106,7 @@ def test_trim_keeps_what_is_used(over: World, memory: MemoryFile, tmp_path: Host
 
 def test_trim_waits_for_the_end_of_a_call(over: World, tmp_path: HostPath, monkeypatch: pytest.MonkeyPatch) -> None:
     """A walk that enters one name too many drops nothing: its own results are not counted."""
-    monkeypatch.setattr(overlay_of(over), "_limit", 3)
+    monkeypatch.setattr(overlay_of(over).host, "limit", 3)
     for n in range(6):
         (tmp_path / f"f{n}").write_bytes(b"")
     found = [find(over, b"f%d" % n).dentry for n in range(6)]
@@ -213,3 +217,101 @@ def test_an_open_that_fails_late(own: MemoryFile) -> None:
     assert (inode.users, inode.writers) == (1, 1)
     count = find(world, b"f").dentry.count
     assert count == 1
+
+
+# -- descriptors of the host --------------------------------------------------------------------------------------
+
+
+def descriptors() -> int:
+    """Return how many are open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  (a count)
+
+
+def test_host_files_are_closed_by_their_last_user(over: World, tmp_path: HostPath, own: MemoryFile) -> None:
+    """The overlay keeps a few open for a while; an open file, and every page that is mapped, keeps its own."""
+    (tmp_path / "f").write_bytes(b"x" * 4 * PAGE)
+    before = descriptors()
+    file = opened(over, b"f")
+    mm = manager(own)
+    at = mm.mmap(0, 4 * PAGE, PROT_READ, MAP_PRIVATE, file.mappable())  # type: ignore[arg-type]  # an overlay's inode
+    assert descriptors() == before + 1
+    overlay_of(over).host.tree.forget(file.inode)
+    file.decref()
+    child = mm.fork()
+    mm.release()
+    child.munmap(at + PAGE, PAGE)
+    child.mprotect(at, PAGE, 0)
+    assert descriptors() == before + 1
+    child.release()
+    assert descriptors() == before
+
+
+def test_copied_files_are_closed_at_once(over: World, tmp_path: HostPath) -> None:
+    """After the first change only files that were open before hold the host's file."""
+    (tmp_path / "f").write_bytes(b"x")
+    before = descriptors()
+    reader = opened(over, b"f")
+    writer = opened(over, b"f", O_RDWR)
+    writer.write([b"y"])
+    assert descriptors() == before + 1
+    reader.decref()
+    writer.decref()
+    assert descriptors() == before
+
+
+def test_a_volume_opens_what_is_used(tmp_path: HostPath, own: MemoryFile) -> None:
+    """Created, opened twice, written, mapped, unlinked, truncated by path: nothing stays open."""
+    volume = HostVolume(VFS, bytes(tmp_path))
+    world = World(MountNamespace(volume, volume.root))
+    before = descriptors()
+    do_mknodat(None, b"made", S_IFREG | 0o200, 0, world.ctx, world.creds)
+    do_mknodat(None, b"next", S_IFREG | 0o644, 0, world.ctx, world.creds)
+    assert descriptors() == before + 1
+    writer = opened(world, b"f", O_CREAT | O_RDWR)
+    reader = opened(world, b"f")
+    writer.write([b"x" * 2 * PAGE])
+    inode = writer.inode
+    assert inode is not None
+    mm = manager(own)
+    at = mm.mmap(0, 2 * PAGE, RW, MAP_SHARED, writer.mappable())  # type: ignore[arg-type]  # a volume's inode
+    writer.decref()
+    reader.decref()
+    mm.copy_out(at, b"mapped")
+    do_unlinkat(None, b"f", world.ctx, world.creds)
+    assert inode.size() == 2 * PAGE
+    mm.munmap(at, PAGE)
+    assert mm.copy_in(at + PAGE, 1) == b"x"
+    mm.release()
+    find(world, b"next").dentry.positive().truncate(find(world, b"next").dentry, 100)
+    volume.host.tree.forget(inode)
+    assert descriptors() == before
+    world.mnt.release()
+    world.ctx.release()
+    assert descriptors() == before - 2
+
+
+def test_an_inherited_file_is_never_closed(tmp_path: HostPath, own: MemoryFile) -> None:
+    """A mapping of it borrows the descriptor, which is the sentry's."""
+    (tmp_path / "f").write_bytes(b"x" * PAGE)
+    fd = os.open(tmp_path / "f", os.O_RDONLY)
+    before = descriptors()
+    file = HostFile(fd, NoWatcher(), HostFilesystem(VFS))
+    file.incref()
+    mm = manager(own)
+    for _ in range(3):
+        at = mm.mmap(0, PAGE, PROT_READ, MAP_PRIVATE, file.mappable())
+    assert mm.copy_in(at, 1) == b"x"
+    file.decref()
+    mm.release()
+    assert descriptors() == before
+    os.close(fd)
+
+
+class NoWatcher:
+    """Watches nothing."""
+
+    def watch(self, fd: int, mask: int, queue: Queue) -> None:
+        """See FdWatcher."""
+
+    def unwatch(self, fd: int) -> None:
+        """See FdWatcher."""

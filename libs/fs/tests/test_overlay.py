@@ -210,7 +210,7 @@ class VolumeSide(OverlaySide):
 
     def __init__(self, root: HostPath) -> None:
         """Stand at root."""
-        volume = HostVolume(VFS, MEMORY, bytes(root))
+        volume = HostVolume(VFS, bytes(root))
         self.world = World(MountNamespace(volume, volume.root))
         self.mnt, self.ctx, self.creds = self.world.mnt, self.world.ctx, self.world.creds
 
@@ -260,7 +260,7 @@ def test_the_same_calls_have_the_same_results(operations: list[tuple[Any, ...]])
         assert isinstance(overlay, Overlay)
         overlay.trim()
         assert snapshot(over) == snapshot(host)
-        overlay.host.close()
+        overlay.host.tree.close()
 
 
 def subprocess_copy(source: HostPath, target: HostPath) -> None:
@@ -371,7 +371,7 @@ def test_a_volume_does_to_the_host_what_the_calls_say(operations: list[tuple[Any
         assert snapshot(HostSide(shared)) == snapshot(host)
         fs = volume.mnt.root_mount.fs
         assert isinstance(fs, HostVolume)
-        fs.host.close()
+        fs.host.tree.close()
 
 
 def test_volume_files(tmp_path: HostPath) -> None:
@@ -431,7 +431,7 @@ def test_a_volume_is_no_door(tmp_path: HostPath) -> None:
         do_mknodat(None, b"pipe", stat.S_IFIFO | 0o600, 0, ctx, creds)
     side.unlink(b"fifo")
     assert not (tmp_path / "inside/fifo").exists()
-    volume = HostVolume(VFS, MEMORY, bytes(tmp_path / "inside"), readonly=True)
+    volume = HostVolume(VFS, bytes(tmp_path / "inside"), readonly=True)
     world = World(MountNamespace(volume, volume.root))
     calls: tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...] = (
         (do_mkdirat, (None, b"d", 0o755)),

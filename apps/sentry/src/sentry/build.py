@@ -56,7 +56,7 @@ class Machine:
         self._mnt = mnt = make_tree(kernel.vfs, kernel.memory, cwd, spec.rootfs)
         mount_proc(kernel.state, mnt)
         _mount_terminals(kernel, mnt)
-        mount_volumes(kernel.vfs, mnt, kernel.memory, spec.volumes)
+        mount_volumes(kernel.vfs, mnt, spec.volumes)
         if spec.workdir is not None:
             cwd = os.path.join(cwd, os.fsencode(spec.workdir))  # noqa: PTH118  (bytes)
         if spec.torture:

@@ -56,15 +56,13 @@ def make_tree(vfs: "VirtualFilesystem", memory: "MemoryFile", cwd: bytes, rootfs
         raise UsageFailure(message) from error
 
 
-def mount_volumes(
-    vfs: "VirtualFilesystem", tree: "MountNamespace", memory: "MemoryFile", words: "Iterable[str]"
-) -> None:
+def mount_volumes(vfs: "VirtualFilesystem", tree: "MountNamespace", words: "Iterable[str]") -> None:
     """Mount what --volume says, making directories that are missing. Raises: UsageFailure."""
     volumes = [(text, parse_volume(text)) for text in words]
     root, fs = user_credentials(0, 0), FSContext(tree.root)
     for text, volume in volumes:
         try:
-            made = HostVolume(vfs, memory, volume.source, readonly=volume.readonly)
+            made = HostVolume(vfs, volume.source, readonly=volume.readonly)
         except LinuxError as error:
             message = f"--volume {text}: {os.fsdecode(volume.source)}: {os.strerror(error.errno)}"
             raise UsageFailure(message) from error

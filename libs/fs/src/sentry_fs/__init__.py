@@ -4,14 +4,16 @@ from sentry_fs._data import FileData, Memory
 from sentry_fs._generated import Fixed, FixedDirectory, Generated, GeneratedDirectory, GeneratedFile, Link, build
 from sentry_fs._host import HostDir, HostFd, HostTree
 from sentry_fs._hostfile import HostFile, HostFilesystem
+from sentry_fs._memtree import Special
 from sentry_fs._overlay import Overlay
 from sentry_fs._pts import Devpts, SlaveInode
+from sentry_fs._quota import half_of_memory
+from sentry_fs._regular import Regular, RegularFile
 from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, set_terminal, show_terminal
-from sentry_fs._tmpfs import SEALED_WRITE, Regular, RegularFile, Special, Tmpfs, half_of_memory
+from sentry_fs._tmpfs import Tmpfs
 from sentry_fs._volume import HostVolume
 
 __all__ = [
-    "SEALED_WRITE",
     "Devfs",
     "Devpts",
     "FileData",

@@ -12,9 +12,9 @@ import os
 from typing import Final, Literal
 
 from sentry_abi.errors import BY_NUMBER, EACCES, EIO, ENOENT, ESTALE, LinuxError
+from sentry_abi.memory import PAGE_SHIFT
 from sentry_abi.structs import STAT
 from sentry_fs._native._lib import ffi, lib
-from sentry_mm import Uncounted
 
 MAX_DIRS: Final = 256
 MAX_FILES: Final = 128
@@ -30,30 +30,50 @@ def error(result: int) -> LinuxError:
     return BY_NUMBER.get(-result, EIO)()
 
 
-class HostFd(Uncounted):
-    """An open regular file of the host, read-only; a backing of kind "host"."""
+class HostFd:
+    """An open regular file of the host, a backing of mappings. It is closed with its last reference.
 
-    __slots__ = ("fd",)
+    writable: open for writing too, and mapped MAP_SHARED (kind "shared"); else read-only (kind "host").
+    """
 
-    kind: Literal["host"] = "host"
+    __slots__ = ("fd", "kind", "references")
 
-    def __init__(self, fd: int) -> None:
-        """Take over a descriptor."""
+    def __init__(self, fd: int, *, writable: bool = False) -> None:
+        """Take over a descriptor, with one reference, the caller's."""
         self.fd = fd
+        self.kind: Literal["host", "shared"] = "shared" if writable else "host"
+        self.references = 1
+        """Owners, and pages that PMAs show."""
 
-    def __del__(self) -> None:
-        """Close it: nobody reads or maps the file any more."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
+    @property
+    def writable(self) -> bool:
+        """Whether it is open for writing."""
+        return self.kind == "shared"
+
+    def get(self) -> "HostFd":
+        """Count one more owner; return self."""
+        self.references += 1
+        return self
+
+    def put(self) -> None:
+        """Count one owner less."""
+        self._drop(1)
+
+    def incref(self, offset: int, length: int, /) -> None:
+        """Count the pages of a new PMA."""
+        del offset
+        self.references += length >> PAGE_SHIFT
+
+    def decref(self, offset: int, length: int, /) -> None:
+        """Count the pages of a PMA less."""
+        del offset
+        self._drop(length >> PAGE_SHIFT)
+
+    def _drop(self, count: int) -> None:
+        self.references -= count
+        if not self.references:
+            fd, self.fd = self.fd, -1
             os.close(fd)
-
-
-class WritableFd(HostFd):
-    """An open regular file of a writable volume, for reading and writing; mapped MAP_SHARED."""
-
-    __slots__ = ()
-
-    kind: Literal["shared"] = "shared"  # type: ignore[assignment]  # another kind of backing
 
 
 class HostDir:
@@ -176,18 +196,18 @@ class HostTree:
         return STAT.pack(guest_dev, ino | MASKED, 2, 0o040555, 0, 0, 0, 0, 4096, 0, 0, 0, 0, 0, 0, 0)
 
     def open(self, directory: HostDir, name: bytes) -> tuple[HostFd, bytes]:
-        """Open a regular file read-only; return it and its struct stat. Raises: LinuxError."""
+        """Open a regular file read-only; return it, the caller's, and its struct stat. Raises: LinuxError."""
         fd = lib.ks_open(self.procfd, directory.fd(), name, 0, self.scratch)
         if fd < 0:
             raise error(fd)
         return HostFd(fd), self.buffer[:]
 
-    def open_writable(self, directory: HostDir, name: bytes) -> tuple[WritableFd, bytes]:
-        """Open a regular file for reading and writing; return it and its struct stat. Raises: EACCES and the like."""
+    def open_writable(self, directory: HostDir, name: bytes) -> tuple[HostFd, bytes]:
+        """Open a regular file for reading and writing, as `open`. Raises: EACCES and the like."""
         fd = lib.ks_open(self.procfd, directory.fd(), name, 2, self.scratch)
         if fd < 0:
             raise error(fd)
-        return WritableFd(fd), self.buffer[:]
+        return HostFd(fd, writable=True), self.buffer[:]
 
     def open_place(self, directory: HostDir, name: bytes) -> int:
         """Return an O_PATH descriptor of a directory or regular file, which the caller closes."""
@@ -196,12 +216,12 @@ class HostTree:
             raise error(fd)
         return fd
 
-    def create(self, directory: HostDir, name: bytes, mode: int) -> WritableFd:
-        """Make a regular file. Raises: EEXIST and the like."""
+    def create(self, directory: HostDir, name: bytes, mode: int) -> HostFd:
+        """Make a regular file, open for reading and writing. Raises: EEXIST and the like."""
         fd = lib.ks_create(directory.fd(), name, mode)
         if fd < 0:
             raise error(fd)
-        return WritableFd(fd)
+        return HostFd(fd, writable=True)
 
     @staticmethod
     def rename(old: HostDir, old_name: bytes, new: HostDir, new_name: bytes, flags: int) -> None:
@@ -211,9 +231,9 @@ class HostTree:
         if result:
             raise error(result)
 
-    def fstat(self, file: HostFd) -> bytes:
-        """Return struct stat of an open file."""
-        result = lib.ks_fstat(file.fd, self.scratch)
+    def fstat(self, fd: int) -> bytes:
+        """Return struct stat of an open file or directory."""
+        result = lib.ks_fstat(fd, self.scratch)
         if result:
             raise error(result)
         return self.buffer[:]
@@ -242,25 +262,29 @@ class HostTree:
                         break
 
     def keep(self, owner: object, file: HostFd) -> None:
-        """Hold an open file for owner, for a while; `kept` finds it again."""
+        """Take over an open file of owner's, for a while; `kept` finds it again."""
         files = self._files
         files[owner] = file
         if len(files) > MAX_FILES:
-            del files[next(iter(files))]
+            files.pop(next(iter(files))).put()
 
     def kept(self, owner: object) -> HostFd | None:
-        """Return the open file held for owner."""
+        """Return the open file of owner's that was kept, good until the next `keep`."""
         return self._files.get(owner)
 
     def forget(self, owner: object) -> None:
-        """Hold owner's file no more."""
-        self._files.pop(owner, None)
+        """Give up owner's file."""
+        file = self._files.pop(owner, None)
+        if file is not None:
+            file.put()
 
     def close(self) -> None:
-        """Close all descriptors that nobody else uses."""
+        """Close all directories, and the files that nothing else uses."""
         for directory in self._dirs:
             directory.close()
         self._dirs.clear()
+        for file in self._files.values():
+            file.put()
         self._files.clear()
         self.root.close()
         if self.procfd >= 0:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat as host_stat
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, ENODEV, ENOTTY, ESPIPE, from_host
 from sentry_abi.fcntl import O_ACCMODE, O_APPEND, O_NONBLOCK
@@ -24,7 +24,7 @@ from sentry_abi.ioctl import (
     TIOCSWINSZ,
 )
 from sentry_abi.memory import page_up
-from sentry_fs._host import HostFd, poll_now
+from sentry_fs._host import poll_now
 from sentry_fs._native._lib import ffi, lib
 from sentry_mm import Extent, Uncounted
 from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path
@@ -53,7 +53,7 @@ class Interest(Entry):
 
     __slots__ = ("inode", "mask")
 
-    def __init__(self, inode: "HostInode", queue: Queue) -> None:
+    def __init__(self, inode: "InheritedInode", queue: Queue) -> None:
         """Stand in the descriptor's queue, for its whole life."""
         self.inode = inode
         self.mask = 0
@@ -73,7 +73,7 @@ class Interest(Entry):
             self.inode.watcher.watch(self.inode.host, self.mask, queue)
 
 
-class HostInode(Inode):
+class InheritedInode(Inode):
     """The inode of an inherited descriptor."""
 
     __slots__ = ("host", "interest", "queue", "watcher")
@@ -122,13 +122,18 @@ class HostFile(FileDescription):
 
     __slots__ = ("_nowait", "fd", "kind", "seeks", "tty")
 
-    inode: HostInode
+    inode: InheritedInode
 
     def __init__(
-        self, fd: int, watcher: FdWatcher, fs: Filesystem, inode: HostInode | None = None, where: Path | None = None
+        self,
+        fd: int,
+        watcher: FdWatcher,
+        fs: Filesystem,
+        inode: InheritedInode | None = None,
+        where: Path | None = None,
     ) -> None:
         """Wrap fd, which stays the caller's. Raises: OSError if it is not open."""
-        inode = inode or HostInode(fs, fd, watcher)
+        inode = inode or InheritedInode(fs, fd, watcher)
         flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (O_ACCMODE | O_APPEND)
         self.kind = host_stat.S_IFMT(inode.mode)
         self.seeks = self.kind == host_stat.S_IFREG
@@ -189,6 +194,23 @@ class HostFile(FileDescription):
             return os.preadv(self.fd, bufs[:1024], pos)
         except OSError as failure:
             raise from_host(failure) from None
+
+    # the position, which the host keeps
+
+    def has_positions(self) -> bool:
+        """Return whether it is a regular file."""
+        return self.seeks
+
+    def position(self) -> int:
+        """Return the host's position of a regular file."""
+        return self.seek(0, os.SEEK_CUR) if self.seeks else self.pos
+
+    def advance(self, count: int) -> None:
+        """Add to the host's position of a regular file."""
+        if self.seeks:
+            self.seek(count, os.SEEK_CUR)
+        else:
+            self.pos += count
 
     # writing
 
@@ -285,11 +307,11 @@ class HostFile(FileDescription):
             raise from_host(failure) from None
         raise ENOTTY
 
-    def mappable(self) -> "HostMapping":
+    def mappable(self) -> "InheritedMapping":
         """Return a read-only view of a regular file. Raises: ENODEV."""
         if not self.seeks:
             raise ENODEV
-        return HostMapping(HostFd(os.dup(self.fd)))
+        return InheritedMapping(self.fd)
 
     def sync(self) -> None:
         """Pass fsync on for regular files. Raises: EINVAL."""
@@ -319,15 +341,17 @@ class HostFile(FileDescription):
             return b"host:[%d]" % self.fd
 
 
-class HostMapping(Uncounted):
-    """An inherited regular file as something to be mapped, for reading."""
+class InheritedMapping(Uncounted):
+    """An inherited regular file as something to be mapped, for reading; the descriptor stays the sentry's."""
 
-    __slots__ = ("file", "identity")
+    __slots__ = ("fd", "identity")
 
-    def __init__(self, file: HostFd) -> None:
-        """Take over an open file."""
-        self.file = file
-        found = os.fstat(file.fd)
+    kind: Literal["host"] = "host"
+
+    def __init__(self, fd: int) -> None:
+        """Describe an open file."""
+        self.fd = fd
+        found = os.fstat(fd)
         self.identity = (found.st_dev, found.st_ino)
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
@@ -335,11 +359,11 @@ class HostMapping(Uncounted):
         if shared and write:
             raise ENODEV
         length = min(length, page_up(self.mapped_size()) - offset)
-        return [Extent(self.file, offset, length)] if length > 0 else []
+        return [Extent(self, offset, length)] if length > 0 else []
 
     def mapped_size(self) -> int:
         """Return the size in bytes now."""
-        return os.fstat(self.file.fd).st_size
+        return os.fstat(self.fd).st_size
 
     def mapping_identity(self) -> object:
         """Return device and inode number."""

@@ -13,7 +13,7 @@ from sentry_fs._data import Memory
 from sentry_fs._generated import build
 from sentry_fs._overlay import Overlay
 from sentry_fs._pts import Devpts
-from sentry_fs._tmpfs import Tmpfs
+from sentry_fs._tmpfs import Memfds, Tmpfs
 from sentry_vfs import Dentry, FileDescription, Filesystem, Mount, MountNamespace, Path, VirtualFilesystem, follow_mount
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ def build_default_root(
     """
     overlay = Overlay(vfs, memory, host_root)
     tree = MountNamespace(overlay, overlay.root)
-    vfs.memfds = Tmpfs(vfs, memory, source=b"memfd", limit=-1)
-    vfs.memfds.active += 1  # it is never mounted and never ends
+    vfs.memfds = Memfds(vfs, memory)
     sysfs = Sysfs(vfs)
     mount_at(tree, b"/sys", (sysfs, sysfs.root), 1 | 2 | 4 | 8)
     devfs = Devfs(vfs, memory)

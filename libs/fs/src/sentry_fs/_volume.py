@@ -13,7 +13,19 @@ import os
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from sentry_abi.errors import EBADF, EINVAL, ENODATA, ENOENT, EOPNOTSUPP, EPERM, EROFS, ESTALE, EXDEV, from_host
+from sentry_abi.errors import (
+    EBADF,
+    EINVAL,
+    ENODATA,
+    ENOENT,
+    EOPNOTSUPP,
+    EPERM,
+    EROFS,
+    ESTALE,
+    EXDEV,
+    LinuxError,
+    from_host,
+)
 from sentry_abi.fcntl import (
     O_ACCMODE,
     O_APPEND,
@@ -22,12 +34,20 @@ from sentry_abi.fcntl import (
     RENAME_EXCHANGE,
 )
 from sentry_abi.memory import page_up
-from sentry_abi.stat import S_IFLNK, S_IFMT, S_IFREG
+from sentry_abi.stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from sentry_abi.structs import STAT
-from sentry_fs._data import Memory
-from sentry_fs._host import MASKED, HostDir, HostFd, WritableFd
-from sentry_fs._overlay import Overlay, OverlayDirectory, OverlayRegular, OverlaySpecial, OverlaySymlink, read_host
-from sentry_fs._tmpfs import RegularFile
+from sentry_fs._counted import CountedFile, CountedInode
+from sentry_fs._host import MASKED, HostDir, HostFd, HostTree
+from sentry_fs._hostinode import (
+    HostBacked,
+    HostDirectory,
+    HostInode,
+    HostNames,
+    HostRegular,
+    HostSpecial,
+    load_attributes,
+    read_host,
+)
 from sentry_mm import Extent
 from sentry_vfs import Buffer, Dentry, FileDescription, Inode, KernelWide, Path
 
@@ -35,20 +55,21 @@ HOSTFS_MAGIC: Final = 0x00C0_FFEE
 _IOV_MAX: Final = 1024
 
 
-class HostVolume(Overlay):
+class HostVolume(HostBacked):
     """A file system that is a directory of the host."""
 
-    __slots__ = ()
+    __slots__ = ("_fresh", "host", "root")
 
     name: ClassVar[bytes] = b"hostfs"
     magic: ClassVar[int] = HOSTFS_MAGIC
 
-    def __init__(self, vfs: KernelWide, memory: Memory, path: bytes, *, readonly: bool = False) -> None:
+    def __init__(self, vfs: KernelWide, path: bytes, *, readonly: bool = False) -> None:
         """Show the host directory at path. Raises: LinuxError if it cannot be opened."""
-        super().__init__(vfs, memory, path, source=path)
+        super().__init__(vfs, path)
         self.readonly = readonly
-        raw = self.dev.to_bytes(8, "little") + self.host.root_stat[8:]
-        self.root = Dentry(b"", None, VolumeDirectory(self, self.host.root, raw))
+        self.host = HostNames(HostTree(path), self.dev)
+        self._fresh: tuple[VolumeRegular, HostFd] | None = None
+        self.root = Dentry(b"", None, VolumeDirectory(self, self.host.tree.root, self.root_raw()))
         self.root.pinned = True
 
     def make(self, directory: HostDir, name: bytes, raw: bytes) -> Inode:
@@ -56,28 +77,46 @@ class HostVolume(Overlay):
         dev, ino, nlink, mode = STAT.unpack_from(raw)[:4]
         kind = mode & S_IFMT
         if kind == S_IFREG:
-            known = self._links.get((dev, ino)) if nlink > 1 else None
+            known = self.host.links.get((dev, ino)) if nlink > 1 else None
             if isinstance(known, VolumeRegular):
                 known.update(raw)
                 known.directory, known.name = directory, name
                 return known
             inode = VolumeRegular(self, directory, name, raw)
             if nlink > 1:
-                self._links[dev, ino] = inode
+                self.host.links[dev, ino] = inode
             return inode
         if kind == S_IFLNK:
             return VolumeSymlink(self, directory, name, raw)
-        if kind >> 12 != 4:
+        if kind != S_IFDIR:
             return VolumeSpecial(self, raw)
-        if ino & MASKED:
-            return VolumeDirectory(self, None, raw)
-        return VolumeDirectory(self, HostDir(self.host, directory, name, self._shown[dev], ino), raw)
+        return VolumeDirectory(self, None if ino & MASKED else self.directory_below(directory, name, raw), raw)
+
+    def created(self, inode: "VolumeRegular", file: HostFd) -> None:
+        """Take over the descriptor that a file was made with, for who opens it next: its mode may forbid that."""
+        self.take_created(None)
+        self._fresh = inode, file
+
+    def take_created(self, inode: "VolumeRegular | None") -> HostFd | None:
+        """Return the descriptor that inode was made with just now, the caller's; any other is closed."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is None:
+            return None
+        if fresh[0] is inode:
+            return fresh[1]
+        fresh[1].put()
+        return None
+
+    def shutdown(self) -> None:
+        """Close what is open on the host."""
+        self.take_created(None)
+        super().shutdown()
 
     def rename(self, old: Dentry, new: Dentry, *, exchange: bool = False) -> None:
         """Move a name on the host, then here."""
         source, target = folder(old.parent), folder(new.parent)
         moved, victim = old.positive(), new.inode
-        self.host.rename(source, old.name, target, new.name, RENAME_EXCHANGE if exchange else 0)
+        self.host.tree.rename(source, old.name, target, new.name, RENAME_EXCHANGE if exchange else 0)
         source_dentry, old_name = old.parent, old.name
         target_dentry, name = new.parent, new.name
         old.unhash()
@@ -115,18 +154,46 @@ def _lost_name(inode: Inode) -> None:
     inode.nlink = 0 if inode.is_dir else max(inode.nlink - 1, 0)
 
 
-class VolumeDirectory(OverlayDirectory):
-    """A directory of the host."""
+class VolumeInode(HostInode):
+    """An inode of a volume: the host has the truth. A base without fields."""
 
     __slots__ = ()
 
     fs: HostVolume
 
-    def change(self, dentry: Dentry | None) -> None:
-        """Do nothing: the host has the truth."""
+    def drop_ids(self) -> None:
+        """Do nothing: the host does it at a write."""
 
-    def vanished(self, parent: Dentry, name: bytes) -> None:
-        """Do nothing: the host has removed the name itself."""
+    def getxattr(self, name: bytes) -> bytes:
+        """Find none. Raises: ENODATA."""
+        raise ENODATA
+
+    def setxattr(self, dentry: Dentry | None, name: bytes, value: bytes, flags: int) -> None:
+        """Refuse. Raises: EOPNOTSUPP."""
+        raise EOPNOTSUPP
+
+    def listxattr(self) -> list[bytes]:
+        """Return none."""
+        return []
+
+    def removexattr(self, dentry: Dentry | None, name: bytes) -> None:
+        """Find none. Raises: ENODATA."""
+        raise ENODATA
+
+
+class VolumeDirectory(VolumeInode, HostDirectory):
+    """A directory of the host."""
+
+    __slots__ = ("host", "raw")
+
+    fs: HostVolume
+
+    def __init__(self, fs: HostVolume, host: HostDir | None, raw: bytes) -> None:
+        """Show a directory of the host, or an empty one."""
+        super().__init__(fs, 0, 0)
+        self.host = host
+        self.raw: bytes | None = raw
+        load_attributes(self, raw)
 
     def stat(self) -> bytes:
         """Return what the host says now."""
@@ -138,11 +205,10 @@ class VolumeDirectory(OverlayDirectory):
         if self.host is None:
             return
         try:
-            raw = self.fs.host.fstat(HostView(self.host.fd()))
+            raw = self.fs.host.tree.fstat(self.host.fd())
         except (ESTALE, ENOENT):
             return
-        dev = int.from_bytes(raw[:8], "little")
-        self.update(self.fs.device(dev).to_bytes(8, "little") + raw[8:])
+        self.update(self.fs.as_shown(raw))
 
     def _entered(self, dentry: Dentry) -> Inode:
         """Put what was just made on the host into the tree."""
@@ -168,15 +234,21 @@ class VolumeDirectory(OverlayDirectory):
         host = folder(dentry.parent)
         mask = os.umask(0)  # the mode is the guest's, under its own mask
         try:
-            file = self.fs.host.create(host, dentry.name, mode & 0o7777)
-            self._own(dentry.name, uid, gid)
+            file = self.fs.host.tree.create(host, dentry.name, mode & 0o7777)
         except OSError as failure:
             raise from_host(failure) from None
         finally:
             os.umask(mask)
-        inode = self._entered(dentry)
+        try:
+            self._own(dentry.name, uid, gid)
+            inode = self._entered(dentry)
+        except (OSError, LinuxError) as failure:
+            file.put()
+            raise from_host(failure) if isinstance(failure, OSError) else failure from None
         if isinstance(inode, VolumeRegular):
-            inode.fresh = file
+            self.fs.created(inode, file)
+        else:
+            file.put()
         return inode
 
     def mkdir(self, dentry: Dentry, mode: int, uid: int, gid: int) -> Inode:
@@ -226,7 +298,7 @@ class VolumeDirectory(OverlayDirectory):
         except OSError as failure:
             raise from_host(failure) from None
         if isinstance(inode, VolumeRegular):
-            self.fs._links[inode.host_key] = inode  # noqa: SLF001  (the file system of this module)
+            self.fs.host.links[inode.host_key] = inode
         self._entered(dentry)
 
     def unlink(self, dentry: Dentry) -> None:
@@ -258,7 +330,7 @@ class VolumeDirectory(OverlayDirectory):
         if self.host is None:
             raise EROFS
         try:
-            os.chmod(b"%d" % self.host.fd(), mode & 0o7777, dir_fd=self.fs.host.procfd)
+            os.chmod(b"%d" % self.host.fd(), mode & 0o7777, dir_fd=self.fs.host.tree.procfd)
         except OSError as failure:
             raise from_host(failure) from None
         self.refresh()
@@ -268,7 +340,7 @@ class VolumeDirectory(OverlayDirectory):
         if self.host is None:
             raise EROFS
         try:
-            os.chown(b"%d" % self.host.fd(), uid, gid, dir_fd=self.fs.host.procfd)
+            os.chown(b"%d" % self.host.fd(), uid, gid, dir_fd=self.fs.host.tree.procfd)
         except OSError as failure:
             raise from_host(failure) from None
         self.refresh()
@@ -279,54 +351,44 @@ class VolumeDirectory(OverlayDirectory):
             raise EROFS
         times = (self.atime if atime is None else atime, self.mtime if mtime is None else mtime)
         try:
-            os.utime(b"%d" % self.host.fd(), ns=times, dir_fd=self.fs.host.procfd)
+            os.utime(b"%d" % self.host.fd(), ns=times, dir_fd=self.fs.host.tree.procfd)
         except OSError as failure:
             raise from_host(failure) from None
         self.refresh()
 
-    def getxattr(self, name: bytes) -> bytes:
-        """Find none. Raises: ENODATA."""
-        raise ENODATA
 
-    def setxattr(self, dentry: Dentry | None, name: bytes, value: bytes, flags: int) -> None:
-        """Refuse. Raises: EOPNOTSUPP."""
-        raise EOPNOTSUPP
-
-
-class HostView(HostFd):
-    """A descriptor that belongs to somebody else."""
-
-    __slots__ = ()
-
-    def __del__(self) -> None:
-        """Leave it open."""
-
-
-class VolumeRegular(OverlayRegular):
+class VolumeRegular(VolumeInode, HostRegular, CountedInode):
     """A regular file of the host."""
 
-    __slots__ = ("fresh", "held")
+    __slots__ = ("_size", "directory", "held", "host_key", "name", "raw")
 
     fs: HostVolume
 
     def __init__(self, fs: HostVolume, directory: HostDir, name: bytes, raw: bytes) -> None:
         """Show a file of the host."""
-        super().__init__(fs, directory, name, raw)
+        super().__init__(fs, 0, 0)
+        self.directory = directory
+        self.name = name
+        self.raw: bytes | None = raw
+        self._size = load_attributes(self, raw)
+        self.host_key = (int.from_bytes(raw[:8], "little"), self.ino)
         self.held: HostFd | None = None
-        """A descriptor while somebody has it open: the file can be reached when its name is gone."""
-        self.fresh: WritableFd | None = None
-        """The descriptor that the file was made with, for who made it: its mode may forbid to open it again."""
-
-    def change(self, dentry: Dentry | None) -> None:
-        """Do nothing: the host has the truth."""
-
-    def drop_ids(self) -> None:
-        """Do nothing: the host does it at a write."""
+        """The descriptor while it is open or mapped, one for writing if there is one: its name may be gone."""
 
     def update(self, raw: bytes) -> None:
         """Take the host's new attributes."""
         if raw != self.raw:
-            super().update(raw)
+            self.raw = raw
+            self._size = load_attributes(self, raw)
+            self.fs.host.tree.forget(self)
+
+    def size(self) -> int:
+        """Return the size last seen."""
+        return self._size
+
+    def read(self, bufs: list[memoryview], pos: int) -> int:
+        """Read at pos."""
+        return read_host(self.fd(), bufs, pos)
 
     def reached(self, dentry: Dentry | None) -> None:
         """Remember the name that led here just now: of a file's several names others may be gone, or another file's."""
@@ -337,8 +399,7 @@ class VolumeRegular(OverlayRegular):
     def refresh(self) -> None:
         """Ask the host for the attributes."""
         if self.held is not None:
-            raw = self.fs.host.fstat(self.held)
-            self.update(self.fs.device(int.from_bytes(raw[:8], "little")).to_bytes(8, "little") + raw[8:])
+            self.update(self.fs.as_shown(self.fs.host.tree.fstat(self.held.fd)))
             return
         found = self.fs.look(self.directory, self.name)
         if found is not None and self.same(found):
@@ -354,24 +415,39 @@ class VolumeRegular(OverlayRegular):
         """Return how many 512-byte blocks the host uses."""
         return int(STAT.unpack(self.raw)[9]) if self.raw is not None else 0
 
-    def writable_fd(self) -> WritableFd:
-        """Return the host file, open for writing. Raises: EROFS, ESTALE, what opening raises."""
+    def hold(self, file: HostFd) -> None:
+        """Take over a descriptor for as long as the file is open or mapped, unless there is one that can do more."""
+        if self.held is None or (file.writable and not self.held.writable):
+            if self.held is not None:
+                self.held.put()
+            self.held = file
+        else:
+            file.put()
+
+    def unused(self) -> None:
+        """Give the descriptor back."""
+        held, self.held = self.held, None
+        if held is not None:
+            held.put()
+
+    def open_writable(self) -> HostFd:
+        """Return the host file, open for writing, the caller's. Raises: EROFS, ESTALE, what opening raises."""
         if self.fs.readonly:
             raise EROFS
-        if isinstance(self.held, WritableFd):
-            return self.held
-        file, raw = self.fs.host.open_writable(self.directory, self.name)
+        if self.held is not None and self.held.writable:
+            return self.held.get()
+        file, raw = self.fs.host.tree.open_writable(self.directory, self.name)
         if STAT.unpack_from(raw)[1] != self.ino:
+            file.put()
             raise ESTALE
         return file
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Open it on the host."""
         self.reached(where.dentry)
-        file: HostFd | None
-        file, self.fresh = self.fresh, None
+        file = self.fs.take_created(self)
         if file is None:
-            file = self.fd() if flags & O_ACCMODE == O_RDONLY else self.writable_fd()
+            file = self.fd().get() if flags & O_ACCMODE == O_RDONLY else self.open_writable()
         return VolumeFile(flags, where, self, file)
 
     def truncate(self, dentry: Dentry | None, length: int) -> None:
@@ -379,12 +455,14 @@ class VolumeRegular(OverlayRegular):
         if length < 0:
             raise EINVAL
         self.reached(dentry)
-        file = self.writable_fd()
+        file = self.open_writable()
         try:
             before = os.fstat(file.fd).st_size
             os.ftruncate(file.fd, length)
         except OSError as failure:
             raise from_host(failure) from None
+        finally:
+            file.put()
         self._size = length
         if length < before:
             self.mappers.invalidate(self, length)
@@ -394,12 +472,16 @@ class VolumeRegular(OverlayRegular):
         if self.held is not None:
             self._size = os.fstat(self.held.fd).st_size
             return self._size
-        return super().current_size()
+        try:
+            self._size = os.fstat(self.fd().fd).st_size
+        except LinuxError:
+            return self._size
+        return self._size
 
     def set_mode(self, dentry: Dentry | None, mode: int) -> None:
         """Set the permission bits."""
         self.reached(dentry)
-        tree = self.fs.host
+        tree = self.fs.host.tree
         place = os.dup(self.held.fd) if self.held is not None else tree.open_place(self.directory, self.name)
         try:
             os.chmod(b"%d" % place, mode & 0o7777, dir_fd=tree.procfd)
@@ -437,27 +519,20 @@ class VolumeRegular(OverlayRegular):
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """Return the host's own pages: of the writable descriptor if what is written is to be shared."""
-        file = self.writable_fd() if shared and write else self.held or self.fd()
-        if not (shared and write) and isinstance(file, WritableFd):
-            file = self.fd()
+        held = self.held
+        if shared and write:
+            if held is None or not held.writable:
+                self.hold(self.open_writable())
+                held = self.held
+        elif held is not None and held.writable:
+            held = None
+        file = self.fd() if held is None else held
         self._size = os.fstat(file.fd).st_size
         length = min(length, page_up(self._size) - offset)
         return [Extent(file, offset, length)] if length > 0 else []
 
-    def mapped_size(self) -> int:
-        """Return the size in bytes now."""
-        return self.current_size()
 
-    def getxattr(self, name: bytes) -> bytes:
-        """Find none. Raises: ENODATA."""
-        raise ENODATA
-
-    def setxattr(self, dentry: Dentry | None, name: bytes, value: bytes, flags: int) -> None:
-        """Refuse. Raises: EOPNOTSUPP."""
-        raise EOPNOTSUPP
-
-
-class VolumeFile(RegularFile):
+class VolumeFile(CountedFile):
     """An open regular file of the host."""
 
     __slots__ = ("_host",)
@@ -465,17 +540,15 @@ class VolumeFile(RegularFile):
     inode: VolumeRegular
 
     def __init__(self, flags: int, where: Path, inode: VolumeRegular, host: HostFd) -> None:
-        """Open it."""
+        """Open it; host becomes its own."""
         super().__init__(flags, where, inode)
         self._host = host
-        if inode.held is None or isinstance(host, WritableFd):
-            inode.held = host
+        inode.hold(host.get())
 
     def release(self) -> None:
-        """Let go of the host file."""
+        """Give the host file back."""
         super().release()
-        if not self.inode.users:
-            self.inode.held = None
+        self._host.put()
 
     def read(self, bufs: list[memoryview]) -> int:
         """Read at the position. Raises: EBADF."""
@@ -526,6 +599,12 @@ class VolumeFile(RegularFile):
         except OSError as failure:
             raise from_host(failure) from None
 
+    def truncate(self, length: int) -> None:
+        """Set the size. Raises: EINVAL (not open for writing)."""
+        if not self.writable:
+            raise EINVAL
+        self.inode.truncate(self.where.dentry, length)
+
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """Reserve space. Raises: EBADF, EOPNOTSUPP for everything but that."""
         if not self.writable:
@@ -538,15 +617,36 @@ class VolumeFile(RegularFile):
             raise from_host(failure) from None
 
 
-class VolumeSymlink(OverlaySymlink):
+class VolumeSymlink(VolumeInode):
     """A symbolic link of the host."""
 
-    __slots__ = ()
+    __slots__ = ("_target", "directory", "name", "raw")
 
-    fs: HostVolume
+    is_symlink = True
 
-    def change(self, dentry: Dentry | None) -> None:
-        """Do nothing: the host has the truth."""
+    def __init__(self, fs: HostVolume, directory: HostDir, name: bytes, raw: bytes) -> None:
+        """Show a link of the host."""
+        super().__init__(fs, 0, 0)
+        self.directory = directory
+        self.name = name
+        self.raw: bytes | None = raw
+        self._target = b""
+        load_attributes(self, raw)
+
+    def size(self) -> int:
+        """Return the length of the target."""
+        return len(self.readlink())
+
+    def update(self, raw: bytes) -> None:
+        """Take the host's new attributes; the target is read again."""
+        super().update(raw)
+        self._target = b""
+
+    def readlink(self) -> bytes:
+        """Return the target."""
+        if not self._target:
+            self._target = self.fs.host.tree.readlink(self.directory, self.name)
+        return self._target
 
     def set_owner(self, dentry: Dentry | None, uid: int, gid: int) -> None:
         """Set owner and group of the link itself."""
@@ -564,7 +664,7 @@ class VolumeSymlink(OverlaySymlink):
             raise from_host(failure) from None
 
 
-class VolumeSpecial(OverlaySpecial):
+class VolumeSpecial(HostSpecial):
     """A device, FIFO or socket of the host: it can be seen and removed, not opened or changed."""
 
     __slots__ = ()

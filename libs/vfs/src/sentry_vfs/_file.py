@@ -199,6 +199,18 @@ class FileDescription:
         self.pos = pos
         return pos
 
+    def has_positions(self) -> bool:
+        """Return whether it can be read at a position."""
+        return self.seekable
+
+    def position(self) -> int:
+        """Return the file position; an inherited file has it on the host."""
+        return self.pos
+
+    def advance(self, count: int) -> None:
+        """Add to the file position."""
+        self.pos += count
+
     def seek_hole(self, offset: int, whence: int) -> int:
         """Return the next data or hole at or after offset. Raises: ENXIO, EINVAL."""
         raise EINVAL

@@ -247,6 +247,12 @@ class Inode:
         """Return whether it is open for writing: execve then fails with ETXTBSY."""
         return False
 
+    def unlinked(self) -> None:
+        """Release the contents if that was the last name and nothing uses them: called after `nlink` was lowered."""
+
+    def evict(self) -> None:
+        """Release the contents: nothing reaches them any more."""
+
     def change(self, dentry: "Dentry | None") -> None:
         """Prepare for a change of an attribute or of the content; dentry is the name that the inode is reached by."""
 
@@ -296,6 +302,18 @@ class Inode:
     def follow(self) -> "bytes | Path":
         """Return where the walk continues: a target text, or the place itself for the magic links of /proc."""
         return self.readlink()
+
+    def get_seals(self) -> int:
+        """Return the seals (F_GET_SEALS). Raises: EINVAL for a file that cannot have any."""
+        raise EINVAL
+
+    def add_seals(self, seals: int) -> None:
+        """Add seals (F_ADD_SEALS). Raises: EINVAL for a file that cannot have any, EPERM, EBUSY."""
+        raise EINVAL
+
+    def denies_writes(self) -> bool:
+        """Return whether a seal forbids writes and new writable mappings."""
+        return False
 
     # directories
 

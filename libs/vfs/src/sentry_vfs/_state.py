@@ -19,7 +19,7 @@ from sentry_vfs._opath import PathFile
 from sentry_vfs._pathcache import PathCache
 from sentry_vfs._pathref import PathRef
 from sentry_vfs._pipe import Packet, Pipe, PipeFile, PipeFilesystem, PipeInode
-from sentry_vfs._vfs import Programs, VirtualFilesystem
+from sentry_vfs._vfs import MemfdMaker, Programs, VirtualFilesystem
 from sentry_vfs._watcher import FdWatcher
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ UNSAVABLE: Final[dict[type, str]] = {
     EpollItem: "protocol",
     FdWatcher: "protocol",
     KernelWide: "protocol",
+    MemfdMaker: "protocol",
     NameiData: "lives for one path walk",
     NotifyingFile: "protocol",
     OpenFile: "protocol",

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from sentry_host import Host
 from sentry_vfs._anon_inodes import AnonymousFilesystem
+from sentry_vfs._file import FileDescription
 from sentry_vfs._node import Filesystem, Inode
 from sentry_vfs._pipe import PipeFilesystem
 
@@ -17,6 +18,14 @@ class Programs(Protocol):
 
     def schedule_trim(self) -> None:
         """Call `VirtualFilesystem.trim` soon, between two calls."""
+        ...
+
+
+class MemfdMaker(Protocol):
+    """Makes the files of memfd_create(2)."""
+
+    def new_memfd(self, name: bytes, uid: int, gid: int, *, sealable: bool) -> FileDescription:
+        """Return a new file without a name, open for reading and writing."""
         ...
 
 
@@ -51,7 +60,7 @@ class VirtualFilesystem:
         self._cookie = 0
         self.pipes = PipeFilesystem(self)
         self.anonymous = AnonymousFilesystem(self)
-        self.memfds: Filesystem | None = None
+        self.memfds: MemfdMaker | None = None
         """Where memfd_create(2) makes files; set by the maker of the root file system."""
 
     def get_anon_bdev(self) -> int:

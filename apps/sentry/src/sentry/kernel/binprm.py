@@ -132,12 +132,12 @@ def open_program(kernel: "KernelState", request: BinPrm) -> Program:
     opened: list[Executable] = []
 
     def opener(name: bytes) -> Executable:
-        executable = _open_exec(kernel, request, None, name, 0)
+        executable = _open_exec(request, None, name, 0)
         opened.append(executable)
         return executable
 
     try:
-        first, shown = _first(kernel, request)
+        first, shown = _first(request)
         opened.append(first)
         files, dirfd = request.files, request.dirfd
         image = prepare(
@@ -165,7 +165,7 @@ def open_program(kernel: "KernelState", request: BinPrm) -> Program:
     return Program(image, opened, creds, secure=secure)
 
 
-def _first(kernel: "KernelState", request: BinPrm) -> tuple[Executable, bytes]:
+def _first(request: BinPrm) -> tuple[Executable, bytes]:
     """Open what was asked for; return it and the name that the program sees. Raises: as `open_program`."""
     path, dirfd = request.filename, request.dirfd
     if request.file is not None:
@@ -179,13 +179,13 @@ def _first(kernel: "KernelState", request: BinPrm) -> tuple[Executable, bytes]:
         start = request.files.get_any(dirfd).where
         shown = b"/dev/fd/%d" % dirfd + (b"/" + path if path else b"")
     if path:
-        return _open_exec(kernel, request, start, path, request.flags), shown
+        return _open_exec(request, start, path, request.flags), shown
     if not request.flags & AT_EMPTY_PATH or start is None:
         raise ENOENT
-    return _open_at(kernel, request, start), shown
+    return _open_at(request, start), shown
 
 
-def _open_exec(kernel: "KernelState", request: BinPrm, start: Path | None, path: bytes, flags: int) -> Executable:
+def _open_exec(request: BinPrm, start: Path | None, path: bytes, flags: int) -> Executable:
     """Open a file for execution (do_open_execat).
 
     Raises: what a path walk does; ELOOP for a link not to be followed; EACCES if it is no regular file, not executable,
@@ -195,18 +195,18 @@ def _open_exec(kernel: "KernelState", request: BinPrm, start: Path | None, path:
     where = filename_lookup(start, path, request.fs, request.creds, follow)
     if where.dentry.positive().mode & S_IFMT == S_IFLNK:
         raise ELOOP
-    executable = _open_at(kernel, request, where)
+    executable = _open_at(request, where)
     if path.endswith(b"/"):
         executable.close()
         raise ENOTDIR
     return executable
 
 
-def _open_at(kernel: "KernelState", request: BinPrm, where: Path) -> Executable:
+def _open_at(request: BinPrm, where: Path) -> Executable:
     inode = where.dentry.positive()
     if inode.mode & S_IFMT != S_IFREG:
         raise EACCES
     path_permission(where, EXECUTE, request.creds)
-    if inode.is_written() and inode.fs is not kernel.vfs.memfds:  # Linux does not count a memory file's own descriptor
+    if inode.is_written():
         raise ETXTBSY
     return Executable(dentry_open(where, O_RDONLY), where)

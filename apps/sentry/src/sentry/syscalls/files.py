@@ -11,7 +11,6 @@ from sentry_abi.errors import (
     E2BIG,
     EACCES,
     EBADF,
-    EBUSY,
     EFAULT,
     EFBIG,
     EINVAL,
@@ -36,12 +35,6 @@ from sentry_abi.fcntl import (
     F_GETPIPE_SZ,
     F_GETSIG,
     F_NOTIFY,
-    F_SEAL_EXEC,
-    F_SEAL_FUTURE_WRITE,
-    F_SEAL_GROW,
-    F_SEAL_SEAL,
-    F_SEAL_SHRINK,
-    F_SEAL_WRITE,
     F_SETFD,
     F_SETFL,
     F_SETLEASE,
@@ -63,24 +56,19 @@ from sentry_abi.fcntl import (
     O_NOATIME,
     O_NONBLOCK,
     O_PATH,
-    O_RDWR,
     O_TMPFILE,
     O_TRUNC,
     O_WRONLY,
 )
 from sentry_abi.ioctl import FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD
 from sentry_abi.stat import S_IFMT, S_IFREG
-from sentry_fs import Regular, Tmpfs
 from sentry_vfs import (
     BENEATH,
     IN_ROOT,
     NO_LINKS,
     NO_MAGIC,
     NO_MOUNTS,
-    Dentry,
     FileDescription,
-    Mount,
-    Path,
     Pipe,
     PipeFile,
     do_filp_open,
@@ -334,17 +322,11 @@ def _seals(file: FileDescription, command: int, arg: int) -> int:
         if arg & ~63:
             raise EINVAL
     inode = file.inode
-    if not isinstance(inode, Regular) or type(inode.fs) is not Tmpfs:
+    if inode is None:
         raise EINVAL
     if command == F_GET_SEALS:
-        return inode.seals
-    if inode.seals & F_SEAL_SEAL:
-        raise EPERM
-    if arg & F_SEAL_EXEC and inode.mode & 0o111:
-        arg |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
-    if arg & ~inode.seals & F_SEAL_WRITE and inode.mappers.writable:
-        raise EBUSY
-    inode.seals |= arg
+        return inode.get_seals()
+    inode.add_seals(arg)
     return 0
 
 
@@ -484,13 +466,8 @@ def memfd_create(t: "Task", name: PathPtr, flags: Flags) -> Result:
     if flags & 4:
         raise ENODEV  # huge pages
     text = t.mm.cstring(name, 250)
-    fs = t.kernel.vfs.memfds
-    if not isinstance(fs, Tmpfs):
+    maker = t.kernel.vfs.memfds
+    if maker is None:
         raise EACCES
-    inode = fs.new_regular(S_IFREG | 0o777, t.creds.fsuid, t.creds.fsgid)
-    inode.nlink = 0
-    if flags & MFD_ALLOW_SEALING:
-        inode.seals = 0
-    dentry = Dentry(b"memfd:" + text, fs.root, inode)
-    file = inode.open(Path(Mount(fs, fs.root), dentry), O_RDWR | O_LARGEFILE)
+    file = maker.new_memfd(text, t.creds.fsuid, t.creds.fsgid, sealable=bool(flags & MFD_ALLOW_SEALING))
     return put(t, file, O_CLOEXEC if flags & MFD_CLOEXEC else 0)

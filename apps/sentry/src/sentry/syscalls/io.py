@@ -15,7 +15,6 @@ from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EOPNOTSUPP,
 from sentry_abi.fcntl import MAX_RW_COUNT, O_NONBLOCK, SEEK_HOLE
 from sentry_abi.signal import SIGPIPE
 from sentry_abi.stat import S_IFDIR, S_IFMT
-from sentry_fs import HostFile
 from sentry_tty import TtyFile
 from sentry_usermem import gather, import_iovec, scatter
 from sentry_vfs import SLOT, FileDescription, PipeFile, fsnotify_access, fsnotify_modify
@@ -400,4 +399,4 @@ def is_directory(file: FileDescription) -> bool:
 
 def has_positions(file: FileDescription) -> bool:
     """Return whether a file can be read at a position; an inherited one keeps its own on the host."""
-    return file.seekable or (isinstance(file, HostFile) and file.seeks)
+    return file.has_positions()

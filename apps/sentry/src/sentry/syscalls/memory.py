@@ -27,7 +27,6 @@ from sentry_abi.mman import (
     PROT_EXEC,
     PROT_WRITE,
 )
-from sentry_fs import SEALED_WRITE, Regular
 from sentry_vfs import FileDescription
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def mmap(t: "Task", addr: Ptr, length: Size, prot: Flags, flags: ULong, fd: FdNu
 
 
 def _is_sealed(file: FileDescription) -> bool:
-    return isinstance(file.inode, Regular) and bool(file.inode.seals & SEALED_WRITE)
+    return file.inode is not None and file.inode.denies_writes()
 
 
 def _refusal(file: FileDescription, prot: int, flags: int) -> LinuxError | None:

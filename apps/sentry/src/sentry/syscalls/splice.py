@@ -13,9 +13,8 @@ from sentry.syscalls.filelimit import write_check_limits
 from sentry.syscalls.io import MAX_OFFSET, broken_pipe, changed, has_positions, is_directory, seen, total
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV
-from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SEEK_CUR, UIO_MAXIOV
+from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
-from sentry_fs import HostFile
 from sentry_usermem import import_iovec, scatter
 from sentry_vfs import SLOT, FileDescription, PipeFile
 
@@ -79,8 +78,7 @@ def sendfile_on(t: "Task", state: Copy) -> Result:
     piece = memoryview(bytearray(min(_PIECE, count)))
     try:
         while done < count and done < _MOST:
-            inherited = isinstance(source, HostFile) and pos < 0
-            at = pos if pos >= 0 else source.seek(0, SEEK_CUR) if inherited else source.pos
+            at = pos if pos >= 0 else source.position()
             got = source.pread([piece[: count - done]], at)
             if not got:
                 break
@@ -90,11 +88,9 @@ def sendfile_on(t: "Task", state: Copy) -> Result:
                 got = target.write([piece[:got]])
             seen(source, got)
             done += changed(target, got)
-            if inherited:
-                source.seek(got, SEEK_CUR)
-            elif pos < 0:
+            if pos < 0:
                 if source is not target:  # else the write has moved it
-                    source.pos += got
+                    source.advance(got)
             else:
                 pos += got
     except EAGAIN:
