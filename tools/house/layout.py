@@ -12,6 +12,11 @@ from pathlib import Path
 
 from tools.house.workspace import ROOT, Package, packages, root_project
 
+ROOT_FILES = {
+    ".ci", ".git", ".gitignore", "ARCHITECTURE.md", "CONTRIBUTING.md", "LICENSE", "README.md", "apps", "docs", "fuzz",
+    "libs", "poetry.lock", "poetry.toml", "pyproject.toml", "tests", "tools",
+}  # fmt: skip
+"""What lies in the root; more is something that a test or a tool has left behind."""
 FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "tests")
 RANGE = re.compile(r"^(?P<name>[a-z0-9-]+)>=(?P<low>[0-9.]+),<(?P<high>[0-9.]+)$")
 # Distribution names that differ from what is imported.
@@ -103,6 +108,14 @@ def lock(found: list[Package]) -> Iterator[str]:
             yield f"poetry.lock does not know the dependencies of {package.distribution}: tools/dev lock"
 
 
+def strays() -> Iterator[str]:
+    """Yield what lies in the root, is none of `ROOT_FILES` and not ignored."""
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    for path in sorted(ROOT.iterdir()):
+        if path.name not in ROOT_FILES and not any(path.match(pattern) for pattern in ignored):
+            yield f"{path.name} lies in the root of the repository and is not one of ROOT_FILES"
+
+
 def problems() -> list[str]:
     """Return every complaint, one line each."""
     found = packages()
@@ -122,7 +135,7 @@ def problems() -> list[str]:
     recipes = {file.read_bytes() for file in ROOT.glob("libs/*/build_native.py")}
     if len(recipes) > 1:
         lines.append("libs/*/build_native.py differ: the recipe is one text, change all of them")
-    return lines + list(lock(found))
+    return lines + list(strays()) + list(lock(found))
 
 
 def check() -> int:

@@ -41,6 +41,9 @@ TIMEOUT: Final = int(EventKind.TIMEOUT)
 FD: Final = int(EventKind.FD)
 
 
+CALL_ERRORS: Final = (LinuxError, errors.RestartError, IndexError)
+
+
 class Loop:
     """Serves the tasks of one kernel, on the thread that made its platform."""
 
@@ -111,11 +114,9 @@ class Loop:
         table = kernel.table
         result: Outcome
         try:
-            result = table[nr](task, *args) if 0 <= nr < len(table) else unimplemented(task, nr)
-        except LinuxError as error:
-            result = -error.errno
-        except errors.RestartError as restart:
-            result = type(restart)
+            result = table[nr](task, *args)
+        except CALL_ERRORS as error:
+            result = _failed(task, error)
         self.finish(task, result)
 
     def _serve(self) -> None:
@@ -147,14 +148,8 @@ class Loop:
                 task.nr = nr
                 try:
                     result = table[nr](task, a0, a1, a2, a3, a4, a5)
-                except LinuxError as error:
-                    result = -error.errno
-                except errors.RestartError as restart:
-                    result = type(restart)
-                except IndexError:
-                    if 0 <= nr < len(table):
-                        raise
-                    result = unimplemented(task, nr)
+                except CALL_ERRORS as error:
+                    result = _failed(task, error)
                 if task.attention or result.__class__ is not int:
                     self.finish(task, result)
                 else:
@@ -403,6 +398,17 @@ class Loop:
         start_group_exit(task.group, SIGKILL)
         if task.state < ZOMBIE:
             do_exit(task)
+
+
+def _failed(task: "Task", error: Exception) -> Outcome:
+    """Return the outcome of a call that raised: -errno, the class of a restart, or -ENOSYS beyond the table."""
+    if isinstance(error, LinuxError):
+        return -error.errno
+    if isinstance(error, errors.RestartError):
+        return type(error)
+    if 0 <= task.nr < len(task.kernel.table):
+        raise error  # a handler's own mistake
+    return unimplemented(task, task.nr)
 
 
 def _limit_reached(task: "Task", pending: Pending) -> Outcome:
