@@ -43,7 +43,7 @@ class Console(Entry):
         self.tty: Tty
 
     def start(self, files: "FDTable", fs: "FSContext") -> None:
-        """Make the sandbox's terminal, give it to the guest as descriptors 0 to 2, and begin to read."""
+        """Make the sandbox's terminal, install it as descriptors 0 to 2, and begin to read."""
         kernel = self._kernel
         devpts = kernel.terminals.devpts
         assert devpts is not None
@@ -59,16 +59,16 @@ class Console(Entry):
         kernel.watcher.watch(0, IN, self._queue)
 
     def stop(self) -> None:
-        """Give the host's terminal its settings back."""
+        """Restore the settings of the host's terminal."""
         termios.tcsetattr(0, termios.TCSADRAIN, self._before)
 
     def resized(self) -> None:
-        """Take over the size of the host's window."""
+        """Set the size of the terminal to that of the host's window."""
         size = os.get_terminal_size(0)
         self.tty.set_winsize(size.lines.to_bytes(2, "little") + size.columns.to_bytes(2, "little") + bytes(4))
 
     def notify(self, queue: Queue, mask: int) -> None:
-        """Be told that something was typed, or that the host's terminal has room again."""
+        """Queue callback: the host's terminal has input, or takes output again."""
         del queue
         if mask & OUT and self._waiting:
             self._waiting = False
@@ -85,7 +85,7 @@ class Console(Entry):
         self._kernel.watcher.watch(0, IN | OUT if self._waiting else IN, self._queue)
 
     def discard(self) -> None:
-        """Do nothing: what was written is the host's."""
+        """Do nothing: the host has the output."""
 
     def show(self, data: bytes) -> int:
         """Write to the host's terminal."""

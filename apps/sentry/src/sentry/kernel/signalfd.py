@@ -71,13 +71,13 @@ class SignalFile(FileDescription):
         return task
 
     def clamp(self, count: int) -> int:
-        """Return room for what is pending."""
+        """Return the size of the records of pending signals, count at most."""
         task = self._reader()
         waiting = (task.pending.mask | task.group.pending.mask) & self.mask
         return min(count, SIZE * 64 if waiting else SIZE)
 
     def read(self, bufs: list[memoryview]) -> int:
-        """Take pending signals. Raises: EINVAL (less room than one record), EAGAIN (none)."""
+        """Take pending signals. Raises: EINVAL (no space for a record), EAGAIN (none)."""
         room = sum(map(len, bufs)) // SIZE
         if not room:
             raise EINVAL

@@ -3,7 +3,7 @@
 Source: Linux drivers/tty/tty_jobctrl.c; ioctl_tty(2).
 """
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from sentry.kernel.send import send_group, send_pgrp
 from sentry.kernel.siginfo import SigInfo
@@ -16,7 +16,7 @@ from sentry_vfs import do_filp_open
 
 if TYPE_CHECKING:
     from sentry.kernel.state import KernelState, Session, Task, ThreadGroup
-    from sentry_fs import Devpts
+    from sentry_fs import Devpts, HostFile
     from sentry_tty import Tty
     from sentry_vfs import FileDescription, Path
 
@@ -30,7 +30,7 @@ class Terminals:
         """Serve one kernel."""
         self.kernel = kernel
         self.devpts: Devpts | None = None
-        self.fallback: Any = None
+        self.fallback: HostFile | None = None
         """What /dev/tty opens for a process without a controlling terminal: the host's, if standard input is one."""
 
     def _caller(self) -> "Task":
@@ -179,6 +179,5 @@ class Terminals:
             if inode is not None and inode.tty is tty:
                 return inode.open(where, flags)
         if self.fallback is not None:
-            file: FileDescription = self.fallback.again(flags, where)
-            return file
+            return self.fallback.again(flags, where)
         raise ENXIO

@@ -1,7 +1,7 @@
 """timerfd: a timer as a file.
 
-As in Linux an interval timer is not armed again until somebody looks: what has passed meanwhile is computed then.
-Source: Linux fs/timerfd.c; timerfd_create(2). Differs: nobody sets the clock, so TFD_TIMER_CANCEL_ON_SET never does.
+As in Linux an interval timer is armed again by a read or settime, which computes the expirations of the meantime.
+Source: Linux fs/timerfd.c; timerfd_create(2). Differs: the clock is never set, so TFD_TIMER_CANCEL_ON_SET does nothing.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -73,7 +73,7 @@ class TimerFile(FileDescription):
         return TimerSpec(left, self.interval_ns)
 
     def expired(self, now_ns: int) -> None:
-        """Count one expiration; the others are found when somebody looks."""
+        """Timer callback: count one expiration; later ones are computed by the next read."""
         del now_ns
         self.ticks += 1
         self.due = True
@@ -95,7 +95,7 @@ class TimerFile(FileDescription):
         return min(count, 8)
 
     def read(self, bufs: list[memoryview]) -> int:
-        """Take the number of expirations. Raises: EINVAL (less room than 8 bytes), EAGAIN (none)."""
+        """Take the number of expirations. Raises: EINVAL (fewer than 8 bytes of buffer), EAGAIN (none)."""
         if sum(map(len, bufs)) < 8:
             raise EINVAL
         if not self.ticks:

@@ -1,4 +1,4 @@
-"""Readiness of the host's descriptors, brought to wait queues."""
+"""Readiness of the host's descriptors for wait queues."""
 
 from typing import TYPE_CHECKING
 
@@ -8,12 +8,12 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """What host files ask to be told by (`sentry_vfs.FdWatcher`), over the platform's one watching thread."""
+    """Readiness of host files (`sentry_vfs.FdWatcher`), over the platform's one watching thread."""
 
     __slots__ = ("_platform", "_queues")
 
     def __init__(self, platform: "Platform") -> None:
-        """Watch nothing yet."""
+        """Begin without descriptors."""
         self._platform = platform
         self._queues: dict[int, Queue] = {}
 
@@ -24,7 +24,7 @@ class Watcher:
             self.ready(fd, mask)
 
     def unwatch(self, fd: int) -> None:
-        """Forget fd, before it is closed."""
+        """Remove fd, before it is closed."""
         if self._queues.pop(fd, None) is not None:
             self._platform.unwatch(fd)
 

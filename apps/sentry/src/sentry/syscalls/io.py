@@ -1,7 +1,7 @@
 """Reading and writing.
 
-The guest's memory is given to a file as views, so that bytes move once. How much room is prepared for a read is what
-the file says it could give now (`clamp`): preparing breaks copy-on-write. Source: Linux fs/read_write.c.
+A file gets the guest's memory as views, so that bytes are copied once. Only as much of the buffer is prepared for a
+read as the file could return now (`clamp`): preparing it breaks copy-on-write. Source: Linux fs/read_write.c.
 """
 
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -29,11 +29,11 @@ RWF_NOWAIT: Final = 8
 RWF_APPEND: Final = 16
 RWF_KNOWN: Final = 31
 MAX_OFFSET: Final = 1 << 63
-"""Positions and counts lie below."""
+"""All positions and counts are less."""
 
 
 class Transfer(NamedTuple):
-    """A read or write under way."""
+    """State of a read or write."""
 
     file: FileDescription
     addr: int
@@ -42,7 +42,7 @@ class Transfer(NamedTuple):
 
 
 class VectorTransfer(NamedTuple):
-    """A readv or writev under way."""
+    """State of a readv or writev."""
 
     file: FileDescription
     pieces: tuple[tuple[int, int], ...]
@@ -74,14 +74,14 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
 
 
 def _before_fault(file: FileDescription) -> LinuxError:
-    """Return the error of a read that has no good buffer: what is wrong with the file comes first."""
+    """Return the error of a read into a bad buffer: the file's own error comes first."""
     if not file.readable:
         return EBADF()
     return EISDIR() if is_directory(file) else EFAULT()
 
 
 class Typing(NamedTuple):
-    """A read of a terminal under way; deadline is where VTIME ends it."""
+    """State of a read of a terminal; VTIME ends it at deadline."""
 
     file: TtyFile
     addr: int
@@ -98,7 +98,7 @@ def _wait_for_typing(t: "Task", file: TtyFile, addr: int, count: int) -> Result:
 
 @attempt
 def type_on(t: "Task", state: Typing) -> Result:
-    """Read what was typed, or nothing once VTIME is over."""
+    """Read input, or nothing once VTIME has passed."""
     file, addr, count, deadline = state
     try:
         return file.read(t.mm.writable(addr, file.clamp(count)))
@@ -109,7 +109,7 @@ def type_on(t: "Task", state: Typing) -> Result:
 
 
 def _nothing(file: FileDescription) -> int:
-    """Answer a read of no bytes. Raises: EBADF, EISDIR."""
+    """Return what a read of no bytes returns. Raises: EBADF, EISDIR."""
     if not file.readable:
         raise EBADF
     if not file.reads_nothing:
@@ -121,7 +121,7 @@ def _nothing(file: FileDescription) -> int:
 
 @attempt
 def read_on(t: "Task", state: Transfer) -> Result:
-    """Try a read again."""
+    """Retry a read."""
     file, buf, count, _ = state
     try:
         room = file.clamp(count)
@@ -163,7 +163,7 @@ def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
 
 @attempt
 def write_on(t: "Task", state: Transfer) -> Result:
-    """Go on with a write that was taken in part or not at all."""
+    """Continue a write that was accepted in part or not at all."""
     file, buf, count, done = state
     while done < count:
         try:
@@ -185,20 +185,20 @@ def write_on(t: "Task", state: Transfer) -> Result:
 
 
 def broken_pipe(t: "Task", file: FileDescription) -> None:
-    """Send SIGPIPE for a write that nobody will read, unless the file's kind only answers EPIPE."""
+    """Send SIGPIPE for a write without a reader, if files of this kind send it."""
     if file.breaks_with_signal:
         send_sig(t, SIGPIPE)
 
 
 def seen(file: FileDescription, done: int) -> int:
-    """Tell who watches of a read; return its count."""
+    """Report a read of done bytes to inotify; return done."""
     if done > 0 and file.inode is not None and file.inode.fs.watched:
         fsnotify_access(file)
     return done
 
 
 def changed(file: FileDescription, done: int) -> int:
-    """Tell who watches of a write; return its count."""
+    """Report a write of done bytes to inotify; return done."""
     if done > 0 and file.inode is not None and file.inode.fs.watched:
         fsnotify_modify(file)
     return done
@@ -234,7 +234,7 @@ def pwrite64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
 
 
 def total(pieces: tuple[tuple[int, int], ...]) -> int:
-    """Return how many bytes a vector stands for."""
+    """Return the total length of a vector."""
     return sum(length for _, length in pieces)
 
 
@@ -246,7 +246,7 @@ def readv(t: "Task", file: Fd, iov: Ptr, count: Int) -> Result:
 
 @attempt
 def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
-    """Try a readv."""
+    """Do a readv, or retry it."""
     file, pieces, _ = state
     wanted = total(pieces)
     if not wanted:
@@ -258,7 +258,7 @@ def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
 
 
 def _whole_slots(data: list[memoryview | bytes], wanted: int) -> list[memoryview | bytes]:
-    """Cut data where a slot ends if it has less than what is wanted: of a page that faults a pipe takes nothing.
+    """Cut data at the end of a slot if it is less than wanted: a pipe takes nothing of a page that faults.
 
     Raises: EFAULT if nothing is left.
     """
@@ -313,7 +313,7 @@ def write_vector_on(t: "Task", state: VectorTransfer) -> Result:
 
 
 def _at(t: "Task", fd: int, pos: int) -> FileDescription:
-    """Return a file to be read or written at pos. Raises: EINVAL, EBADF, ESPIPE."""
+    """Return a file that can be read or written at pos. Raises: EINVAL, EBADF, ESPIPE."""
     if pos < 0:
         raise EINVAL
     file = t.files.get(fd)
@@ -398,5 +398,5 @@ def is_directory(file: FileDescription) -> bool:
 
 
 def has_positions(file: FileDescription) -> bool:
-    """Return whether a file can be read at a position; an inherited one keeps its own on the host."""
+    """Return whether a file can be read at a position; the position of an inherited one is the host's."""
     return file.has_positions()

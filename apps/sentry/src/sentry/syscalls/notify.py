@@ -1,4 +1,4 @@
-"""inotify(7): being told of what happens to files. Source: Linux fs/notify/inotify/inotify_user.c."""
+"""inotify(7): events of files. Source: Linux fs/notify/inotify/inotify_user.c."""
 
 from typing import TYPE_CHECKING, Final
 

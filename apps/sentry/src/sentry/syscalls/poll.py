@@ -15,6 +15,7 @@ from sentry_abi.errors import (
     EBADF,
     EINTR,
     EINVAL,
+    EPERM,
     ERESTART_RESTARTBLOCK,
     ERESTARTNOHAND,
     LinuxError,
@@ -58,7 +59,7 @@ def _expired(t: "Task", deadline: int | None) -> bool:
 
 
 def use_mask(t: "Task", pointer: int, size: int) -> None:
-    """Block the signals of a guest's mask for the length of this call. Raises: EINVAL, EFAULT."""
+    """Use a guest's signal mask until the call returns (set_user_sigmask). Raises: EINVAL, EFAULT."""
     if pointer:
         if size != 8:
             raise EINVAL
@@ -69,7 +70,7 @@ def use_mask(t: "Task", pointer: int, size: int) -> None:
 
 
 class Polled(NamedTuple):
-    """A poll under way: `files` are (description or None, descriptor, events) in the order of the array."""
+    """State of a poll: `files` are (description or None, descriptor, events) in the order of the array."""
 
     addr: int
     files: tuple[tuple[FileDescription | None, int, int], ...]
@@ -95,7 +96,7 @@ def _start_poll(t: "Task", fds: int, count: int, deadline: int | None, restart: 
 
 @attempt
 def poll_on(t: "Task", state: Polled) -> Result:
-    """Ask all files; wait if none is ready and there is time."""
+    """Return the ready files, or wait until the deadline."""
     addr, found, deadline, restart = state
     ready = 0
     replies = []
@@ -118,7 +119,7 @@ def poll_on(t: "Task", state: Polled) -> Result:
 
 @calls.call
 def poll(t: "Task", fds: Ptr, count: UInt, timeout: Int) -> Result:
-    """poll(2): milliseconds, negative waits for ever."""
+    """poll(2): milliseconds, negative is no timeout."""
     deadline = None if timeout < 0 else t.kernel.clock.monotonic_ns() + timeout * 1_000_000
     return _start_poll(t, fds, count, deadline, ERESTART_RESTARTBLOCK)
 
@@ -137,7 +138,7 @@ _SETS: Final = (RDNORM | RDBAND | IN | HUP | ERR | NVAL, WRBAND | WRNORM | OUT |
 
 
 class Selected(NamedTuple):
-    """A select under way: `files` are (description, descriptor, which of the three sets it is in)."""
+    """State of a select: `files` are (description, descriptor, which of the three sets it is in)."""
 
     addrs: tuple[int, int, int]
     size: int
@@ -168,7 +169,7 @@ def _start_select(
 
 @attempt
 def select_on(t: "Task", state: Selected) -> Result:
-    """Ask all files; wait if none is ready and there is time."""
+    """Return the ready files, or wait until the deadline."""
     answers = [0, 0, 0]
     ready = 0
     queues: list[tuple[Queue, int]] = []
@@ -188,25 +189,25 @@ def select_on(t: "Task", state: Selected) -> Result:
     for addr, answer in zip(state.addrs, answers, strict=True):
         if addr and state.size:
             t.mm.copy_out(addr, answer.to_bytes(state.size, "little"))
-    _tell_remaining(t, state)
+    _write_remaining(t, state)
     return ready
 
 
 @attempt
 def select_interrupted(t: "Task", state: Selected) -> Result:
-    """Write the time that is left. Raises: ERESTARTNOHAND."""
-    _tell_remaining(t, state)
+    """Write the remaining time. Raises: ERESTARTNOHAND."""
+    _write_remaining(t, state)
     raise ERESTARTNOHAND
 
 
-def _tell_remaining(t: "Task", state: Selected) -> None:
+def _write_remaining(t: "Task", state: Selected) -> None:
     if not state.timeout or state.deadline is None:
         return
     left = max(0, state.deadline - t.kernel.clock.monotonic_ns())
     try:
         t.mm.copy_out(state.timeout, struct.pack("<qq", left // SECOND, left % SECOND // state.scale))
     except LinuxError:
-        return  # the timeout may lie in read-only memory
+        return  # the timeout may be in read-only memory
 
 
 @calls.call
@@ -259,8 +260,6 @@ def epoll_ctl(t: "Task", epfd: FdNum, operation: Int, fd: FdNum, event: Ptr) -> 
     epoll = t.files.get(epfd)
     file = t.files.get(fd)
     if file.queue is None:
-        from sentry_abi.errors import EPERM  # noqa: PLC0415  (rare)
-
         raise EPERM
     if not isinstance(epoll, EpollFile) or epoll is file:
         raise EINVAL
@@ -276,7 +275,7 @@ def epoll_ctl(t: "Task", epfd: FdNum, operation: Int, fd: FdNum, event: Ptr) -> 
 
 
 class EpollWait(NamedTuple):
-    """An epoll_wait under way."""
+    """State of an epoll_wait."""
 
     epoll: EpollFile
     addr: int
@@ -286,7 +285,7 @@ class EpollWait(NamedTuple):
 
 @attempt
 def epoll_on(t: "Task", state: EpollWait) -> Result:
-    """Take what is ready, or wait."""
+    """Return ready events, or wait."""
     epoll, addr, limit, deadline = state
     found = epoll.take(limit)
     if found:
@@ -307,7 +306,7 @@ def _wait(t: "Task", epfd: int, events: int, limit: int, deadline: int | None) -
 
 @calls.call
 def epoll_wait(t: "Task", epfd: FdNum, events: Ptr, limit: Int, timeout: Int) -> Result:
-    """epoll_wait(2): milliseconds, negative waits for ever."""
+    """epoll_wait(2): milliseconds, negative is no timeout."""
     deadline = None if timeout < 0 else t.kernel.clock.monotonic_ns() + timeout * 1_000_000
     return _wait(t, epfd, events, limit, deadline)
 

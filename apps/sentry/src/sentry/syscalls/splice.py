@@ -1,7 +1,7 @@
 """Moving bytes between files: sendfile, copy_file_range, splice, tee and vmsplice.
 
-Source: Linux fs/splice.c, fs/read_write.c. Differs: bytes are copied, so that what lies in a pipe does not change with
-the file or the memory that it came from.
+Source: Linux fs/splice.c, fs/read_write.c. Differs: bytes are copied, so that the content of a pipe does not change
+with the file or the memory that it came from.
 """
 
 from itertools import pairwise
@@ -27,11 +27,11 @@ SPLICE_F_NONBLOCK: Final = 2
 SPLICE_F_ALL: Final = 15
 _PIECE: Final = 1 << 16
 _MOST: Final = 1 << 24
-"""A copy between files gives up the kernel after this much; the caller goes on by itself."""
+"""A copy between files returns after this much, so that other tasks run; the caller calls again."""
 
 
 class Copy(NamedTuple):
-    """A sendfile under way: pos is where the next byte of source is, -1 for its own position."""
+    """State of a sendfile: pos is the position of the next byte of source, -1 for the file's own."""
 
     target: FileDescription
     source: FileDescription
@@ -73,7 +73,7 @@ def sendfile(t: "Task", out_fd: FdNum, in_fd: FdNum, offset: Ptr, count: Size) -
 
 @attempt
 def sendfile_on(t: "Task", state: Copy) -> Result:
-    """Copy from a file that can be read at a position to any file."""
+    """Copy from a file with positions to any file."""
     target, source, pointer, pos, count, done = state
     piece = memoryview(bytearray(min(_PIECE, count)))
     try:
@@ -89,12 +89,12 @@ def sendfile_on(t: "Task", state: Copy) -> Result:
             seen(source, got)
             done += changed(target, got)
             if pos < 0:
-                if source is not target:  # else the write has moved it
+                if source is not target:  # then the write has moved it
                     source.advance(got)
             else:
                 pos += got
     except EAGAIN:
-        # a pipe takes what it has room for, as splice
+        # A pipe takes what fits, as splice does.
         if not done or not (target.flags & O_NONBLOCK or isinstance(target, PipeFile)):
             return wait_io(t, sendfile_on, Copy(target, source, pointer, pos, count, done), target, FOR_WRITE)
     except EPIPE:
@@ -165,7 +165,7 @@ def copy_file_range(
 
 
 class Splice(NamedTuple):
-    """A splice under way; pointers are 0 for the files' own positions."""
+    """State of a splice; pointers are 0 for the files' own positions."""
 
     source: FileDescription
     source_pointer: int
@@ -200,7 +200,7 @@ def splice(t: "Task", in_fd: FdNum, off_in: Ptr, out_fd: FdNum, off_out: Ptr, co
 
 @attempt
 def splice_on(t: "Task", state: Splice) -> Result:
-    """Move what can be moved now."""
+    """Move as much as possible now."""
     source, source_pointer, target, target_pointer, count, flags = state
     blocker, mask = source, FOR_READ
     try:
@@ -246,13 +246,13 @@ def splice_on(t: "Task", state: Splice) -> Result:
 
 
 def _slots(data: memoryview, begins: int) -> list[memoryview]:
-    """Cut data, whose first byte lies at begins in its page, where pages end."""
+    """Cut data at page boundaries; its first byte is at offset begins of a page."""
     cuts = [0, *range(SLOT - begins, len(data), SLOT), len(data)]
     return [data[start:end] for start, end in pairwise(cuts) if end > start]
 
 
 class Tee(NamedTuple):
-    """A tee under way."""
+    """State of a tee."""
 
     source: FileDescription
     target: FileDescription
@@ -277,7 +277,7 @@ def tee(t: "Task", in_fd: FdNum, out_fd: FdNum, count: Size, flags: Flags) -> Re
 
 @attempt
 def tee_on(t: "Task", state: Tee) -> Result:
-    """Copy what lies in one pipe to another."""
+    """Copy the content of one pipe to another."""
     source, target, count, flags = state
     assert isinstance(source, PipeFile)
     assert isinstance(target, PipeFile)
@@ -304,7 +304,7 @@ def tee_on(t: "Task", state: Tee) -> Result:
 
 @calls.call
 def vmsplice(t: "Task", fd: FdNum, iov: Ptr, count: Size, flags: Flags) -> Result:
-    """vmsplice(2): pages are copied, not given."""
+    """vmsplice(2). Differs: pages are copied."""
     if flags & ~SPLICE_F_ALL:
         raise EINVAL
     file = t.files.get(fd)
@@ -323,7 +323,7 @@ def vmsplice(t: "Task", fd: FdNum, iov: Ptr, count: Size, flags: Flags) -> Resul
 
 
 class Giving(NamedTuple):
-    """A vmsplice under way."""
+    """State of a vmsplice."""
 
     file: PipeFile
     pieces: tuple[tuple[int, int], ...]
@@ -333,7 +333,7 @@ class Giving(NamedTuple):
 
 @attempt
 def take_on(t: "Task", state: Giving) -> Result:
-    """Copy what lies in a pipe to memory, packets or not."""
+    """Copy the content of a pipe to memory, across packets."""
     file, pieces, flags, _ = state
     pipe = file.pipe
     try:
@@ -346,7 +346,7 @@ def take_on(t: "Task", state: Giving) -> Result:
 
 @attempt
 def give_on(t: "Task", state: Giving) -> Result:
-    """Put memory into a pipe, a slot for each page that it lies in."""
+    """Append memory to a pipe, a slot for each page."""
     file, pieces, flags, _ = state
     try:
         views: list[memoryview] = []
