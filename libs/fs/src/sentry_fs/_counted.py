@@ -1,5 +1,6 @@
 """Regular files as what is opened and mapped: who uses them, and what happens when nobody does any more."""
 
+from sentry_abi.fcntl import O_RDWR
 from sentry_fs._xattr import XattrInode
 from sentry_mm import Extent, Mapper, Mappers
 from sentry_vfs import FileDescription, Filesystem, Path
@@ -76,14 +77,16 @@ class CountedFile(FileDescription):
         """Count an open file."""
         super().__init__(flags, where, inode)
         inode.users += 1
-        inode.writers += self.writable
+        if (flags + 1) & O_RDWR:
+            inode.writers += 1
 
     def release(self) -> None:
         """Count an open file less."""
         inode = self.inode
         inode.users -= 1
-        inode.writers -= self.writable
-        if not inode.users and not inode.mappers:
+        if (self.flags + 1) & O_RDWR:
+            inode.writers -= 1
+        if not inode.users and not inode.mappers.lengths:
             inode.unused()
 
     def clamp(self, count: int) -> int:

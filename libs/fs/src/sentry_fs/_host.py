@@ -57,7 +57,9 @@ class HostFd:
 
     def put(self) -> None:
         """Count one owner less."""
-        self._drop(1)
+        self.references -= 1
+        if not self.references:
+            self._close()
 
     def incref(self, offset: int, length: int, /) -> None:
         """Count the pages of a new PMA."""
@@ -67,13 +69,13 @@ class HostFd:
     def decref(self, offset: int, length: int, /) -> None:
         """Count the pages of a PMA less."""
         del offset
-        self._drop(length >> PAGE_SHIFT)
-
-    def _drop(self, count: int) -> None:
-        self.references -= count
+        self.references -= length >> PAGE_SHIFT
         if not self.references:
-            fd, self.fd = self.fd, -1
-            os.close(fd)
+            self._close()
+
+    def _close(self) -> None:
+        fd, self.fd = self.fd, -1
+        os.close(fd)
 
 
 class HostDir:

@@ -246,7 +246,8 @@ class LowerFile(RegularFile):
     def __init__(self, flags: int, where: Path, inode: OverlayRegular, host: HostFd) -> None:
         """Open it."""
         super().__init__(flags, where, inode)
-        self._host: HostFd | None = host.get()
+        self._host: HostFd | None = host
+        host.references += 1
 
     def release(self) -> None:
         """Give the host file back."""

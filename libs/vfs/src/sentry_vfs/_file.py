@@ -30,7 +30,6 @@ from sentry_vfs._buffers import Buffer
 from sentry_vfs._dpath import d_path
 from sentry_vfs._fsnotify import fsnotify_close, fsnotify_inoderemove
 from sentry_vfs._node import Inode, Path
-from sentry_vfs._pathref import path_get, path_put
 from sentry_waiter import IN, OUT, RDNORM, WRNORM, Queue
 
 ALWAYS_READY = IN | OUT | RDNORM | WRNORM
@@ -79,8 +78,12 @@ class FileDescription:
         self.pos = 0
         self.refs = 0
         self.where = where
-        if where is not None:
-            path_get(where)
+        if where is not None:  # path_get, in line: opens are frequent
+            mount, dentry = where
+            dentry.count += 1
+            if not mount.count:
+                mount.fs.active += 1
+            mount.count += 1
         self.inode = inode
         self.queue = queue
         self.watches: list[EpollItem] | None = None
@@ -112,8 +115,12 @@ class FileDescription:
                 else:
                     self.release()
             where = self.where
-            if where is not None:
-                path_put(where)
+            if where is not None:  # path_put, in line
+                mount, dentry = where
+                dentry.count -= 1
+                mount.count -= 1
+                if not mount.count:
+                    mount.fs.deactivate()
 
     def discard(self) -> None:
         """Release a description that got no holder."""
