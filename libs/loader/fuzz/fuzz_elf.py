@@ -21,6 +21,7 @@ class Program(Uncounted):
     """A file whose first bytes differ from those of a host file."""
 
     kind: Literal["host"] = "host"
+    where = b""
 
     def __init__(self, fd: int, head: bytes, number: int) -> None:
         """Put head over the beginning of fd."""

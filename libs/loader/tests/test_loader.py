@@ -1,5 +1,6 @@
 """Programs of the host and programs made up here, loaded into an address space that exists only in this process."""
 
+import io
 import os
 import re
 import shutil
@@ -28,9 +29,11 @@ from sentry_loader import (
     read_interpreter,
 )
 from sentry_loader import _elf as elf_module
+from sentry_loader._state import register
 from sentry_mm import Extent, MemoryManager, Uncounted
 from sentry_mm.testing import FakeSpace, check
 from sentry_pgalloc import MemoryFile, MemoryKind
+from sentry_state import Reader, Registry, Writer
 
 RANDOM = bytes(range(56))
 PATHS = ("/bin/sh", "/bin/bash", "/usr/bin/python3", "/usr/bin/env", "/usr/bin/perl")
@@ -43,6 +46,7 @@ class Program(Uncounted):
 
     kind: Literal["host"] = "host"
     serial = 0
+    where = b""
 
     def __init__(self, content: bytes, name: bytes = b"program") -> None:
         """Write the bytes to a file without a name."""
@@ -607,3 +611,12 @@ def test_readme() -> None:
         exec(compile(code, "README.md", "exec"), {})  # noqa: S102  (our own README)
     assert shutil.which("sh")
     assert PAGE_SIZE == 4096
+
+
+def test_hardware_is_saved() -> None:
+    """A kernel keeps it for later programs."""
+    registry = Registry()
+    register(registry)
+    with Writer(file := io.BytesIO(), registry=registry) as writer:
+        writer.save("hardware", host_hardware())
+    assert Reader(io.BytesIO(file.getvalue()), registry=registry).load("hardware") == host_hardware()

@@ -36,14 +36,24 @@ class HostFd:
     writable: open for writing too, and mapped MAP_SHARED (kind "shared"); else read-only (kind "host").
     """
 
-    __slots__ = ("fd", "kind", "references")
+    __slots__ = ("directory", "fd", "ino", "kind", "name", "references", "tree")
 
-    def __init__(self, fd: int, *, writable: bool = False) -> None:
-        """Take over a descriptor, with one reference, the caller's."""
+    def __init__(
+        self, fd: int, tree: "HostTree", directory: "HostDir", name: bytes, ino: int, *, writable: bool = False
+    ) -> None:
+        """Take over a descriptor, with one reference, the caller's. It was opened at a name of a directory."""
         self.fd = fd
+        self.tree = tree
+        self.directory = directory
+        self.name = name
+        self.ino = ino
         self.kind: Literal["host", "shared"] = "shared" if writable else "host"
         self.references = 1
         """Owners, and pages that PMAs show."""
+
+    def after_load(self) -> None:
+        """Open the file again, if it still has the name; else every use fails with EBADF."""
+        self.fd = self.tree.reopen(self)
 
     @property
     def writable(self) -> bool:
@@ -75,7 +85,8 @@ class HostFd:
 
     def _close(self) -> None:
         fd, self.fd = self.fd, -1
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
 
 class HostDir:
@@ -152,28 +163,49 @@ class HostDir:
 class HostTree:
     """A directory of the host and what is below it."""
 
-    __slots__ = ("_dirs", "_files", "buffer", "listing", "listing_buffer", "procfd", "root", "root_stat", "scratch")
+    __slots__ = (
+        "_dirs",
+        "_files",
+        "buffer",
+        "listing",
+        "listing_buffer",
+        "path",
+        "procfd",
+        "root",
+        "root_stat",
+        "scratch",
+    )
 
     def __init__(self, path: bytes) -> None:
         """Open the directory; the operator names it, so links in path are followed.
 
         Raises: LinuxError.
         """
-        self.scratch = ffi.new("unsigned char[144]")
-        self.buffer = ffi.buffer(self.scratch, 144)
-        self.listing = ffi.new("unsigned char[32768]")
-        self.listing_buffer = ffi.buffer(self.listing, 32768)
-        self.procfd = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        fd = lib.ks_open_root(path, self.scratch)
-        if fd < 0:
-            os.close(self.procfd)
-            raise error(fd)
-        self.root_stat = self.buffer[:]
+        self.path = path
+        fd = self._open()
         dev, ino = STAT.unpack(self.root_stat)[:2]
         self.root = HostDir(self, None, b"", dev, ino)
         self.root.adopt(fd)
         self._dirs: dict[HostDir, None] = {}
         self._files: dict[object, HostFd] = {}
+
+    def after_load(self) -> None:
+        """Open the directory again. Raises: LinuxError."""
+        self.root.adopt(self._open())
+
+    def _open(self) -> int:
+        """Make the buffers, open the directory; return its descriptor. Raises: LinuxError."""
+        self.scratch = ffi.new("unsigned char[144]")
+        self.buffer = ffi.buffer(self.scratch, 144)
+        self.listing = ffi.new("unsigned char[32768]")
+        self.listing_buffer = ffi.buffer(self.listing, 32768)
+        self.procfd = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd: int = lib.ks_open_root(self.path, self.scratch)
+        if fd < 0:
+            os.close(self.procfd)
+            raise error(fd)
+        self.root_stat = self.buffer[:]
+        return fd
 
     def stat(self, directory: HostDir, name: bytes, guest_dev: int) -> bytes | None:
         """Return struct stat of a name, None if there is none; a file on directory's device shows guest_dev.
@@ -199,17 +231,29 @@ class HostTree:
 
     def open(self, directory: HostDir, name: bytes) -> tuple[HostFd, bytes]:
         """Open a regular file read-only; return it, the caller's, and its struct stat. Raises: LinuxError."""
-        fd = lib.ks_open(self.procfd, directory.fd(), name, 0, self.scratch)
-        if fd < 0:
-            raise error(fd)
-        return HostFd(fd), self.buffer[:]
+        return self._open_file(directory, name, 0)
 
     def open_writable(self, directory: HostDir, name: bytes) -> tuple[HostFd, bytes]:
         """Open a regular file for reading and writing, as `open`. Raises: EACCES and the like."""
-        fd = lib.ks_open(self.procfd, directory.fd(), name, 2, self.scratch)
+        return self._open_file(directory, name, 2)
+
+    def _open_file(self, directory: HostDir, name: bytes, how: int) -> tuple[HostFd, bytes]:
+        fd = lib.ks_open(self.procfd, directory.fd(), name, how, self.scratch)
         if fd < 0:
             raise error(fd)
-        return HostFd(fd, writable=True), self.buffer[:]
+        raw = self.buffer[:]
+        return HostFd(fd, self, directory, name, int.from_bytes(raw[8:16], "little"), writable=how == 2), raw
+
+    def reopen(self, file: HostFd) -> int:
+        """Return a descriptor of a file that was open when the sandbox was saved, -1 if it is not there any more."""
+        try:
+            found, _ = self._open_file(file.directory, file.name, 2 if file.writable else 0)
+        except LinuxError:
+            return -1
+        if found.ino != file.ino:
+            found.put()
+            return -1
+        return found.fd
 
     def open_place(self, directory: HostDir, name: bytes) -> int:
         """Return an O_PATH descriptor of a directory or regular file, which the caller closes."""
@@ -223,7 +267,8 @@ class HostTree:
         fd = lib.ks_create(directory.fd(), name, mode)
         if fd < 0:
             raise error(fd)
-        return HostFd(fd, writable=True)
+        ino = int.from_bytes(self.fstat(fd)[8:16], "little")
+        return HostFd(fd, self, directory, name, ino, writable=True)
 
     @staticmethod
     def rename(old: HostDir, old_name: bytes, new: HostDir, new_name: bytes, flags: int) -> None:

@@ -1,9 +1,7 @@
 """Reading ELF headers: what of a file is to be mapped where.
 
-A parser of our own over `struct`: two reads, 20 us, no import. pyelftools reads everything that an ELF file can hold,
-takes 28 ms to import, more than a quarter of what `sentry do -- true` may cost, and a millisecond per file; the tests
-hold this parser to it as their oracle. Results are kept by the file's identity, so that each version of a file is
-parsed once.
+The parser is over `struct`: two reads, 20 us. pyelftools would take 28 ms to import and a millisecond per file; the
+tests compare the two. Results are cached by the file's identity, so that each version of a file is parsed once.
 
 Sources: Linux fs/binfmt_elf.c (6.1), include/uapi/linux/elf.h, elf(5).
 """
@@ -44,10 +42,10 @@ class Segment(NamedTuple):
 
 
 class Elf(NamedTuple):
-    """What the loader needs to know of a file."""
+    """What the loader needs of a file's headers."""
 
     fixed: bool
-    """ET_EXEC: addresses mean what they say; else ET_DYN."""
+    """ET_EXEC: addresses are absolute; else ET_DYN."""
     entry: int
     segments: tuple[Segment, ...]
     low: int
@@ -67,9 +65,9 @@ _parsed: dict[tuple[int, int, int, int], Elf] = {}
 
 
 def read_elf(file: "ExecFile", head: bytes) -> Elf:
-    """Return what a file, whose first bytes are head, says of itself.
+    """Return the headers of a file whose first bytes are head.
 
-    Raises: ENOEXEC for everything that is not a sound x86-64 executable.
+    Raises: ENOEXEC for everything that is not a valid x86-64 executable.
     """
     identity = file.identity()
     found = _parsed.get(identity)

@@ -7,10 +7,12 @@ if TYPE_CHECKING:
 
 
 class ExecFile(Protocol):
-    """A regular file that may be executed: who opens it has checked that.
+    """A regular file that may be executed: its opener has checked that."""
 
-    It may have an attribute `where`: the name of its mappings, for /proc.
-    """
+    @property
+    def where(self) -> object:
+        """The name of its mappings, for /proc."""
+        ...
 
     def pread(self, size: int, offset: int) -> bytes:
         """Return at most size bytes at offset; fewer only at the end of the file. Raises: LinuxError."""

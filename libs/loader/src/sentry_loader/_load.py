@@ -1,4 +1,4 @@
-"""From a file to a ready address space, in two steps with the point of no return between them.
+"""From a file to a ready address space, in two steps; the point of no return of execve lies between them.
 
 `prepare` reads and checks everything: scripts, headers, interpreter, sizes of the arguments. It touches no address
 space, so that a failing execve leaves the caller as it was. `Image.map_into` then maps all in one apply.
@@ -59,7 +59,7 @@ class LoadedImage(NamedTuple):
 
 
 def host_hardware() -> Hardware:
-    """Return what the host's kernel told this process: guest code runs on the same CPU.
+    """Return what the auxiliary vector of this process says: guest code runs on the same CPU.
 
     Without /proc: no capabilities, and the smallest signal stack that Linux promises.
     """
@@ -93,7 +93,7 @@ class Image:
     )
 
     def __init__(self, exe: "ExecFile", elf: Elf, path: bytes, argv: Sequence[bytes], envp: Sequence[bytes]) -> None:
-        """Note the parts; `prepare` fills in the rest."""
+        """Store the parts; `prepare` fills in the rest."""
         self.exe = exe
         self.elf = elf
         self.path = path
@@ -119,7 +119,7 @@ class Image:
         return int.from_bytes(self.random[16 + 8 * index : 24 + 8 * index], "little") & ((1 << bits) - 1)
 
     def map_into(self, mm: "MemoryManager") -> LoadedImage:
-        """Map everything and write the stack, in one apply, which also does what an open batch has (mm.reset()).
+        """Map everything and write the stack in one apply, together with an open batch (`mm.reset`).
 
         Raises: LinuxError; the address space is then useless and its process must be killed.
         """
@@ -144,7 +144,7 @@ class Image:
             self._map_segments(mm, self.interpreter_file, self.interpreter, base)
             entry = self.interpreter.entry + base
         if entry >= TASK_SIZE:
-            raise ENOEXEC  # no address of a guest: not for the registers
+            raise ENOEXEC  # not an address of user space: it must not get into the registers
         self._set_brk(mm, bias)
         vdso = self._map_vdso(mm)
         pointer = self._write_stack(mm, stack_top, bias, base, vdso)
@@ -164,7 +164,7 @@ class Image:
     def _map_segments(mm: "MemoryManager", file: "ExecFile", elf: Elf, bias: int) -> None:
         """Map the segments of a file. Raises: LinuxError."""
         mappable = file.mappable()
-        name = getattr(file, "where", b"")
+        name = file.where
         for prot, offset, addr, file_size, size in elf.segments:
             start = page_down(addr + bias)
             file_end = addr + bias + file_size
@@ -196,7 +196,7 @@ class Image:
         mm.data_end = data.addr + data.file_size + bias
         start = elf.high + bias
         if not elf.fixed and self.interpreter is None:
-            start = _PIE_BASE  # the interpreter run by hand lies among mappings, where a heap could not grow
+            start = _PIE_BASE  # an interpreter run directly lies among mappings, where a heap could not grow
         mm.brk_start = mm.brk_end = start + (self._number(3, 13) << 12)
 
     def _write_stack(self, mm: "MemoryManager", top: int, bias: int, base: int, vdso: int) -> int:

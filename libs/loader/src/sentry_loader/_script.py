@@ -1,6 +1,6 @@
 """The first line of a script: `#!interpreter [one argument]`.
 
-Source: Linux fs/binfmt_script.c load_script (6.1). Differs from the seed as Linux does: 256 bytes are looked at,
+Source: Linux fs/binfmt_script.c load_script (6.1). Differs from gVisor as Linux does: 256 bytes are read,
 blanks at the end of the argument are dropped, and a line cut short is an error only when the interpreter's path
 itself may be cut.
 """

@@ -1,4 +1,4 @@
-"""The vDSO: clock calls that a program answers by itself, from a page of parameters that the kernel keeps.
+"""The vDSO: clock calls that a program makes without the kernel, from a page of parameters that the kernel updates.
 
 The image is an ELF shared object in one page, built once per kernel; its code is `vdso.S`, assembled. In front of it
 lies the parameter page; both are mapped into every program and found through AT_SYSINFO_EHDR. Until the parameters are
