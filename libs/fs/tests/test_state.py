@@ -10,16 +10,15 @@ from sentry_abi.errors import EBADF
 from sentry_abi.fcntl import F_SEAL_WRITE, O_CREAT, O_PATH, O_RDWR
 from sentry_abi.mman import MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
 from sentry_abi.structs import STAT
-from sentry_fs import Devfs, HostFile, HostFilesystem, HostVolume, Sysfs, Tmpfs, mount_at
+from sentry_fs import Devfs, HostFile, HostFilesystem, HostVolume, Overlay, Sysfs, Tmpfs, mount_at
 from sentry_fs._state import register
 from sentry_fs._tmpfs import Memfds
-from sentry_fs.testing import VFS, World
-from sentry_futex import register as register_futexes
+from sentry_fs.testing import World
+from sentry_host import real_host
 from sentry_mm import MemoryManager
-from sentry_mm._state import register as register_mm
-from sentry_mm.testing import FakeSpace, check
+from sentry_mm.testing import FakeSpace, check, registry
 from sentry_pgalloc import MemoryFile
-from sentry_state import Reader, Registry, Writer
+from sentry_state import Reader, Writer
 from sentry_tty._state import register as register_tty
 from sentry_vfs import (
     FDTable,
@@ -27,6 +26,7 @@ from sentry_vfs import (
     FSContext,
     MountNamespace,
     PathRef,
+    VirtualFilesystem,
     d_path,
     do_filp_open,
     do_mkdirat,
@@ -40,6 +40,19 @@ from sentry_waiter import register as register_queues
 
 PAGE = 4096
 RW = PROT_READ | PROT_WRITE
+
+
+@pytest.fixture
+def vfs() -> VirtualFilesystem:
+    """Give what all file systems of one test belong to."""
+    return VirtualFilesystem(real_host())
+
+
+@pytest.fixture
+def over(vfs: VirtualFilesystem, memory: MemoryFile, tmp_path: HostPath) -> World:
+    """Give a world over an empty directory of the host."""
+    overlay = Overlay(vfs, memory, bytes(tmp_path))
+    return World(MountNamespace(overlay, overlay.root))
 
 
 class Watcher:
@@ -59,12 +72,12 @@ class Watcher:
 
 def copy_of(root: tuple[object, ...], externals: dict[str, object]) -> tuple[object, ...]:
     """Save a graph, and load it again."""
-    registry = Registry()
-    for declare in (register_queues, register_futexes, register_mm, register_vfs, register_tty, register):
-        declare(registry)
-    with Writer(file := io.BytesIO(), registry=registry) as writer:
+    known = registry()
+    for declare in (register_queues, register_vfs, register_tty, register):
+        declare(known)
+    with Writer(file := io.BytesIO(), registry=known) as writer:
         writer.save("fs", root, externals)
-    found: tuple[object, ...] = Reader(io.BytesIO(file.getvalue()), registry=registry).load("fs", externals)
+    found: tuple[object, ...] = Reader(io.BytesIO(file.getvalue()), registry=known).load("fs", externals)
     return found
 
 
@@ -87,10 +100,10 @@ def files_of(table: object) -> list[FileDescription]:
     return [file for _, file in table]
 
 
-def test_a_tree_in_memory() -> None:
+def test_a_tree_in_memory(vfs: VirtualFilesystem) -> None:
     """Names, contents, seals, attributes, mappings; an unlinked file lives on with its users, and ends with them."""
     own = MemoryFile(1 << 36)
-    fs = Tmpfs(VFS, own)
+    fs = Tmpfs(vfs, own)
     world = World(MountNamespace(fs, fs.root))
     do_mkdirat(None, b"d", 0o755, world.ctx, world.creds)
     do_symlinkat(None, b"d/link", b"f", world.ctx, world.creds)
@@ -112,7 +125,7 @@ def test_a_tree_in_memory() -> None:
     file.decref()
     gone.decref()
 
-    ctx, mnt, files, loaded = copy_of((world.ctx, world.mnt, table, mm), {"memory": own, "host": VFS.host})
+    ctx, mnt, files, loaded = copy_of((world.ctx, world.mnt, table, mm), {"memory": own, "host": vfs.host})
     assert isinstance(ctx, FSContext)
     assert isinstance(mnt, MountNamespace)
     assert isinstance(loaded, MemoryManager)
@@ -136,7 +149,7 @@ def test_a_tree_in_memory() -> None:
     assert own.ranges() == []
 
 
-def test_the_overlay(over: World, memory: MemoryFile, tmp_path: HostPath) -> None:
+def test_the_overlay(vfs: VirtualFilesystem, over: World, memory: MemoryFile, tmp_path: HostPath) -> None:
     """Unchanged files are the host's again, changed ones ours; open and mapped host files are opened again."""
     (tmp_path / "dir").mkdir()
     (tmp_path / "dir/clean").write_bytes(b"clean")
@@ -154,7 +167,7 @@ def test_the_overlay(over: World, memory: MemoryFile, tmp_path: HostPath) -> Non
     at = mm.mmap(0, PAGE, PROT_READ, MAP_PRIVATE, reader.mappable())  # type: ignore[arg-type]  # a regular file
     (tmp_path / "lost").unlink()
 
-    ctx, files, loaded = copy_of((over.ctx, table, mm), {"memory": memory, "host": VFS.host})
+    ctx, files, loaded = copy_of((over.ctx, table, mm), {"memory": memory, "host": vfs.host})
     assert isinstance(ctx, FSContext)
     assert isinstance(loaded, MemoryManager)
     clean, changed, lost, folder = files_of(files)
@@ -171,14 +184,14 @@ def test_the_overlay(over: World, memory: MemoryFile, tmp_path: HostPath) -> Non
     assert content(do_filp_open(None, b"/dir/clean", 0, 0, ctx, over.creds)) == b"other"
 
 
-def test_a_volume(tmp_path: HostPath, memory: MemoryFile) -> None:
+def test_a_volume(vfs: VirtualFilesystem, tmp_path: HostPath, memory: MemoryFile) -> None:
     """Its open files are the host's, for writing too."""
-    volume = HostVolume(VFS, bytes(tmp_path))
+    volume = HostVolume(vfs, bytes(tmp_path))
     world = World(MountNamespace(volume, volume.root))
     table = FDTable()
     table.install(opened(world, b"f", O_CREAT | O_RDWR))
     table.get(0).write([b"one"])
-    ctx, files = copy_of((world.ctx, table), {"memory": memory, "host": VFS.host})
+    ctx, files = copy_of((world.ctx, table), {"memory": memory, "host": vfs.host})
     assert isinstance(ctx, FSContext)
     [file] = files_of(files)
     file.write([b"two"])
@@ -187,10 +200,10 @@ def test_a_volume(tmp_path: HostPath, memory: MemoryFile) -> None:
     assert (tmp_path / "new").is_dir()
 
 
-def test_the_rest(over: World, memory: MemoryFile) -> None:
+def test_the_rest(vfs: VirtualFilesystem, over: World, memory: MemoryFile) -> None:
     """Devices, generated files, memfds and inherited descriptors."""
     own = MemoryFile(1 << 36)
-    devfs, sysfs = Devfs(VFS, own), Sysfs(VFS)
+    devfs, sysfs = Devfs(vfs, own), Sysfs(vfs)
     mount_at(over.mnt, b"/dev", (devfs, devfs.root), 0)
     mount_at(over.mnt, b"/sys", (sysfs, sysfs.root), 0)
     watcher = Watcher()
@@ -198,14 +211,14 @@ def test_the_rest(over: World, memory: MemoryFile) -> None:
     table = FDTable()
     table.install(opened(over, b"dev/zero"))
     table.install(opened(over, b"sys/kernel/ostype"))
-    table.install(HostFile(read_end, watcher, HostFilesystem(VFS)))
-    memfd = Memfds(VFS, own).new_memfd(b"m", 0, 0, sealable=True)
+    table.install(HostFile(read_end, watcher, HostFilesystem(vfs)))
+    memfd = Memfds(vfs, own).new_memfd(b"m", 0, 0, sealable=True)
     memfd.write([b"sealed"])
     inode = memfd.inode
     assert inode is not None
     inode.add_seals(F_SEAL_WRITE)
     table.install(memfd)
-    externals = {"memory": memory, "own": own, "host": VFS.host, "watcher": watcher}
+    externals = {"memory": memory, "own": own, "host": vfs.host, "watcher": watcher}
     [files] = copy_of((table,), externals)
     zero, ostype, pipe, loaded = files_of(files)
     assert (content(zero, 3), content(ostype)) == (bytes(3), b"Linux\n")

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from sentry_abi.mman import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MCL_FUTURE, PROT_READ, PROT_WRITE
-from sentry_futex import register as register_futexes
 from sentry_mm import MemoryManager
-from sentry_mm._state import register
-from sentry_mm.testing import FakeSpace, check
+from sentry_mm.testing import FakeSpace, check, registry
 from sentry_pgalloc import MemoryFile
-from sentry_state import Reader, Registry, Writer
+from sentry_state import Reader, Writer
 
 PAGE = 4096
 BASE = 0x20_0000_0000
@@ -28,12 +26,10 @@ def memory() -> Iterator[MemoryFile]:
 
 def copy_of(managers: list[MemoryManager], memory: MemoryFile) -> list[MemoryManager]:
     """Save address spaces, and load them over the same memory file."""
-    registry = Registry()
-    register(registry)
-    register_futexes(registry)
-    with Writer(file := io.BytesIO(), registry=registry) as writer:
+    known = registry()
+    with Writer(file := io.BytesIO(), registry=known) as writer:
         writer.save("mm", managers, {"memory": memory})
-    found: list[MemoryManager] = Reader(io.BytesIO(file.getvalue()), registry=registry).load("mm", {"memory": memory})
+    found: list[MemoryManager] = Reader(io.BytesIO(file.getvalue()), registry=known).load("mm", {"memory": memory})
     return found
 
 

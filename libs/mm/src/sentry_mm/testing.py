@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from sentry_abi.memory import PAGE_SIZE
 from sentry_mm._mappable import Extent, Mappers
 from sentry_platform import FAULT_READ, FAULT_WRITE, MapError, Op
+from sentry_state import Registry
 
 if TYPE_CHECKING:
     from sentry_mm._manager import MemoryManager
@@ -137,6 +138,17 @@ class FakeSpace:
         """Write a byte as guest code does."""
         m = self._walk(manager, addr, FAULT_WRITE)
         os.pwrite(m.backing.fd, bytes([value]), m.offset + addr - m.start)
+
+
+def registry() -> Registry:
+    """Return a registry that knows address spaces and what they hold, but for files and the memory file."""
+    from sentry_futex import register as register_futexes  # noqa: PLC0415  (only tests of saving need it)
+    from sentry_mm._state import register  # noqa: PLC0415  (the same)
+
+    made = Registry()
+    register_futexes(made)
+    register(made)
+    return made
 
 
 def merged(mappings: Sequence[Mapping]) -> list[Mapping]:
