@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentry.kernel.siginfo import ALL, SYNCHRONOUS, SigAction, SigInfo, SignalHandlers, SignalQueue, bit, bits
+from sentry.kernel.siginfo import ALL, SigAction, SigInfo, SignalHandlers, SignalQueue, bit, bits
 from sentry_abi.signal import (
     SI_QUEUE,
     SI_TIMER,
@@ -16,6 +16,7 @@ from sentry_abi.signal import (
     SIGRTMIN,
     SIGSEGV,
     SIGURG,
+    SYNCHRONOUS,
 )
 from sentry_abi.structs import SIGINFO_CHLD, SIGINFO_FAULT, SIGINFO_KILL, SIGINFO_QUEUE, SIGINFO_TIMER
 

@@ -17,6 +17,7 @@ from sentry.kernel.pending import ENDED, Control, Pending
 from sentry.kernel.state import Instrument
 from sentry.syscalls.binder import converters
 from sentry_abi.errors import BY_NUMBER, EFAULT, LinuxError
+from sentry_abi.fcntl import PATH_MAX
 from sentry_abi.numbers import AMD64
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 32
 """Bytes of a buffer that are shown."""
-PATH_MAX: Final = 4096
 ADDRESSES: Final = frozenset(("mmap", "brk", "mremap", "shmat"))
 SENT: Final = frozenset(("write", "pwrite64", "send", "sendto", "sethostname", "setdomainname"))
 """Calls whose second argument (the first of sethostname) points to bytes that go in."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel import siginfo
 from sentry.kernel.siginfo import DEFAULT_ACTION, IGNORED, STOPPING, SigAction, SigInfo
 from sentry.kernel.signal import dequeue_signal, force_sig, recalc_sigpending, set_current_blocked, start_group_exit
-from sentry.kernel.state import SS_DISABLE
 from sentry.kernel.stop import do_signal_stop, is_orphaned_pgrp
 from sentry_abi.errors import ESRCH, LinuxError
 from sentry_abi.signal import (
@@ -21,6 +20,9 @@ from sentry_abi.signal import (
     SIG_IGN,
     SIGSEGV,
     SIGSTOP,
+    SS_AUTODISARM,
+    SS_DISABLE,
+    SS_ONSTACK,
 )
 from sentry_arch import (
     FRAME_SIZE,
@@ -39,8 +41,6 @@ from sentry_arch import (
 if TYPE_CHECKING:
     from sentry.kernel.state import Task
 
-SS_ONSTACK: Final = 1
-SS_AUTODISARM: Final = 1 << 31
 MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 

@@ -13,7 +13,7 @@ from sentry.kernel.send import send_group, send_task
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.state import PosixTimer
 from sentry_abi.errors import EAGAIN, EINVAL
-from sentry_abi.signal import SI_TIMER
+from sentry_abi.signal import SI_TIMER, SIGEV_NONE, SIGEV_THREAD_ID
 from sentry_abi.time import CLOCK_REALTIME, CLOCK_TAI
 from sentry_ktime import due
 
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 OVERRUN_MAX: Final = 0x7FFF_FFFF
 TIMERS_PER_GROUP: Final = 4096
-
-SIGEV_SIGNAL: Final = 0
-SIGEV_NONE: Final = 1
-SIGEV_THREAD: Final = 2
-SIGEV_THREAD_ID: Final = 4
 
 
 class SignalTimer(PosixTimer):

@@ -20,7 +20,6 @@ from sentry_abi.signal import (
     SIGCONT,
     SIGFPE,
     SIGILL,
-    SIGKILL,
     SIGQUIT,
     SIGRTMAX,
     SIGRTMIN,
@@ -35,6 +34,7 @@ from sentry_abi.signal import (
     SIGWINCH,
     SIGXCPU,
     SIGXFSZ,
+    SYNCHRONOUS,
 )
 
 
@@ -49,11 +49,9 @@ def bits(*signos: int) -> int:
 
 
 ALL: Final = (1 << SIGRTMAX) - 1
-UNBLOCKABLE: Final = bits(SIGKILL, SIGSTOP)
 STOPPING: Final = bits(SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU)
 IGNORED: Final = bits(SIGCHLD, SIGCONT, SIGURG, SIGWINCH)
 DUMPING: Final = bits(SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS)
-SYNCHRONOUS: Final = bits(SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS)
 RT_QUEUE_LIMIT: Final = 1024
 """Real-time signals of one number that may wait in one queue. Differs: Linux limits all queued signals of a user by
 RLIMIT_SIGPENDING, gVisor to 32 per number."""

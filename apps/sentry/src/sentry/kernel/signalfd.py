@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sentry.kernel.signal import dequeue_signal, recalc_sigpending
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.fcntl import O_RDWR
-from sentry_abi.signal import SI_TIMER, SIGCHLD
+from sentry_abi.signal import SI_KERNEL, SI_TIMER, SIGCHLD
 from sentry_vfs import FileDescription, scatter
 from sentry_waiter import IN, RDNORM, Queue
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 SIZE: Final = 128
 _RECORD: Final = Struct("<IiiIIiIIIIiiQQQQ48x")
 """struct signalfd_siginfo: signo errno code pid uid fd tid band overrun trapno status int ptr utime stime addr."""
-SI_KERNEL: Final = 0x80
 
 
 def record_of(info: "SigInfo") -> bytes:

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.siginfo import SignalHandlers, SignalQueue
 from sentry_abi.errors import EAGAIN
-from sentry_abi.signal import SIGCHLD
+from sentry_abi.signal import SIGCHLD, SS_DISABLE
 from sentry_arch import NO_FAULT, Fault, Regs, StackT
 from sentry_futex import Manager
 from sentry_ktime import TimerQueue
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 PID_MAX: Final = 65536
 FIRST_REUSED: Final = 2
-SS_DISABLE: Final = 2
 NO_STACK: Final = StackT(0, SS_DISABLE, 0)
 RELEASE: Final = b"6.1.0-sentry"
 VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC Sun Jan 10 15:06:54 PST 2016"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sentry.kernel.itimer import TimerSpec
 from sentry_abi.errors import EAGAIN, EINVAL
 from sentry_abi.fcntl import O_RDWR
-from sentry_abi.time import CLOCK_REALTIME
+from sentry_abi.time import CLOCK_REALTIME, CLOCK_REALTIME_ALARM
 from sentry_ktime import due
 from sentry_vfs import FileDescription, scatter
 from sentry_waiter import IN, RDNORM, Queue
@@ -17,7 +17,6 @@ from sentry_waiter import IN, RDNORM, Queue
 if TYPE_CHECKING:
     from sentry.kernel.state import KernelState
 
-CLOCK_REALTIME_ALARM: Final = 8
 WALL: Final = frozenset({CLOCK_REALTIME, CLOCK_REALTIME_ALARM})
 
 

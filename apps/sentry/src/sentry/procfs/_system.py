@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.state import RELEASE, RUNNING, VERSION
+from sentry_abi.capability import CAP_SYS_ADMIN
 from sentry_abi.errors import EINVAL, EPERM
 from sentry_fs import FixedDirectory, Generated, build
 from sentry_vfs import Filesystem, Inode
@@ -55,7 +56,7 @@ class Hostname(Generated):
     def accept(self, data: bytes) -> None:
         """Set the name. Raises: EINVAL (longer than 64), EPERM (not the superuser)."""
         task = self._kernel.current
-        if task is None or not task.creds.capable(21):
+        if task is None or not task.creds.capable(CAP_SYS_ADMIN):
             raise EPERM
         name = data.split(b"\n")[0]
         if len(name) > 64:

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.state import ZOMBIE
+from sentry_abi.capability import CAP_SYS_PTRACE
 from sentry_abi.errors import EACCES, EINVAL, ENOENT, ESRCH, LinuxError
 from sentry_abi.fcntl import O_CLOEXEC
+from sentry_abi.signal import SIG_IGN
 from sentry_abi.stat import DT_DIR, DT_LNK, DT_REG, S_IFMT
 from sentry_fs import Fixed, Generated, GeneratedDirectory, Link
 from sentry_limits import KINDS, UNLIMITED
@@ -20,7 +22,6 @@ TICK_NS: Final = 10_000_000
 _STATES: Final = b"RSTZX"
 """By TaskState."""
 _STATE_NAMES: Final = {82: b"running", 83: b"sleeping", 68: b"disk sleep", 84: b"stopped", 90: b"zombie", 88: b"dead"}
-_SIG_IGN: Final = 1
 _MOST: Final = 1 << 20
 _MEMORY: Final = (
     *("code_start", "code_end", "stack_start", "data_start", "data_end"),
@@ -136,7 +137,7 @@ def permit(task: "Task") -> None:
         ours.fsuid == theirs.euid == theirs.suid == theirs.uid
         and ours.fsgid == theirs.egid == theirs.sgid == theirs.gid
     )
-    if not same and not ours.capable(19):
+    if not same and not ours.capable(CAP_SYS_PTRACE):
         raise EACCES
 
 
@@ -459,7 +460,7 @@ def state_of(task: "Task") -> int:
 def _masks(task: "Task") -> tuple[int, int]:
     ignored = caught = 0
     for signo, action in task.group.handlers.actions.items():
-        if action.handler == _SIG_IGN:
+        if action.handler == SIG_IGN:
             ignored |= 1 << signo - 1
         elif action.handler:
             caught |= 1 << signo - 1

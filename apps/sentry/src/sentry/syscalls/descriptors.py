@@ -9,28 +9,26 @@ from sentry.kernel.itimer import TimerSpec
 from sentry.kernel.pending import Result
 from sentry.kernel.pidfd import PidFile
 from sentry.kernel.send import send_group
-from sentry.kernel.siginfo import UNBLOCKABLE, SigInfo
+from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.signalfd import SignalFile
-from sentry.kernel.timerfd import CLOCK_REALTIME_ALARM, TimerFile
+from sentry.kernel.timerfd import TimerFile
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Signo, Size
 from sentry.syscalls.files import put
 from sentry.syscalls.signals import check_signo, may_kill, queued_info
 from sentry.syscalls.time import KTIME_MAX, SECOND
-from sentry_abi.capability import CAP_SYS_PTRACE
+from sentry_abi.capability import CAP_SYS_PTRACE, CAP_WAKE_ALARM
 from sentry_abi.errors import EBADF, EINVAL, EPERM, ESRCH
 from sentry_abi.fcntl import O_CLOEXEC, O_NONBLOCK
 from sentry_abi.poll import TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET
-from sentry_abi.signal import SI_TKILL, SI_USER
+from sentry_abi.signal import SI_TKILL, SI_USER, UNBLOCKABLE
 from sentry_abi.structs import ITIMERSPEC
-from sentry_abi.time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME
+from sentry_abi.time import CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM
 
 if TYPE_CHECKING:
     from sentry.kernel.state import Task, ThreadGroup
 
 calls = Calls("timers, signals and processes as files")
 
-CLOCK_BOOTTIME_ALARM: Final = 9
-CAP_WAKE_ALARM: Final = 35
 CLOCKS: Final = frozenset({CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM})
 _SETTABLE: Final = O_CLOEXEC | O_NONBLOCK
 

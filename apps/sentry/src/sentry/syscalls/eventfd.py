@@ -1,20 +1,19 @@
 """eventfd(2). Source: Linux fs/eventfd.c."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, Int, UInt
 from sentry.syscalls.files import put
 from sentry_abi.errors import EINVAL
 from sentry_abi.fcntl import O_CLOEXEC, O_NONBLOCK
+from sentry_abi.poll import EFD_SEMAPHORE
 from sentry_vfs import EventFile
 
 if TYPE_CHECKING:
     from sentry.kernel.state import Task
 
 calls = Calls("eventfd")
-
-EFD_SEMAPHORE: Final = 1
 
 
 @calls.call

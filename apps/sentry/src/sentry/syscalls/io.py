@@ -12,7 +12,7 @@ from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Ptr, Size
 from sentry.syscalls.filelimit import write_check_limits
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EOPNOTSUPP, EPIPE, ESPIPE, LinuxError
-from sentry_abi.fcntl import MAX_RW_COUNT, O_NONBLOCK, SEEK_HOLE
+from sentry_abi.fcntl import MAX_RW_COUNT, O_NONBLOCK, RWF_APPEND, RWF_HIPRI, RWF_NOWAIT, SEEK_HOLE
 from sentry_abi.signal import SIGPIPE
 from sentry_abi.stat import S_IFDIR, S_IFMT
 from sentry_tty import TtyFile
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 calls = Calls("reading and writing")
 
-RWF_HIPRI: Final = 1
-RWF_NOWAIT: Final = 8
-RWF_APPEND: Final = 16
 RWF_KNOWN: Final = 31
 MAX_OFFSET: Final = 1 << 63
 """All positions and counts are less."""

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final, cast
 
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, ULong
+from sentry_abi.capability import CAP_IPC_LOCK
 from sentry_abi.errors import EACCES, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, LinuxError
 from sentry_abi.memory import PAGE_SIZE
 from sentry_abi.mman import (
@@ -27,6 +28,7 @@ from sentry_abi.mman import (
     PROT_EXEC,
     PROT_WRITE,
 )
+from sentry_abi.mount import MS_NOEXEC
 from sentry_vfs import FileDescription
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 
 calls = Calls("memory")
 
-CAP_IPC_LOCK: Final = 14
-MS_NOEXEC: Final = 8
 LEGACY_MAP_MASK: Final = (
     MAP_SHARED_VALIDATE
     | MAP_FIXED

@@ -6,10 +6,11 @@ from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, Int, PathPtr, Ptr, ULong
 from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
+from sentry_abi.capability import CAP_SYS_ADMIN
 from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
 from sentry_abi.fcntl import AT_FDCWD
 from sentry_abi.memory import page_up
-from sentry_abi.mount import MS_BIND, MS_MOVE, MS_REMOUNT
+from sentry_abi.mount import MS_BIND, MS_MOVE, MS_REMOUNT, UMOUNT_NOFOLLOW
 from sentry_fs import Tmpfs, half_of_memory
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 calls = Calls("mounting")
 
-CAP_SYS_ADMIN: Final = 21
 _PROPAGATION: Final = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20
-UMOUNT_NOFOLLOW: Final = 8
 
 
 @calls.named("mount", partial="tmpfs, bind and remount only; propagation is accepted and ignored")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.kernel.signal import set_saved_mask
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr, Size, UInt
-from sentry.syscalls.files import RLIMIT_NOFILE, put
+from sentry.syscalls.files import put
 from sentry_abi.errors import (
     EBADF,
     EINTR,
@@ -22,6 +22,7 @@ from sentry_abi.errors import (
     RestartError,
 )
 from sentry_abi.fcntl import O_CLOEXEC
+from sentry_abi.resource import RLIMIT_NOFILE
 from sentry_vfs import EpollFile, FileDescription
 from sentry_waiter import ERR, HUP, IN, NVAL, OUT, PRI, RDBAND, RDNORM, WRBAND, WRNORM, Queue
 

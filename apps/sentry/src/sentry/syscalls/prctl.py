@@ -9,17 +9,13 @@ from sentry.syscalls.ids import publish
 from sentry_abi import prctl as pr
 from sentry_abi.errors import EINVAL, EPERM
 from sentry_abi.memory import TASK_SIZE
+from sentry_abi.prctl import ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS
 from sentry_abi.signal import SIGRTMAX
 
 if TYPE_CHECKING:
     from sentry.kernel.state import Task
 
 calls = Calls("settings of a thread")
-
-ARCH_SET_GS: Final = 0x1001
-ARCH_SET_FS: Final = 0x1002
-ARCH_GET_FS: Final = 0x1003
-ARCH_GET_GS: Final = 0x1004
 
 
 @calls.call

@@ -11,7 +11,7 @@ from sentry.kernel.signal import start_group_exit
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, PathPtr, Ptr, Size, ULong
 from sentry_abi import errors
 from sentry_abi.errors import EINVAL
-from sentry_abi.fcntl import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
+from sentry_abi.fcntl import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, PATH_MAX
 from sentry_abi.sched import (
     CLONE_PARENT,
     CLONE_PARENT_SETTID,
@@ -20,6 +20,7 @@ from sentry_abi.sched import (
     CLONE_VFORK,
     CLONE_VM,
     CSIGNAL,
+    MAX_ARG_STRLEN,
 )
 from sentry_abi.structs import CLONE_ARGS
 from sentry_usermem import read_strings
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 calls = Calls("processes")
 
-PATH_MAX: Final = 4096
-MAX_ARG_STRLEN: Final = 131_072
 MAX_ARG_BYTES: Final = 6 << 20
 
 

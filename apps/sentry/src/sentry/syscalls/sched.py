@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from sentry.syscalls.binder import Calls, Int, Ptr, UInt
 from sentry_abi.capability import CAP_SYS_NICE
 from sentry_abi.errors import EACCES, EINVAL, EPERM, ESRCH
-from sentry_abi.resource import RLIMIT_NICE
+from sentry_abi.resource import PRIO_PGRP, PRIO_PROCESS, PRIO_USER, RLIMIT_NICE
 from sentry_abi.structs import SCHED_PARAM, TIMESPEC
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 calls = Calls("scheduling")
 
 CPU_BYTES: Final = 8
-PRIO_PROCESS: Final = 0
-PRIO_PGRP: Final = 1
-PRIO_USER: Final = 2
 
 
 @calls.call

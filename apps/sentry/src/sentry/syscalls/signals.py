@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel.deliver import SS_AUTODISARM, on_stack, shown_stack, sigreturn
+from sentry.kernel.deliver import on_stack, shown_stack, sigreturn
 from sentry.kernel.pending import KEEP, Control, Pending, Result, attempt
 from sentry.kernel.send import send_group, send_task
-from sentry.kernel.siginfo import SIGACTION, UNBLOCKABLE, SigAction, SigInfo, bit
+from sentry.kernel.siginfo import SIGACTION, SigAction, SigInfo, bit
 from sentry.kernel.signal import (
     dequeue_signal,
     do_sigaction,
@@ -26,8 +26,10 @@ from sentry_abi.signal import (
     SIG_UNBLOCK,
     SIGCONT,
     SIGRTMAX,
+    SS_AUTODISARM,
     SS_DISABLE,
     SS_ONSTACK,
+    UNBLOCKABLE,
 )
 from sentry_abi.structs import STACK, TIMESPEC
 from sentry_arch import StackT

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr
-from sentry.syscalls.files import RLIMIT_NOFILE, put, put_pair
+from sentry.syscalls.files import put, put_pair
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.capability import CAP_NET_RAW
 from sentry_abi.errors import (
@@ -29,6 +29,7 @@ from sentry_abi.errors import (
     LinuxError,
 )
 from sentry_abi.fcntl import O_CLOEXEC, O_NONBLOCK
+from sentry_abi.resource import RLIMIT_NOFILE
 from sentry_abi.socket import (
     AF_INET,
     AF_INET6,

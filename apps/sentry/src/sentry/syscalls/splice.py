@@ -13,7 +13,7 @@ from sentry.syscalls.filelimit import write_check_limits
 from sentry.syscalls.io import MAX_OFFSET, broken_pipe, changed, has_positions, is_directory, seen, total
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV
-from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, UIO_MAXIOV
+from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SPLICE_F_NONBLOCK, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
 from sentry_usermem import import_iovec, scatter
 from sentry_vfs import SLOT, FileDescription, PipeFile
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 calls = Calls("between files")
 
-SPLICE_F_NONBLOCK: Final = 2
 SPLICE_F_ALL: Final = 15
 _PIECE: Final = 1 << 16
 _MOST: Final = 1 << 24

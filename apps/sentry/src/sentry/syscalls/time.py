@@ -7,20 +7,14 @@ from sentry.kernel.itimer import DISARMED, TimerSpec
 from sentry.kernel.itimer import getitimer as get_itimer
 from sentry.kernel.itimer import setitimer as set_itimer
 from sentry.kernel.pending import Pending, Result, attempt
-from sentry.kernel.posix_timers import (
-    SIGEV_NONE,
-    SIGEV_SIGNAL,
-    SIGEV_THREAD,
-    SIGEV_THREAD_ID,
-    find,
-)
+from sentry.kernel.posix_timers import find
 from sentry.kernel.posix_timers import timer_create as new_timer
 from sentry.kernel.posix_timers import timer_delete as delete_timer
 from sentry.kernel.posix_timers import timer_gettime as get_timer
 from sentry.kernel.posix_timers import timer_settime as set_timer
 from sentry.syscalls.binder import Calls, Flags, Int, Ptr, UInt
 from sentry_abi.errors import EINVAL, EOPNOTSUPP, EPERM, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, LinuxError
-from sentry_abi.signal import SIGALRM, SIGRTMAX
+from sentry_abi.signal import SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SIGRTMAX
 from sentry_abi.structs import ITIMERSPEC, ITIMERVAL, TIMESPEC, TIMEVAL, TIMEZONE, TMS
 from sentry_abi.time import (
     CLOCK_BOOTTIME,

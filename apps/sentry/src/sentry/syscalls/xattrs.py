@@ -6,8 +6,9 @@ from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, Fd, Int, PathPtr, Ptr, Size
 from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
+from sentry_abi.capability import CAP_SYS_ADMIN
 from sentry_abi.errors import E2BIG, EBADF, EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE, EROFS
-from sentry_abi.fcntl import AT_FDCWD
+from sentry_abi.fcntl import AT_FDCWD, XATTR_NAME_MAX
 from sentry_abi.poll import IN_ATTRIB
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG, S_ISVTX
 from sentry_vfs import READ, WRITE, FileDescription, Inode, Path, fsnotify_dentry, may, owns
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
 
 calls = Calls("extended attributes")
 
-NAME_MAX: Final = 256  # with the NUL
 SIZE_MAX: Final = 65536
 _PREFIXES: Final = (b"user.", b"trusted.", b"security.")
-CAP_SYS_ADMIN: Final = 21
 
 
 def _name(t: "Task", pointer: int) -> bytes:
-    name = t.mm.cstring(pointer, NAME_MAX)
+    name = t.mm.cstring(pointer, XATTR_NAME_MAX + 1)
     if not name:
         raise ERANGE
     return name
