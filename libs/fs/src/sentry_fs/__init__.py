@@ -6,7 +6,7 @@ from sentry_fs._host import HostDir, HostFd, HostTree
 from sentry_fs._hostfile import HostFile, HostFilesystem
 from sentry_fs._memtree import Special
 from sentry_fs._overlay import Overlay
-from sentry_fs._pts import Devpts, SlaveInode
+from sentry_fs._pts import Devpts
 from sentry_fs._quota import half_of_memory
 from sentry_fs._regular import Regular, RegularFile
 from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, set_terminal, show_terminal
@@ -33,7 +33,6 @@ __all__ = [
     "Overlay",
     "Regular",
     "RegularFile",
-    "SlaveInode",
     "Special",
     "Sysfs",
     "Tmpfs",

@@ -15,10 +15,11 @@ from sentry_fs._hostfile import HostFile, HostFilesystem, InheritedInode, Inheri
 from sentry_fs._hostinode import HostBacked, HostDirectory, HostInode, HostNames, HostRegular, HostSpecial
 from sentry_fs._memtree import Directory, MemoryTree, Special, Symlink
 from sentry_fs._overlay import LowerFile, Overlay, OverlayDirectory, OverlayInode, OverlayRegular, OverlaySymlink
-from sentry_fs._pts import Devpts, MultiplexerInode, PtsDirectory, SlaveFile, SlaveInode
+from sentry_fs._pts import Devpts, MultiplexerInode, PtsDirectory
 from sentry_fs._quota import MemoryFilesystem, Quota
 from sentry_fs._regular import Regular, RegularFile
 from sentry_fs._root import Devfs, Sysfs, Terminal
+from sentry_fs._slave import SlaveFile, SlaveInode
 from sentry_fs._tmpfs import MemfdInode, Memfds, Tmpfs
 from sentry_fs._volume import (
     HostVolume,

@@ -4,7 +4,7 @@ A file gets the guest's memory as views, so that bytes are copied once. Only as 
 read as the file could return now (`clamp`): preparing it breaks copy-on-write. Source: Linux fs/read_write.c.
 """
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.kernel.signal import send_sig
@@ -15,12 +15,12 @@ from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EOPNOTSUPP,
 from sentry_abi.fcntl import MAX_RW_COUNT, O_NONBLOCK, RWF_APPEND, RWF_HIPRI, RWF_NOWAIT, SEEK_HOLE
 from sentry_abi.signal import SIGPIPE
 from sentry_abi.stat import S_IFDIR, S_IFMT
-from sentry_tty import TtyFile
 from sentry_usermem import gather, import_iovec, scatter
 from sentry_vfs import SLOT, FileDescription, PipeFile, fsnotify_access, fsnotify_modify
 
 if TYPE_CHECKING:
     from sentry.kernel.state import Task
+    from sentry_tty import TtyFile
 
 calls = Calls("reading and writing")
 
@@ -65,8 +65,8 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     except EFAULT:
         raise _before_fault(file) from None
     except EAGAIN:
-        if isinstance(file, TtyFile):
-            return _wait_for_typing(t, file, buf, count)
+        if file.is_tty:
+            return _wait_for_typing(t, cast("TtyFile", file), buf, count)
         return wait_io(t, read_on, Transfer(file, buf, count, 0), file, FOR_READ)
 
 
@@ -80,13 +80,13 @@ def _before_fault(file: FileDescription) -> LinuxError:
 class Typing(NamedTuple):
     """State of a read of a terminal; VTIME ends it at deadline."""
 
-    file: TtyFile
+    file: "TtyFile"
     addr: int
     size: int
     deadline: int
 
 
-def _wait_for_typing(t: "Task", file: TtyFile, addr: int, count: int) -> Result:
+def _wait_for_typing(t: "Task", file: "TtyFile", addr: int, count: int) -> Result:
     wait_ns = file.read_wait_ns()
     if wait_ns is None or file.flags & O_NONBLOCK:
         return wait_io(t, read_on, Transfer(file, addr, count, 0), file, FOR_READ)
