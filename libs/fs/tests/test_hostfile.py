@@ -8,7 +8,7 @@ from pathlib import Path as HostPath
 
 import pytest
 
-from sentry_abi.errors import EAGAIN, EBADF, EINVAL, ENODEV, ENOTTY, EPIPE, ESPIPE
+from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, ENODEV, ENOTTY, EPIPE, ESPIPE
 from sentry_fs import HostFile, HostFilesystem
 from sentry_fs.testing import VFS
 from sentry_waiter import ERR, HUP, IN, OUT, Queue
@@ -73,7 +73,7 @@ def test_pipe(pipe: tuple[int, int]) -> None:
     with pytest.raises(EBADF):
         reader.write([b"x"])
     with pytest.raises(ENOTTY):
-        reader.ioctl(0x5401, 0, None)
+        reader.ioctl(0x5401, 0, NoMemory())
     with pytest.raises(ENODEV):
         reader.mappable()
 
@@ -153,6 +153,11 @@ def test_terminal() -> None:
 
             data = b""
 
+            def copy_in(self, addr: int, size: int) -> bytes:
+                """Return zeros."""
+                del addr
+                return bytes(size)
+
             def copy_out(self, addr: int, data: bytes) -> None:
                 """Take it."""
                 del addr
@@ -173,3 +178,15 @@ def test_terminal() -> None:
     finally:
         os.close(control)
         os.close(terminal)
+
+
+class NoMemory:
+    """Has no addresses."""
+
+    def copy_in(self, addr: int, size: int) -> bytes:
+        """Refuse."""
+        raise EFAULT
+
+    def copy_out(self, addr: int, data: bytes) -> None:
+        """Refuse."""
+        raise EFAULT

@@ -50,7 +50,7 @@ def test_short_then_refused() -> None:
     fields = STATFS.unpack(fs.statfs())
     assert (fields[2], fields[3]) == (LIMIT // PAGE, 0)
     do_unlinkat(None, b"f", side.ctx, side.creds)
-    assert fs.quota.room() == 0, "it is still open"
+    assert fs.quota.left() == 0, "it is still open"
     file.decref()
     assert fs.quota.used == LIMIT // 2
     other.truncate(0)
@@ -100,7 +100,7 @@ def test_it_adds_up(operations: list[tuple[str, int, int, int]]) -> None:
             try:
                 assert file.pwrite([bytes(count)], pos) <= count
             except ENOSPC:
-                assert quota.room() < PAGE or pos % PAGE
+                assert quota.left() < PAGE or pos % PAGE
         elif name == "truncate":
             file.truncate(pos)
         else:

@@ -1,4 +1,4 @@
-"""Regular files as what is opened and mapped: who uses them, and what happens when nobody does any more."""
+"""Regular files as what is opened and mapped: the counts of both, and the release when both are 0."""
 
 from sentry_abi.fcntl import O_RDWR
 from sentry_fs._xattr import XattrInode
@@ -34,7 +34,7 @@ class CountedInode(XattrInode):
         """Release what only descriptions and mappings need: the last of them has gone."""
 
     def current_size(self) -> int:
-        """Return the size, asking whoever else may have changed it."""
+        """Return the size; a file of the host is asked."""
         return self.size()
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:

@@ -2,7 +2,7 @@
 
 Extent i of a file covers [0, 64 KiB), [64, 128), [128, 256), ... KiB: each as long as all before it. An extent is
 allocated whole at first use and never moves, so a file offset has one memory offset for life, a mapping needs at most
-25 runs, and a sparse range costs no memory. What an extent does not hold was never written and reads as zeros.
+25 PMAs, and a sparse range costs no memory. A missing extent was never written and reads as zeros.
 
 Reads and writes are slice copies between the guest's memory and the file's, both inside one memory file: one memmove.
 """

@@ -1,7 +1,7 @@
 """Character devices: null, zero, full, random, urandom, tty. Source: Linux drivers/char/mem.c, random.c."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from sentry_abi.errors import EBADF, EINVAL, ENODEV, ENOSPC, ENXIO
 from sentry_abi.stat import S_IFCHR, S_IFMT, makedev
@@ -18,29 +18,29 @@ _RANDOM_PIECE: Final = 1 << 16
 
 
 class Device(FileDescription):
-    """An open device whose position means nothing."""
+    """An open device without positions."""
 
     __slots__ = ()
 
     seekable = True
 
     def seek(self, offset: int, whence: int) -> int:
-        """Succeed. Returns: 0."""
+        """Return 0."""
         del offset, whence
         return 0
 
     def pread(self, bufs: list[memoryview], pos: int) -> int:
-        """Read: pos means nothing."""
+        """Read; pos is ignored."""
         del pos
         return self.read(bufs)
 
     def pwrite(self, bufs: Sequence[Buffer], pos: int) -> int:
-        """Write: pos means nothing."""
+        """Write; pos is ignored."""
         del pos
         return self.write(bufs)
 
     def write(self, bufs: Sequence[Buffer]) -> int:
-        """Swallow everything. Raises: EBADF."""
+        """Discard everything. Raises: EBADF."""
         if not self.writable:
             raise EBADF
         return sum(map(len, bufs))
@@ -56,7 +56,7 @@ class NullDevice(Device):
     __slots__ = ()
 
     def clamp(self, count: int) -> int:
-        """Return 0: there is nothing to prepare room for."""
+        """Return 0: a read needs no buffer."""
         del count
         return 0
 
@@ -83,7 +83,7 @@ class ZeroDevice(Device):
                 piece[:] = _ZEROS[: len(piece)]
         return sum(map(len, bufs))
 
-    def mappable(self) -> Any:  # noqa: ANN401  (as in the base class)
+    def mappable(self) -> object:
         """Return None: a mapping of it is anonymous memory."""
         return None
 
@@ -98,7 +98,7 @@ class FullDevice(ZeroDevice):
         del bufs
         raise ENOSPC
 
-    def mappable(self) -> Any:  # noqa: ANN401  (as in the base class)
+    def mappable(self) -> object:
         """Refuse. Raises: ENODEV."""
         raise ENODEV
 
@@ -130,13 +130,9 @@ _DRIVERS: Final[dict[int, type[Device]]] = {
 
 
 def open_device(inode: Inode, where: Path, flags: int) -> FileDescription:
-    """Open what a device number stands for. Raises: ENXIO for unknown ones and for a terminal that is not there."""
+    """Open the device of a number. Raises: ENXIO for unknown ones."""
     if inode.mode & S_IFMT == S_IFCHR:
         driver = _DRIVERS.get(inode.rdev)
         if driver is not None:
             return driver(flags, where, inode)
-        terminal = getattr(inode.fs, "terminal", None)
-        if inode.rdev == TTY and terminal is not None:
-            again: FileDescription = terminal.again(flags, where)
-            return again
     raise ENXIO

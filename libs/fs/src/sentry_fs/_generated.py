@@ -1,7 +1,7 @@
 """Files whose content is made when they are read, and directories whose entries are found when they are asked for.
 
-What /proc and /sys are made of. A subclass says `generate` (and `accept` for writes), or `find` and `names`. Content
-is taken once when reading starts at 0, so that parts read one after the other fit together.
+/proc and /sys consist of them. A subclass defines `generate` (and `accept` for writes), or `find` and `names`. Content
+is generated when a read starts at 0 and then kept, so that reads one after the other fit together.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,6 @@ class Generated(Inode):
         """Make the inode."""
         super().__init__(fs, fs.new_ino(), S_IFREG | mode, uid, gid)
 
-    def alive(self) -> bool:
-        """Return whether this inode still stands for what its name says."""
-        return True
-
     def generate(self) -> bytes:
         """Return the content now."""
         raise EIO
@@ -37,7 +33,7 @@ class Generated(Inode):
         raise EIO
 
     def truncate(self, dentry: Dentry | None, length: int) -> None:
-        """Do nothing: opening with O_TRUNC is allowed."""
+        """Do nothing: O_TRUNC is allowed."""
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Open it."""
@@ -90,7 +86,7 @@ class GeneratedFile(FileDescription):
         return scatter(bufs, content[pos:])
 
     def write(self, bufs: Sequence[Buffer]) -> int:
-        """Hand what is written to the inode. Raises: EBADF, EINVAL."""
+        """Pass what is written to the inode. Raises: EBADF, EINVAL."""
         if not self.writable:
             raise EBADF
         data = b"".join(bufs)
@@ -101,7 +97,7 @@ class GeneratedFile(FileDescription):
         return len(data)
 
     def pwrite(self, bufs: Sequence[Buffer], pos: int) -> int:
-        """Write: the position means nothing."""
+        """Write; pos is ignored."""
         del pos
         return self.write(bufs)
 
@@ -129,13 +125,9 @@ class Link(Inode):
     is_symlink = True
 
     def __init__(self, fs: Filesystem, target: bytes = b"", uid: int = 0, gid: int = 0) -> None:
-        """Make a link, to target unless a subclass knows better."""
+        """Make a link to target, which a subclass may ignore."""
         super().__init__(fs, fs.new_ino(), S_IFLNK | 0o777, uid, gid)
         self.target = target
-
-    def alive(self) -> bool:
-        """Return whether this inode still stands for what its name says."""
-        return True
 
     def readlink(self) -> bytes:
         """Return the target."""
@@ -153,10 +145,6 @@ class GeneratedDirectory(Inode):
         """Make the inode."""
         super().__init__(fs, fs.new_ino(), S_IFDIR | mode, uid, gid)
         self.nlink = 2
-
-    def alive(self) -> bool:
-        """Return whether this inode still stands for what its name says."""
-        return True
 
     def find(self, name: bytes) -> Inode | None:
         """Return a new inode for a name, None if there is no such entry."""
@@ -186,9 +174,9 @@ class GeneratedDirectory(Inode):
         return dentry
 
     def recheck(self, dentry: Dentry) -> Dentry:
-        """Return the entry itself while it is alive, else what its name stands for now."""
+        """Return the entry itself while its inode is alive, else a new one."""
         inode = dentry.inode
-        if inode is not None and inode.alive():  # type: ignore[attr-defined]  # all inodes of this module have it
+        if inode is not None and inode.alive():
             return dentry
         dentry.unhash()
         return self.lookup(dentry.parent, dentry.name)
@@ -205,7 +193,7 @@ class GeneratedDirectory(Inode):
 
 
 class FixedDirectory(GeneratedDirectory):
-    """A directory with given entries, whose inodes are made when looked up: name to a callable of the file system."""
+    """A directory with given entries."""
 
     __slots__ = ("table",)
 

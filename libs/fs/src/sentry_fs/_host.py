@@ -1,7 +1,7 @@
 """Directories and files of the host, by directory descriptor only.
 
-The one module that calls the native core. A `HostDir` remembers its parent and its name and holds a descriptor while
-there is room: at most `MAX_DIRS` are open, the longest unused are closed and opened again, checked to be the same
+The one module that calls the native core. A `HostDir` has its parent and its name, and may have a descriptor: at most
+`MAX_DIRS` are open; those longest unused are closed, and opened again at the next use, checked to be the same
 directory. `HostFd` is an open regular file, shared by all who read or map it; it is closed when the last of them lets
 go.
 
@@ -21,7 +21,7 @@ MAX_FILES: Final = 128
 _ENOENT: Final = -2
 _EXDEV: Final = -18
 MASKED: Final = 1 << 41
-"""Bit in the inode number of a directory that stands where the host has a pseudo file system."""
+"""Bit in the inode number of a directory that replaces a pseudo file system of the host."""
 _DIRENT: Final = 19  # bytes before the name in struct linux_dirent64
 
 
@@ -127,7 +127,7 @@ class HostDir:
         return fd
 
     def adopt(self, fd: int) -> None:
-        """Take over an open descriptor that is never closed for room (the root's)."""
+        """Take over an open descriptor that `opened` never closes (the root's)."""
         self._fd = fd
 
     def close(self) -> None:
@@ -293,7 +293,7 @@ class HostTree:
         return self.listing_buffer[:got]
 
     def opened(self, directory: HostDir) -> None:
-        """Note that a directory was opened; close the longest unused when there are too many."""
+        """Count a directory as open; close the longest unused ones when there are too many."""
         dirs = self._dirs
         dirs[directory] = None
         if len(dirs) > MAX_DIRS:

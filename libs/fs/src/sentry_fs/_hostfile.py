@@ -1,7 +1,7 @@
 """Inherited descriptors of the host: standard input, output and error of any kind.
 
 A description that others outside share keeps its flags: O_NONBLOCK is never set on it. Instead nothing is done that
-could block: reads and writes say RWF_NOWAIT; where the host's file does not know that, poll(2) is asked first, and
+could block: reads and writes use RWF_NOWAIT; where the host's file does not support that, poll(2) comes first, and
 writes go in pieces that a ready pipe or terminal takes whole. When nothing can be done the file asks its watcher to
 notify `queue` and raises EAGAIN.
 """
@@ -10,7 +10,7 @@ import fcntl
 import os
 import stat as host_stat
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, ENODEV, ENOTTY, ESPIPE, from_host
 from sentry_abi.fcntl import O_ACCMODE, O_APPEND, O_NONBLOCK
@@ -27,7 +27,7 @@ from sentry_abi.memory import page_up
 from sentry_fs._host import poll_now
 from sentry_fs._native._lib import ffi, lib
 from sentry_mm import Extent, Uncounted
-from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path
+from sentry_vfs import Buffer, Dentry, FdWatcher, FileDescription, Filesystem, Inode, Path, UserMemory
 from sentry_waiter import ALWAYS, IN, OUT, RDNORM, WRNORM, Entry, Queue
 
 _ANY: Final = IN | OUT | RDNORM | WRNORM | ALWAYS
@@ -45,16 +45,16 @@ class HostFilesystem(Filesystem):
 
 
 class Interest(Entry):
-    """What of an inherited descriptor the watcher was asked for and has not told yet.
+    """The events of an inherited descriptor that are waited for.
 
-    The watcher knows one mask per descriptor and forgets it when it tells. Several may wait for different bits (one
+    The watcher has one mask per descriptor and drops it when it notifies. Several may wait for different bits (one
     reads a terminal, another writes to it), so the masks are gathered here, and what is left is asked for again.
     """
 
     __slots__ = ("inode", "mask")
 
     def __init__(self, inode: "InheritedInode", queue: Queue) -> None:
-        """Stand in the descriptor's queue, for its whole life."""
+        """Register in the descriptor's queue, for its whole life."""
         self.inode = inode
         self.mask = 0
         queue.register(self, _ANY)
@@ -65,7 +65,7 @@ class Interest(Entry):
         self.inode.watcher.watch(self.inode.host, self.mask, queue)
 
     def notify(self, queue: Queue, mask: int) -> None:
-        """Forget what was told; ask again for the rest unless the descriptor is at its end."""
+        """Drop the bits of mask; ask again for the rest unless the descriptor is at its end."""
         self.mask &= ~mask
         if mask & ALWAYS:
             self.mask = 0
@@ -101,10 +101,6 @@ class InheritedInode(Inode):
                 os.ftruncate(self.host, length)
             except OSError as failure:
                 raise from_host(failure) from None
-
-    def alive(self) -> bool:
-        """Return True: it is open as long as the sandbox lives."""
-        return True
 
     def size(self) -> int:
         """Return the size of a regular file."""
@@ -154,7 +150,7 @@ class HostFile(FileDescription):
     # reading
 
     def clamp(self, count: int) -> int:
-        """Return what is there to read, so that no more room is prepared."""
+        """Return an upper bound of what one read returns."""
         if self.seeks or count <= 65536:
             return count
         return 65536
@@ -226,7 +222,7 @@ class HostFile(FileDescription):
                 try:
                     return os.pwritev(self.fd, bufs, -1, os.RWF_NOWAIT)
                 except BlockingIOError:
-                    pass  # a pipe with less room than PIPE_BUF: in pieces, below
+                    pass  # a pipe with less than PIPE_BUF bytes free: in pieces, below
                 except BrokenPipeError:
                     raise
                 except OSError:
@@ -273,7 +269,7 @@ class HostFile(FileDescription):
     # the rest
 
     def readiness(self) -> int:
-        """Ask the host; for what is not ready the watcher is asked to tell."""
+        """Ask the host; let the watcher report what is not ready."""
         if self.seeks:
             return IN | OUT | RDNORM | WRNORM
         wanted = (IN if self.readable else 0) | (OUT if self.writable else 0)
@@ -284,7 +280,7 @@ class HostFile(FileDescription):
         return found | (RDNORM if found & IN else 0) | (WRNORM if found & OUT else 0)
 
     def seek(self, offset: int, whence: int) -> int:
-        """Set the position that is shared with whoever else has the file. Raises: ESPIPE, EINVAL, ENXIO."""
+        """Set the position, which all who inherited the file share. Raises: ESPIPE, EINVAL, ENXIO."""
         if self.kind == host_stat.S_IFCHR and not self.tty:
             return 0
         if not self.seeks:
@@ -294,7 +290,7 @@ class HostFile(FileDescription):
         except OSError as failure:
             raise from_host(failure) from None
 
-    def ioctl(self, command: int, arg: int, mm: Any) -> int:  # noqa: ANN401  (as in the base class)
+    def ioctl(self, command: int, arg: int, mm: UserMemory) -> int:
         """Do FIONREAD and the harmless terminal commands. Raises: ENOTTY."""
         try:
             if command in _LENGTHS and (self.tty or command == FIONREAD):

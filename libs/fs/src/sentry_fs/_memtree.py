@@ -5,7 +5,7 @@ Source: Linux fs/libfs.c (simple_*), mm/shmem.c.
 
 from sentry_abi.errors import ENOTEMPTY, ENXIO
 from sentry_abi.stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT
-from sentry_fs._device import open_device
+from sentry_fs._device import TTY, open_device
 from sentry_fs._quota import MemoryFilesystem
 from sentry_fs._regular import Regular
 from sentry_fs._xattr import XattrInode
@@ -26,6 +26,11 @@ class MemoryTree(MemoryFilesystem):
     def new_regular(self, mode: int, uid: int, gid: int) -> Regular:
         """Return a new, empty regular file."""
         return Regular(self, self.new_ino(), mode, uid, gid)
+
+    def open_tty(self, where: Path, flags: int) -> FileDescription:
+        """Open the caller's terminal (/dev/tty). Raises: ENXIO where there is none."""
+        del where, flags
+        raise ENXIO
 
     def shutdown(self) -> None:
         """Give the contents of all files back."""
@@ -214,8 +219,13 @@ class Special(XattrInode):
 
     __slots__ = ()
 
+    fs: MemoryTree
+
     def open(self, where: Path, flags: int) -> FileDescription:
-        """Open the device that the number names. Raises: ENXIO."""
-        if self.mode & S_IFMT in {S_IFCHR, S_IFBLK}:
+        """Open the device of its number. Raises: ENXIO."""
+        kind = self.mode & S_IFMT
+        if kind == S_IFCHR and self.rdev == TTY:
+            return self.fs.open_tty(where, flags)
+        if kind in {S_IFCHR, S_IFBLK}:
             return open_device(self, where, flags)
         raise ENXIO

@@ -206,7 +206,7 @@ class OverlayRegular(OverlayInode, HostRegular, Regular):
             data = FileData(self.fs.memory, TMPFS_KIND)
             size = page_up(self.current_size())
             quota = self.fs.quota
-            if quota is not None and size > quota.room():
+            if quota is not None and size > quota.left():
                 raise ENOSPC
             copy_up(self.fd(), data)
             self._take(dentry, data)

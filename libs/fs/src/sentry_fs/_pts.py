@@ -33,10 +33,6 @@ class MultiplexerInode(Inode):
         super().__init__(fs, fs.new_ino(), S_IFCHR | 0o666)
         self.rdev = _PTMX
 
-    def alive(self) -> bool:
-        """Return True: it is always there."""
-        return True
-
     def open(self, where: Path, flags: int) -> FileDescription:
         """Make a pseudo terminal; return its master. Raises: ENOSPC."""
         from sentry_tty import PtyMasterFile  # noqa: PLC0415  (most programs have no terminal)

@@ -21,7 +21,7 @@ class Quota:
         self.limit = limit
         self.used = 0
 
-    def room(self) -> int:
+    def left(self) -> int:
         """Return how many bytes are left."""
         return max(self.limit - self.used, 0)
 

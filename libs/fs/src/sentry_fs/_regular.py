@@ -81,11 +81,11 @@ class Regular(CountedInode):
         end, held = page_up(pos + count), page_up(data.size)
         added = min(end - held, end - pos // 4096 * 4096)  # a hole before pos takes nothing
         if added > quota.limit - quota.used:
-            room = quota.room() & -4096
-            count = room + (max(held - pos, 0) if pos < held else -(pos & 4095))
+            left = quota.left() & -4096
+            count = left + (max(held - pos, 0) if pos < held else -(pos & 4095))
             if count <= 0:
                 raise ENOSPC
-            added = room
+            added = left
         self.charge(added)
         return count
 

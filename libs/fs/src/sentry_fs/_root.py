@@ -1,4 +1,4 @@
-"""The default root: the host's tree, read-only, under an overlay in memory; own /dev, /tmp and /sys, room for /proc.
+"""The default root: the host's tree, read-only, under an overlay in memory; own /dev, /tmp and /sys.
 
 The working directory is always visible: when one of our own mounts hides it (it lies below the host's /tmp), the
 overlay's directory is bound to the same path.
@@ -6,7 +6,7 @@ overlay's directory is bound to the same path.
 
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from sentry_abi.errors import ENOENT, ENOTDIR
+from sentry_abi.errors import ENOENT, ENOTDIR, ENXIO
 from sentry_abi.stat import S_IFCHR, S_IFDIR, SYSFS_MAGIC
 from sentry_fs import _device
 from sentry_fs._data import Memory
@@ -57,6 +57,12 @@ class Devfs(Tmpfs):
             directory.symlink(Dentry(name, root, None), target, 0, 0)
         for name, mode in ((b"shm", 0o1777), (b"pts", 0o755), (b"mqueue", 0o1777)):
             directory.mkdir(Dentry(name, root, None), S_IFDIR | mode, 0, 0)
+
+    def open_tty(self, where: Path, flags: int) -> FileDescription:
+        """Open the caller's terminal. Raises: ENXIO where there is none."""
+        if self.terminal is None:
+            raise ENXIO
+        return self.terminal.again(flags, where)
 
 
 class Sysfs(Filesystem):
@@ -121,7 +127,7 @@ class Terminal(Protocol):
 
 
 def set_terminal(tree: MountNamespace, terminal: Terminal) -> None:
-    """Let /dev/tty open what terminal says."""
+    """Let /dev/tty open what terminal returns."""
     for mount in tree.all_mounts():
         if isinstance(mount.fs, Devfs):
             mount.fs.terminal = terminal
@@ -179,7 +185,7 @@ def mount_at(tree: MountNamespace, path: bytes, what: tuple[Filesystem, Dentry],
 
 
 def show(tree: MountNamespace, overlay: Overlay, cwd: bytes) -> None:
-    """Bind the overlay's directory of that path over whatever hides it.
+    """Bind the overlay's directory of that path over the mount that hides it.
 
     Raises: ENOENT.
     """

@@ -41,7 +41,7 @@ class Tmpfs(MemoryTree):
         if quota is None:
             return super().statfs()
         fsid = self.dev.to_bytes(8, "little")
-        blocks, free = quota.limit >> 12, quota.room() >> 12
+        blocks, free = quota.limit >> 12, quota.left() >> 12
         return STATFS.pack(self.magic, 4096, blocks, free, free, blocks, free, fsid, 255, 4096, 0x1020)
 
 

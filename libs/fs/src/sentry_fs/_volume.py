@@ -196,7 +196,7 @@ class VolumeDirectory(VolumeInode, HostDirectory):
         load_attributes(self, raw)
 
     def stat(self) -> bytes:
-        """Return what the host says now."""
+        """Return struct stat as the host has it now."""
         self.refresh()
         return self.raw or super().stat()
 

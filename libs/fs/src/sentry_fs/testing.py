@@ -1,4 +1,4 @@
-"""For tests of whatever stands on file systems: credentials, and a tree with a context to walk it."""
+"""For tests of file systems and their users: credentials, and a tree with a context to walk it."""
 
 from typing import Final
 

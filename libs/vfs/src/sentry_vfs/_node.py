@@ -326,6 +326,10 @@ class Inode:
             raise ENOTDIR
         return Dentry(name, parent, None)
 
+    def alive(self) -> bool:
+        """Return whether the inode still is what its name says; asked of the entries of generated directories."""
+        return True
+
     def recheck(self, dentry: "Dentry") -> "Dentry":
         """Return the dentry to use for a child whose `check` is set (d_revalidate)."""
         return dentry
