@@ -276,6 +276,43 @@ static void connections(void) {
     close(c);
 }
 
+/* What connect(2) has come to, and what is possible after it. */
+static void attempts(void) {
+    char b[8];
+    int lone = socket(AF_INET, SOCK_STREAM, 0);
+    bind_to(lone, "127.0.0.1", 0);
+    int closed = port_of(lone);
+    int c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    CALL("refused at once", connect_to(c, "127.0.0.1", closed));
+    struct pollfd w = {c, POLLOUT, 0};
+    poll(&w, 1, 1000);
+    CALL("shut down after it", shutdown(c, SHUT_RDWR));
+    CALL("then listen", listen(c, 1));
+    CALL("then connect", connect_to(c, "127.0.0.1", closed));
+    show_poll("then poll", c);
+    close(c);
+    c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    connect_to(c, "127.0.0.1", closed);
+    poll(&w, 1, 1000);
+    CALL("listen instead", listen(c, 1));
+    CALL("the error", connect_to(c, "127.0.0.1", closed));
+    CALL("listen after it", listen(c, 1));
+    show_poll("poll of a listener", c);
+    close(c);
+    close(lone);
+    c = socket(AF_INET, SOCK_STREAM, 0);
+    bind_to(c, "127.0.0.1", 0);
+    CALL("to itself", connect_to(c, "127.0.0.1", port_of(c)));
+    CALL("again", connect_to(c, "127.0.0.1", port_of(c)));
+    CALL("listen", listen(c, 1));
+    CALL("send to itself", send(c, "self", 4, 0));
+    CALL("receive from itself", recv(c, b, 8, 0));
+    CALL("shut down", shutdown(c, SHUT_WR));
+    CALL("listen when it is over", listen(c, 1));
+    CALL("connect when it is over", connect_to(c, "127.0.0.1", closed));
+    close(c);
+}
+
 static int many_port;
 static void *serve(void *arg) {
     int s = *(int *)arg;
@@ -438,6 +475,7 @@ int main(void) {
     interfaces();
     making();
     connections();
+    attempts();
     transfer();
     datagrams();
     return 0;

@@ -17,7 +17,7 @@ def unix_pair() -> tuple[UnixSocket, UnixSocket]:
     """Return two connected streams."""
     network = Network(VFS)
     left, right = (KINDS[SOCK_STREAM](network, new_inode(network.fs, 0, 0)) for _ in range(2))
-    left.join(right, Ucred(1, 0, 0))
+    left.socketpair(right, Ucred(1, 0, 0))
     return left, right
 
 
@@ -27,7 +27,7 @@ def tcp_pair() -> tuple[TcpSocket, TcpSocket]:
     listener, client = (TcpSocket(network, new_inode(network.fs, 0, 0)) for _ in range(2))
     listener.bind(pack_inet((b"\x7f\0\0\x01", 80), AF_INET))
     listener.listen(1, Ucred(1, 0, 0))
-    client.connect(listener.local_address(), wait=True)
+    client.connect(listener.getsockname(), wait=True)
     return client, listener.accept()
 
 

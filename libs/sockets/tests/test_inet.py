@@ -81,13 +81,13 @@ def listener(network: Network, port: int = 0, backlog: int = 5) -> TcpSocket:
 def take(socket: InetSocket, size: int = 100, flags: int = 0) -> bytes:
     """Receive bytes."""
     room = bytearray(size)
-    return bytes(room[: socket.receive([memoryview(room)], flags).length])
+    return bytes(room[: socket.recvmsg([memoryview(room)], flags).length])
 
 
 def connected(network: Network) -> tuple[TcpSocket, TcpSocket]:
     """Return both ends of a connection."""
     server, client = listener(network), tcp(network)
-    client.connect(server.local_address(), wait=True)
+    client.connect(server.getsockname(), wait=True)
     other = server.accept()
     other.incref()
     return client, other
@@ -109,11 +109,11 @@ def test_connection_and_its_ends() -> None:
     """Both ends know each other's place; bytes go both ways; a close is an end, unread bytes are a reset."""
     network = Network(VFS)
     client, other = connected(network)
-    assert client.remote_address() == other.local_address()
-    assert client.local_address() == other.remote_address()
+    assert client.getpeername() == other.getsockname()
+    assert client.getsockname() == other.getpeername()
     client.write([b"hello"])
     assert take(other, flags=MSG_PEEK) == b"hello"
-    assert other.receive([memoryview(bytearray(3))], MSG_TRUNC).length == 3
+    assert other.recvmsg([memoryview(bytearray(3))], MSG_TRUNC).length == 3
     assert take(other) == b"lo"
     with pytest.raises(EAGAIN):
         take(other)
@@ -131,7 +131,7 @@ def test_connection_and_its_ends() -> None:
     with pytest.raises(ECONNRESET):
         take(client)
     client, other = connected(network)
-    other.set_option(SOL_SOCKET, SO_LINGER, ONE + bytes(4))
+    other.setsockopt(SOL_SOCKET, SO_LINGER, ONE + bytes(4))
     other.decref()
     with pytest.raises(ECONNRESET):
         take(client)
@@ -164,16 +164,16 @@ def test_nonblocking_connect() -> None:
     network = Network(VFS)
     server, client = listener(network), tcp(network)
     with pytest.raises(EINPROGRESS):
-        client.connect(server.local_address(), wait=False)
+        client.connect(server.getsockname(), wait=False)
     assert client.readiness() & OUT
-    client.connect(server.local_address(), wait=False)
+    client.connect(server.getsockname(), wait=False)
     with pytest.raises(EISCONN):
-        client.connect(server.local_address(), wait=False)
+        client.connect(server.getsockname(), wait=False)
     lost = tcp(network)
     nowhere = pack_inet((LOOP, 9), AF_INET)
     with pytest.raises(EINPROGRESS):
         lost.connect(nowhere, wait=False)
-    assert lost.take_error() == ECONNREFUSED.errno
+    assert lost.sock_error() == ECONNREFUSED.errno
     with pytest.raises(ECONNREFUSED):
         tcp(network).connect(nowhere, wait=True)
     with pytest.raises(ENETUNREACH):
@@ -185,12 +185,12 @@ def test_full_queue() -> None:
     network = Network(VFS)
     server = listener(network, backlog=0)
     clients = [tcp(network) for _ in range(3)]
-    clients[0].connect(server.local_address(), wait=True)
+    clients[0].connect(server.getsockname(), wait=True)
     for client in clients[1:]:
         with pytest.raises(EAGAIN):
-            client.connect(server.local_address(), wait=True)
+            client.connect(server.getsockname(), wait=True)
         with pytest.raises(EALREADY):
-            client.connect(server.local_address(), wait=False)
+            client.connect(server.getsockname(), wait=False)
         assert not client.readiness()
     server.accept()
     assert clients[1].readiness() & OUT
@@ -199,11 +199,11 @@ def test_full_queue() -> None:
     with pytest.raises(EAGAIN):
         server.accept()
     late, later = tcp(network), tcp(network)
-    late.connect(server.local_address(), wait=True)
+    late.connect(server.getsockname(), wait=True)
     with pytest.raises(EINPROGRESS):
-        later.connect(server.local_address(), wait=False)
+        later.connect(server.getsockname(), wait=False)
     server.decref()
-    assert later.take_error() == ECONNREFUSED.errno
+    assert later.sock_error() == ECONNREFUSED.errno
     with pytest.raises(ECONNRESET):
         take(late)
 
@@ -216,12 +216,12 @@ def test_ports() -> None:
     for address in (LOOP, bytes(4)):
         with pytest.raises(EADDRINUSE):
             other.bind(pack_inet((address, 80), AF_INET))
-    other.set_option(SOL_SOCKET, SO_REUSEADDR, ONE)
-    server.set_option(SOL_SOCKET, SO_REUSEADDR, ONE)
+    other.setsockopt(SOL_SOCKET, SO_REUSEADDR, ONE)
+    server.setsockopt(SOL_SOCKET, SO_REUSEADDR, ONE)
     with pytest.raises(EADDRINUSE):
         other.bind(pack_inet((LOOP, 80), AF_INET))
     client = tcp(network)
-    client.connect(server.local_address(), wait=True)
+    client.connect(server.getsockname(), wait=True)
     accepted = server.accept()
     accepted.incref()
     server.decref()
@@ -231,7 +231,7 @@ def test_ports() -> None:
         tcp(network).bind(pack_inet((b"\x0a\0\0\x01", 0), AF_INET))
     pair = tcp(network), tcp(network)
     for socket in pair:
-        socket.set_option(SOL_SOCKET, SO_REUSEPORT, ONE)
+        socket.setsockopt(SOL_SOCKET, SO_REUSEPORT, ONE)
         socket.bind(pack_inet((LOOP, 81), AF_INET))
         socket.listen(1, ME)
     for socket in (other, client, accepted, *pair):
@@ -248,11 +248,11 @@ def test_both_families() -> None:
     four, six = tcp(network), tcp(network, AF_INET6)
     four.connect(pack_inet((LOOP, 80), AF_INET), wait=True)
     six.connect(pack_inet((bytes(15) + b"\1", 80), AF_INET6), wait=True)
-    assert server.accept().remote_address()[8:24] == bytes(10) + b"\xff\xff" + LOOP
+    assert server.accept().getpeername()[8:24] == bytes(10) + b"\xff\xff" + LOOP
     with pytest.raises(EADDRINUSE):
         tcp(network).bind(pack_inet((LOOP, 80), AF_INET))
     only = tcp(network, AF_INET6)
-    only.set_option(SOL_IPV6, IPV6_V6ONLY, ONE)
+    only.setsockopt(SOL_IPV6, IPV6_V6ONLY, ONE)
     only.bind(pack_inet((bytes(16), 81), AF_INET6))
     only.listen(5, ME)
     with pytest.raises(ECONNREFUSED):
@@ -267,25 +267,25 @@ def test_datagrams() -> None:
     server.bind(pack_inet((LOOP, 0), AF_INET))
     with pytest.raises(EDESTADDRREQ):
         client.write([b"x"])
-    client.transmit([b"hello"], to=server.local_address())
-    got = server.receive([memoryview(bytearray(10))], 0)
+    client.sendmsg([b"hello"], to=server.getsockname())
+    got = server.recvmsg([memoryview(bytearray(10))], 0)
     assert got.length == 5
     assert inet_place(got.source, AF_INET) == (LOOP, client.place[1])
-    server.transmit([b"back"], to=got.source)
+    server.sendmsg([b"back"], to=got.source)
     assert take(client) == b"back"
-    client.connect(server.local_address(), wait=True)
+    client.connect(server.getsockname(), wait=True)
     stranger = udp(network)
-    stranger.transmit([b"x"], to=client.local_address())
+    stranger.sendmsg([b"x"], to=client.getsockname())
     assert not client.readiness() & IN
     server.decref()
     client.write([b"lost"])
     with pytest.raises(ECONNREFUSED):
         client.write([b"x"])
-    client.dissolve()
+    client.disconnect()
     with pytest.raises(ENOTCONN):
         client.shutdown(SHUT_BOTH)
     full = udp(network)
     full.bind(pack_inet((LOOP, 99), AF_INET))
     for _ in range(100):
-        stranger.transmit([bytes(60_000)], to=full.local_address())
+        stranger.sendmsg([bytes(60_000)], to=full.getsockname())
     assert len(full.inbox.messages) < 10

@@ -1,6 +1,6 @@
 """The ioctls of network interfaces, of which there is one: lo. Source: netdevice(7), Linux net/core/dev_ioctl.c."""
 
-from typing import Any, Final
+from typing import Final
 
 from sentry_abi.errors import EINVAL, ENODEV
 from sentry_abi.ioctl import (
@@ -19,6 +19,7 @@ from sentry_abi.ioctl import (
     SIOCGIFTXQLEN,
 )
 from sentry_abi.socket import AF_INET
+from sentry_vfs import UserMemory
 
 _NAME: Final = b"lo".ljust(16, b"\0")
 _INDEX: Final = (1).to_bytes(4, "little")
@@ -43,14 +44,14 @@ _ANSWERS: Final = {
     SIOCGIFTXQLEN: (1000).to_bytes(4, "little"),
     SIOCGIFMAP: bytes(24),
 }
-"""What is behind the name in struct ifreq."""
+"""The part of struct ifreq after the name."""
 
 INTERFACE_COMMANDS: Final = frozenset({*_ANSWERS, SIOCGIFCONF, SIOCGIFNAME})
 """The commands that `interface_ioctl` does."""
 
 
-def interface_ioctl(command: int, arg: int, mm: Any) -> int:  # noqa: ANN401  (the memory manager of the floor beside)
-    """Answer a question about an interface. Raises: EFAULT, EINVAL, ENODEV."""
+def interface_ioctl(command: int, arg: int, mm: UserMemory) -> int:
+    """Do an ioctl of an interface. Raises: EFAULT, EINVAL, ENODEV."""
     if command == SIOCGIFCONF:
         return _configuration(arg, mm)
     request = mm.copy_in(arg, _IFREQ)
@@ -65,7 +66,7 @@ def interface_ioctl(command: int, arg: int, mm: Any) -> int:  # noqa: ANN401  (t
     return 0
 
 
-def _configuration(arg: int, mm: Any) -> int:  # noqa: ANN401  (as above)
+def _configuration(arg: int, mm: UserMemory) -> int:
     """Write the list of interfaces with their addresses, or how long it is."""
     request = mm.copy_in(arg, 16)
     room, buffer = int.from_bytes(request[:4], "little", signed=True), int.from_bytes(request[8:], "little")

@@ -1,7 +1,7 @@
-"""What lies between two sockets: a queue of bytes with marks, and a queue of messages.
+"""Bytes between two sockets, with marks for what was sent along.
 
-A mark covers the bytes of one send and holds what was sent along with them: descriptions (SCM_RIGHTS) and the
-sender's credentials. Nearly all bytes have none, so the common read and write look at one empty deque.
+A mark covers the bytes of one send and holds what came with them: descriptions (SCM_RIGHTS) and the sender's
+credentials. Nearly all bytes have none, so the common read and write look at one empty deque.
 
 A read that touches the first byte under a mark takes its descriptions and stops at the mark's end, as Linux's stops
 behind an skb with them; a reader that asks for credentials stops where they change (net/unix/af_unix.c
@@ -18,21 +18,21 @@ PAGE: Final = 4096
 
 
 class Ucred(NamedTuple):
-    """struct ucred: who sent a message, or who is at the other end."""
+    """struct ucred: credentials of a sender or a peer."""
 
     pid: int
     uid: int
     gid: int
 
 
-NOBODY: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
-"""What SO_PEERCRED says where there is no peer."""
+NO_CREDS: Final = Ucred(0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+"""SO_PEERCRED of a socket without a peer."""
 UNKNOWN: Final = Ucred(0, 65534, 65534)
-"""What a message says whose sender's credentials were not asked for when it was sent."""
+"""Credentials of a message for whose sender they were not recorded when it was sent."""
 
 
 class Control(NamedTuple):
-    """What is sent along with bytes: descriptions, already counted for the message, and credentials."""
+    """What is sent along with bytes: descriptions, which the message owns, and credentials."""
 
     files: tuple[FileDescription, ...] = ()
     creds: Ucred | None = None
@@ -68,7 +68,7 @@ class ByteQueue:
         self.marks: deque[Mark] = deque()
 
     def append(self, bufs: Sequence[Buffer], room: int) -> int:
-        """Put in as much of bufs as room allows; return how much."""
+        """Append as much of bufs as `room` allows; return how much."""
         done = 0
         for buf in bufs:
             length = len(buf)
@@ -83,7 +83,7 @@ class ByteQueue:
         return done
 
     def mark(self, length: int, control: Control) -> None:
-        """Let control belong to the last length bytes."""
+        """Mark the last length bytes with control."""
         end = self.taken + self.size
         start = end - length
         marks = self.marks
@@ -156,13 +156,13 @@ class ByteQueue:
         return done
 
     def skip(self, count: int) -> None:
-        """Let the first count bytes go unread (MSG_TRUNC on a TCP socket)."""
-        room = memoryview(bytearray(min(count, 1 << 16)))
+        """Drop the first count bytes (MSG_TRUNC on a TCP socket)."""
+        scratch = memoryview(bytearray(min(count, 1 << 16)))
         while count:
-            count -= self.take([room[: min(len(room), count)]], count)
+            count -= self.take([scratch[: min(len(scratch), count)]], count)
 
     def _pass_marks(self) -> None:
-        """Forget the marks that were read, and the descriptions of one that was read in part: the reader has them."""
+        """Drop the marks that were read, and the descriptions of one that was read in part: the reader has them."""
         marks = self.marks
         while marks and marks[0].end <= self.taken:
             marks.popleft()
@@ -170,7 +170,7 @@ class ByteQueue:
             marks[0].control = marks[0].control._replace(files=())
 
     def clear(self) -> list[FileDescription]:
-        """Empty the queue; return the descriptions that nobody took."""
+        """Empty the queue; return the descriptions that were in it."""
         files = [file for mark in self.marks for file in mark.control.files]
         self.marks.clear()
         self._chunks.clear()
@@ -180,18 +180,5 @@ class ByteQueue:
         return files
 
     def files(self) -> list[FileDescription]:
-        """Return the descriptions on the way."""
+        """Return the descriptions in it."""
         return [file for mark in self.marks for file in mark.control.files]
-
-
-class Message:
-    """One datagram or record."""
-
-    __slots__ = ("control", "data", "sender", "source")
-
-    def __init__(self, data: bytes, source: bytes, control: Control, sender: object) -> None:
-        """Keep data, the sender's address in wire form, what came along, and whose room the message takes."""
-        self.data = data
-        self.source = source
-        self.control = control
-        self.sender = sender

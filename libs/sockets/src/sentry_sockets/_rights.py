@@ -1,10 +1,10 @@
-"""Descriptions in messages, and the collector of those that only such messages hold.
+"""Descriptions in messages, and the garbage collector of sockets that only such messages hold.
 
 A socket sent through itself, or two through each other, keep each other alive by their counts. `Flight` counts for
-each unix socket how many of its references lie in messages. When all of them do, the socket is a candidate; a
-candidate is kept if some message holding it lies in a socket that is reached from outside, and so on from there;
-the messages of all others are thrown away. The search runs when a unix socket is closed while any is on its way, and
-costs as much as there is on its way.
+each unix socket how many of its references are in messages. When all of them are, the socket is a candidate; a
+candidate is kept if a message that holds it is in a socket that is reached from outside, and so on from there; the
+messages of all others are dropped. The search runs when a unix socket is closed while any is in a message, and costs as
+much as there is in messages.
 
 Source: Linux net/unix/garbage.c (unix_gc, before 6.10).
 """
@@ -20,16 +20,16 @@ class Holder(FileDescription):
     __slots__ = ()
 
     def held_files(self) -> list[FileDescription]:
-        """Return the descriptions in messages that nobody has received."""
+        """Return the descriptions in messages that were not received."""
         raise NotImplementedError
 
     def drop_messages(self) -> None:
-        """Throw away all messages that nobody has received."""
+        """Drop all messages that were not received."""
         raise NotImplementedError
 
 
 class Flight:
-    """All references that lie in messages."""
+    """All references in messages."""
 
     __slots__ = ("_busy", "_sockets")
 
@@ -39,18 +39,18 @@ class Flight:
         self._busy = False
 
     def __len__(self) -> int:
-        """Return how many sockets are on their way."""
+        """Return how many sockets are in messages."""
         return len(self._sockets)
 
-    def launch(self, files: Iterable[FileDescription]) -> None:
-        """Count one reference of each file for a message."""
+    def attach_fds(self, files: Iterable[FileDescription]) -> None:
+        """Count one reference of each file for a message (unix_attach_fds)."""
         for file in files:
             file.refs += 1
             if isinstance(file, Holder):
                 self._sockets[file] = self._sockets.get(file, 0) + 1
 
-    def land(self, files: Iterable[FileDescription]) -> None:
-        """Give the references of a message to who received it."""
+    def detach_fds(self, files: Iterable[FileDescription]) -> None:
+        """Give the references of a message to its receiver (unix_detach_fds)."""
         sockets = self._sockets
         for file in files:
             if isinstance(file, Holder):
@@ -60,15 +60,15 @@ class Flight:
                 else:
                     del sockets[file]
 
-    def sink(self, files: Iterable[FileDescription]) -> None:
-        """Drop the references of a message that nobody will receive."""
+    def destruct_fds(self, files: Iterable[FileDescription]) -> None:
+        """Drop the references of a message that was not received (unix_destruct_scm)."""
         files = tuple(files)
-        self.land(files)
+        self.detach_fds(files)
         for file in files:
             file.decref()
 
-    def collect(self) -> int:
-        """Throw away the messages of sockets that nobody can reach; return how many sockets that was."""
+    def gc(self) -> int:
+        """Drop the messages of sockets that cannot be reached; return how many sockets those are (unix_gc)."""
         if self._busy or not self._sockets:
             return 0
         inside = {socket: count for socket, count in self._sockets.items() if count == socket.refs}
@@ -95,5 +95,5 @@ class Flight:
 
 
 def _sockets_in(holder: Holder) -> list[Holder]:
-    """Return the sockets in messages that lie in holder."""
+    """Return the sockets in messages of holder."""
     return [file for file in holder.held_files() if isinstance(file, Holder)]

@@ -1,18 +1,17 @@
-"""What all sockets have in common: the description, its options, errors that wait to be told, the file system.
+"""What all sockets have in common: the description, its options, pending errors, the file system.
 
-A socket's `queue` is told of everything that may make an operation possible; `error` is told once, by the next
-operation or by SO_ERROR. Nothing here waits: what would raises EAGAIN.
+A socket's `queue` is notified of everything that may make an operation possible. `error` is the pending error: the next
+operation raises it, or SO_ERROR reads it (sk_err). Nothing here waits: what would raises EAGAIN.
 
 Sources: Linux net/socket.c, net/core/sock.c, socket(7).
 """
 
 import struct
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple
 
 from sentry_abi.errors import (
     BY_NUMBER,
-    EAGAIN,
     EDOM,
     EINVAL,
     ENOPROTOOPT,
@@ -23,7 +22,6 @@ from sentry_abi.errors import (
 from sentry_abi.fcntl import O_NONBLOCK, O_RDWR
 from sentry_abi.ioctl import FIONREAD, TIOCOUTQ
 from sentry_abi.socket import (
-    MSG_DONTWAIT,
     SO_ACCEPTCONN,
     SO_BROADCAST,
     SO_DEBUG,
@@ -55,8 +53,12 @@ from sentry_abi.socket import (
 from sentry_abi.stat import S_IFSOCK
 from sentry_sockets._interface import INTERFACE_COMMANDS, interface_ioctl
 from sentry_sockets._queue import NOTHING, Control, Ucred
-from sentry_vfs import Buffer, FileDescription, Filesystem, Inode
-from sentry_waiter import IN, OUT, Queue
+from sentry_vfs import Buffer, FileDescription, Filesystem, Inode, UserMemory
+from sentry_waiter import ERR, HUP, IN, OUT, RDHUP, RDNORM, WRBAND, WRNORM, Queue
+
+READ_READY: Final = IN | RDNORM
+WRITE_READY: Final = OUT | WRNORM | WRBAND
+EVERYTHING: Final = READ_READY | WRITE_READY | HUP | ERR | RDHUP
 
 SHUT_READ: Final = 1
 SHUT_WRITE: Final = 2
@@ -74,7 +76,7 @@ _NUMBERS: Final = frozenset({SO_PRIORITY, SO_MARK, SO_INCOMING_CPU})
 
 
 class Received(NamedTuple):
-    """What a receive brought: `files` are counted for whoever gets this."""
+    """What a receive brought; the receiver owns the descriptions in `control`."""
 
     length: int
     source: bytes = b""
@@ -82,16 +84,8 @@ class Received(NamedTuple):
     flags: int = 0
 
 
-class Caller(Protocol):
-    """Who makes the call that is under way: asked when a receiver wants credentials that nobody named."""
-
-    def ucred(self) -> Ucred:
-        """Return process, effective user and group."""
-        ...
-
-
 class SocketFilesystem(Filesystem):
-    """Where sockets have their inodes."""
+    """The file system of the inodes of sockets."""
 
     __slots__ = ()
     name = b"sockfs"
@@ -99,7 +93,7 @@ class SocketFilesystem(Filesystem):
 
 
 class Socket(FileDescription):
-    """A socket of any family; the defaults are those of a family that can do nothing."""
+    """A socket of any family; the defaults refuse."""
 
     __slots__ = (
         "__weakref__",
@@ -127,79 +121,84 @@ class Socket(FileDescription):
         self.sndbuf = self.rcvbuf = DEFAULT_BUFFER
         self.sndtimeo = self.rcvtimeo = 0
         self.timed = False
-        """Whether a wait may have an end of its own: SO_RCVTIMEO or SO_SNDTIMEO is set."""
+        """Whether SO_RCVTIMEO or SO_SNDTIMEO is set."""
         self.options: dict[tuple[int, int], int] | None = None
 
-    # errors that wait
+    # pending errors
 
-    def take_error(self) -> int:
-        """Return the error number that waits to be told, and forget it."""
+    def sock_error(self) -> int:
+        """Return the number of the pending error, 0 for none, and clear it."""
         error, self.error = self.error, 0
         return error
 
     def raise_error(self) -> None:
-        """Raise the error that waits, if there is one."""
+        """Raise the pending error, if there is one."""
         if self.error:
-            raise BY_NUMBER[self.take_error()]
+            raise BY_NUMBER[self.sock_error()]
+
+    def conditions(self) -> int:
+        """Return the poll(2) bits of a pending error and of directions that are shut down."""
+        mask = ERR if self.error else 0
+        if self.shut & SHUT_READ:
+            mask |= RDHUP | READ_READY
+            if self.shut == SHUT_BOTH:
+                mask |= HUP
+        return mask
 
     # addresses and connections
 
     def listen(self, backlog: int, creds: Ucred) -> None:
-        """Take connections. Raises: EOPNOTSUPP, EINVAL."""
+        """Accept connections from now on. Raises: EOPNOTSUPP, EINVAL."""
         raise EOPNOTSUPP
 
     def accept(self) -> "Socket":
         """Return the next connection. Raises: EOPNOTSUPP, EINVAL, EAGAIN."""
         raise EOPNOTSUPP
 
-    def local_address(self) -> bytes:
+    def is_listening(self) -> bool:
+        """Return whether it accepts connections."""
+        return False
+
+    def getsockname(self) -> bytes:
         """Return the address of this end, in wire form."""
         raise EOPNOTSUPP
 
-    def accepted_from(self) -> bytes:
-        """Return the address that accept(2) tells of this connection, which may be over already."""
-        return self.remote_address()
-
-    def remote_address(self) -> bytes:
-        """Return the address of the other end. Raises: ENOTCONN."""
+    def getpeername(self) -> bytes:
+        """Return the address of the other end, in wire form. Raises: ENOTCONN."""
         raise EOPNOTSUPP
 
+    def accepted_from(self) -> bytes:
+        """Return the peer's address for accept(2); the connection may be over already."""
+        return self.getpeername()
+
     def shutdown(self, how: int) -> None:
-        """Close one direction or both (`SHUT_READ`, `SHUT_WRITE`). Raises: ENOTCONN."""
+        """Shut down one direction or both (`SHUT_READ`, `SHUT_WRITE`). Raises: ENOTCONN."""
         raise EOPNOTSUPP
 
     # data
 
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
-        """Send; descriptions in control are the message's from the moment this returns.
+    def sendmsg(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: "Socket | bytes | None" = None) -> int:
+        """Send; from then on the message owns the descriptions in control.
 
-        `to` is what the family's addresses lead to: a socket, or a place.
+        `to` is the destination: the socket behind a unix address, an internet address in wire form, or None for the
+        connected one.
 
-        Raises: EPIPE, ENOTCONN, EISCONN, EMSGSIZE, EAGAIN and the error that waits.
+        Raises: EPIPE, ENOTCONN, EISCONN, EMSGSIZE, EAGAIN and the pending error.
         """
         raise EOPNOTSUPP
 
-    def receive(self, bufs: list[memoryview], flags: int) -> Received:
+    def recvmsg(self, bufs: list[memoryview], flags: int) -> Received:
         """Receive into bufs; flags are MSG_PEEK, MSG_TRUNC and MSG_DONTWAIT.
 
-        Raises: ENOTCONN, EINVAL, EAGAIN and the error that waits.
+        Raises: ENOTCONN, EINVAL, EAGAIN and the pending error.
         """
         raise EOPNOTSUPP
 
     def check_connected(self) -> None:
-        """Raise what a send fails with before anybody looks at what goes along."""
+        """Raise what a send fails with before its control messages are read."""
 
-    def admit(self, length: int) -> None:
-        """Raise what a send of length bytes fails with before anybody looks for its destination."""
-
-    def empty(self, flags: int) -> Received:
-        """Answer the receive of a datagram when there is none.
-
-        Nothing, if nobody can send any more and the caller would wait (__skb_wait_for_more_packets). Raises: EAGAIN.
-        """
-        if self.shut & SHUT_READ and not (flags & MSG_DONTWAIT or self.flags & O_NONBLOCK):
-            return Received(0)
-        raise EAGAIN
+    def check_send(self, length: int) -> None:
+        """Raise what a send of length bytes fails with before its destination is looked up."""
 
     def message_limit(self) -> int:
         """Return the most bytes that one message may have."""
@@ -207,11 +206,11 @@ class Socket(FileDescription):
 
     def write(self, bufs: Sequence[Buffer]) -> int:
         """Send without an address."""
-        return self.transmit(bufs)
+        return self.sendmsg(bufs)
 
     def read(self, bufs: list[memoryview]) -> int:
-        """Receive; descriptions that came along are dropped."""
-        got = self.receive(bufs, 0)
+        """Receive; descriptions that came along are closed."""
+        got = self.recvmsg(bufs, 0)
         for file in got.control.files:
             file.decref()
         return got.length
@@ -222,7 +221,7 @@ class Socket(FileDescription):
 
     # options
 
-    def set_option(self, level: int, name: int, value: bytes) -> None:
+    def setsockopt(self, level: int, name: int, value: bytes) -> None:
         """Set an option from its wire form. Raises: ENOPROTOOPT, EINVAL, EDOM, EPERM, EOPNOTSUPP."""
         if level != SOL_SOCKET:
             raise EOPNOTSUPP
@@ -266,7 +265,7 @@ class Socket(FileDescription):
             self.sndtimeo = span
         self.timed = bool(self.rcvtimeo or self.sndtimeo)
 
-    def get_option(self, level: int, name: int) -> bytes:
+    def getsockopt(self, level: int, name: int) -> bytes:
         """Return an option in wire form. Raises: ENOPROTOOPT, EOPNOTSUPP."""
         if level != SOL_SOCKET:
             raise EOPNOTSUPP
@@ -285,9 +284,9 @@ class Socket(FileDescription):
         if name == SO_PROTOCOL:
             return self.protocol
         if name == SO_ERROR:
-            return self.take_error()
+            return self.sock_error()
         if name == SO_ACCEPTCONN:
-            return int(self.accepts())
+            return int(self.is_listening())
         if name == SO_SNDBUF:
             return self.sndbuf
         if name == SO_RCVBUF:
@@ -300,12 +299,8 @@ class Socket(FileDescription):
             return self.remembered(SOL_SOCKET, name)
         raise ENOPROTOOPT
 
-    def accepts(self) -> bool:
-        """Return whether the socket listens."""
-        return False
-
     def remember(self, level: int, name: int, value: int) -> None:
-        """Keep an option that is only ever asked for again."""
+        """Keep an option that has no effect but to be read again."""
         if self.options is None:
             self.options = {}
         self.options[level, name] = value
@@ -315,34 +310,34 @@ class Socket(FileDescription):
         return default if self.options is None else self.options.get((level, name), default)
 
     def inherit(self, other: "Socket") -> None:
-        """Take over the options of the listener that this connection was made by."""
+        """Copy the options of the listener."""
         self.sndbuf, self.rcvbuf = other.sndbuf, other.rcvbuf
         self.sndtimeo, self.rcvtimeo, self.timed = other.sndtimeo, other.rcvtimeo, other.timed
         if other.options:
             self.options = dict(other.options)
 
     def wait_limit(self, mask: int) -> int:
-        """Return how many nanoseconds a wait for mask may last, 0 for ever."""
+        """Return how many nanoseconds a wait for mask may last, 0 for no limit."""
         return self.rcvtimeo if mask & IN else self.sndtimeo
 
     # the rest of a description
 
-    def pending_bytes(self) -> int:
-        """Return what FIONREAD says. Raises: EINVAL on a listener."""
+    def inq_len(self) -> int:
+        """Return how much can be read (FIONREAD). Raises: EINVAL on a listener."""
         return 0
 
-    def unsent_bytes(self) -> int:
-        """Return what TIOCOUTQ says."""
+    def outq_len(self) -> int:
+        """Return how much is sent and not received (TIOCOUTQ)."""
         return 0
 
-    def ioctl(self, command: int, arg: int, mm: Any) -> int:  # noqa: ANN401  (as in the base class)
-        """Do FIONREAD and TIOCOUTQ, and answer what is asked about interfaces. Raises: ENOTTY, ENODEV."""
+    def ioctl(self, command: int, arg: int, mm: UserMemory) -> int:
+        """Do FIONREAD, TIOCOUTQ and the ioctls of interfaces. Raises: ENOTTY, ENODEV."""
         if command in INTERFACE_COMMANDS:
             return interface_ioctl(command, arg, mm)
         if command == FIONREAD:
-            value = self.pending_bytes()
+            value = self.inq_len()
         elif command == TIOCOUTQ:
-            value = self.unsent_bytes()
+            value = self.outq_len()
         else:
             raise ENOTTY
         mm.copy_out(arg, value.to_bytes(4, "little"))

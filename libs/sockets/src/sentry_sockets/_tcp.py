@@ -1,14 +1,15 @@
-"""TCP: a connection is two sockets that know each other, made when connect finds a listener.
+"""TCP: a connection is two sockets that refer to each other, made when connect(2) finds a listener.
 
-What lies between them is `ByteQueue`. A listener whose queue is full keeps the sockets that want in, and lets one in
-for each that is accepted.
+Each owns a `ByteQueue` of what it has not read yet. A listener whose queue is full keeps the clients that want to
+connect, and connects one for each connection that is accepted.
 
-Sources: Linux net/ipv4/{tcp,tcp_input,af_inet}.c, tcp(7). Differs: no TIME_WAIT, no urgent data.
+Sources: Linux net/ipv4/{tcp,tcp_input,af_inet}.c, tcp(7). Differs: no TIME_WAIT, no urgent data, no state between
+ESTABLISHED and CLOSE.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from sentry_abi.errors import (
     BY_NUMBER,
@@ -25,24 +26,55 @@ from sentry_abi.errors import (
     ENOTCONN,
     EPIPE,
 )
-from sentry_abi.socket import AF_INET, IPPROTO_TCP, MSG_PEEK, MSG_TRUNC, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET
+from sentry_abi.socket import (
+    AF_INET,
+    IPPROTO_TCP,
+    MSG_PEEK,
+    MSG_TRUNC,
+    SO_LINGER,
+    SO_REUSEPORT,
+    SOCK_STREAM,
+    SOL_SOCKET,
+)
 from sentry_sockets._address import Place
-from sentry_sockets._inet import CLOSED, CONNECTED, CONNECTING, LISTENING, OVER, InetSocket, Ports, overlap
+from sentry_sockets._inet import InetSocket
 from sentry_sockets._network import Network
+from sentry_sockets._ports import Ports, overlap
 from sentry_sockets._queue import NOTHING, ByteQueue, Control, Ucred
-from sentry_sockets._socket import MAX_BACKLOG, SHUT_BOTH, SHUT_READ, SHUT_WRITE, Received, new_inode
-from sentry_sockets._unix import EVERYTHING, READ_READY, WRITE_READY
+from sentry_sockets._socket import (
+    EVERYTHING,
+    MAX_BACKLOG,
+    READ_READY,
+    SHUT_BOTH,
+    SHUT_READ,
+    SHUT_WRITE,
+    WRITE_READY,
+    Received,
+    Socket,
+    new_inode,
+)
+from sentry_sockets._states import (
+    SS_CONNECTED,
+    SS_CONNECTING,
+    SS_DISCONNECTING,
+    SS_UNCONNECTED,
+    TCP_CLOSE,
+    TCP_ESTABLISHED,
+    TCP_LISTEN,
+    TCP_SYN_SENT,
+    SocketState,
+)
 from sentry_vfs import Buffer, Inode
-from sentry_waiter import ERR, HUP, OUT, RDHUP, WRNORM
+from sentry_waiter import HUP, OUT, WRNORM
 
 WINDOW: Final = 1 << 19
-"""How much may lie between two TCP sockets whose SO_SNDBUF nobody has set."""
+"""How much a socket whose SO_SNDBUF was not set may have sent and the other end not read."""
 
 
 class TcpSocket(InetSocket):
     """SOCK_STREAM."""
 
-    __slots__ = ("backlog", "fresh", "inbox", "peer", "pending", "stuck", "target", "waiting")
+    __slots__ = ("backlog", "inbox", "peer", "pending", "sock_state", "target", "waiting")
 
     kind: ClassVar[int] = SOCK_STREAM
     breaks_with_signal: ClassVar[bool] = True
@@ -55,117 +87,115 @@ class TcpSocket(InetSocket):
         self.inbox = ByteQueue()
         self.peer: TcpSocket | None = None
         self.pending: deque[TcpSocket] | None = None
-        """A listener's connections that nobody has accepted."""
+        """A listener's connections that were not accepted yet."""
         self.waiting: deque[TcpSocket] | None = None
-        """Who found a listener's queue full."""
+        """Clients that found a listener's queue full."""
         self.backlog = 0
-        self.fresh = False
-        """A connection that connect(2) has announced (EINPROGRESS) and not yet confirmed."""
-        self.stuck = False
-        """It was shut down after a connect that failed, before anybody asked how that went (SS_DISCONNECTING)."""
+        self.sock_state: SocketState = SS_UNCONNECTED
         self.target: TcpSocket | None = None
-        """The listener that this socket waits for."""
+        """The listener in whose `waiting` this socket is."""
         self.sndbuf = 16384
         self.rcvbuf = 131072
 
     def ports(self) -> Ports:
         """Return the ports of TCP."""
-        ports: Ports = self.network.loopback.tcp
-        return ports
+        return self.network.loopback.tcp
 
-    def takes_new(self) -> bool:
-        """Return whether the socket listens."""
-        return self.state == LISTENING
-
-    def accepts(self) -> bool:
-        """Return whether the socket listens."""
-        return self.state == LISTENING
+    def is_listening(self) -> bool:
+        """Return whether it accepts connections."""
+        return self.state == TCP_LISTEN
 
     # connections
 
     def listen(self, backlog: int, creds: Ucred) -> None:
-        """Take connections. Raises: EINVAL, EADDRINUSE."""
+        """Accept connections from now on. Raises: EINVAL, EADDRINUSE."""
         del creds
-        if self.state not in {CLOSED, LISTENING} or self.fresh:
+        if self.sock_state != SS_UNCONNECTED or self.state not in {TCP_CLOSE, TCP_LISTEN}:
             raise EINVAL
         self.autobind()
-        if self.state == CLOSED:
+        if self.state == TCP_CLOSE:
             for other in self.ports().by_port[self.place[1]]:
-                if other is not self and other.accepts() and overlap(self, self.place[0], other):
+                if other is not self and other.is_listening() and overlap(self, self.place[0], other):
                     if self.remembered(SOL_SOCKET, SO_REUSEPORT) and other.remembered(SOL_SOCKET, SO_REUSEPORT):
                         continue
                     raise EADDRINUSE
-        self.state = LISTENING
+        self.state = TCP_LISTEN
         self.backlog = min(backlog & 0xFFFF_FFFF, MAX_BACKLOG)
         if self.pending is None:
             self.pending, self.waiting = deque(), deque()
 
     def connect(self, raw: bytes, *, wait: bool) -> None:
-        """Connect to a sockaddr.
+        """Connect to a sockaddr (__inet_stream_connect).
 
-        wait says that the caller will: then EAGAIN means "not yet", else EINPROGRESS is raised whatever the outcome,
-        which is then told by poll(2), SO_ERROR or the next connect.
+        With wait, EAGAIN means that the listener's queue is full: the caller waits until `target` is None, and calls
+        `finish_connect`. Without, EINPROGRESS is raised whatever the outcome, which poll(2), SO_ERROR or the next
+        connect then gives.
 
         Raises: EISCONN, EALREADY, EINVAL, ENETUNREACH, ECONNREFUSED, EADDRNOTAVAIL.
         """
-        if self.state == CONNECTING:
-            if wait:
-                raise EAGAIN
-            raise EALREADY
-        if self.state == CONNECTED and self.fresh:
-            self.fresh = False
-            return
-        if self.fresh:
-            error = self.take_error() or ECONNABORTED.errno
-            self.dissolve()
+        if self.state == TCP_SYN_SENT:
+            raise EAGAIN if wait else EALREADY
+        if self.sock_state == SS_CONNECTING:
+            if self.state == TCP_ESTABLISHED:
+                self.sock_state = SS_CONNECTED
+                return
+            error = self.sock_error() or ECONNABORTED.errno
+            self.disconnect()
             raise BY_NUMBER[error]
-        if self.stuck:
+        if self.sock_state == SS_DISCONNECTING:
             raise EINVAL
-        if self.state != CLOSED:
+        if self.sock_state == SS_CONNECTED or self.state != TCP_CLOSE:
             raise EISCONN
+        self._begin_connect(raw, wait=wait)
+        if not wait:
+            self.sock_state = SS_CONNECTING
+            raise EINPROGRESS
+        self.sock_state = SS_CONNECTED
+
+    def _begin_connect(self, raw: bytes, *, wait: bool) -> None:
         place = self.destination(raw)
         self.autobind(place[0])
-        if any(
-            other.remote == place and other.state == CONNECTED and other.place == self.place
-            for other in self.ports().by_port[self.place[1]]
-        ):
-            raise EADDRNOTAVAIL
-        target = self.ports().find(place)
+        for other in self.ports().by_port[self.place[1]]:
+            assert isinstance(other, TcpSocket)
+            if other.remote == place and other.state == TCP_ESTABLISHED and other.place == self.place:
+                raise EADDRNOTAVAIL
+        target = self.ports().find_listener(place)
         if target is None and place == self.place:
-            self._meet_itself(place)
-            if wait:
-                return
-            raise EINPROGRESS
-        if target is None or not isinstance(target, TcpSocket) or target.pending is None:
+            self._connect_to_itself(place)
+            return
+        if not isinstance(target, TcpSocket) or target.pending is None:
             if wait:
                 raise ECONNREFUSED
             self.refuse()
-            raise EINPROGRESS
+            return
         self.remote = place
-        if len(target.pending) > target.backlog:
-            assert target.waiting is not None
-            self.state = CONNECTING
-            self.target = target
-            target.waiting.append(self)
-            if wait:
-                raise EAGAIN
-            raise EINPROGRESS
-        self.meet(target)
-        if not wait:
-            self.fresh = True
-            raise EINPROGRESS
+        if len(target.pending) <= target.backlog:
+            self.establish(target)
+            return
+        assert target.waiting is not None
+        self.state = TCP_SYN_SENT
+        self.sock_state = SS_CONNECTING
+        self.target = target
+        target.waiting.append(self)
+        if wait:
+            raise EAGAIN
+
+    def finish_connect(self) -> None:
+        """Take the outcome of a connect that waited. Raises: the pending error."""
+        self.sock_state = SS_CONNECTED if self.state == TCP_ESTABLISHED else SS_UNCONNECTED
+        self.raise_error()
 
     def refuse(self) -> None:
-        """Learn that nobody listens."""
-        self.state = CLOSED
+        """Fail to connect, because no socket listens."""
+        self.state = TCP_CLOSE
+        self.sock_state = SS_CONNECTING
         self.target = None
         self.error = ECONNREFUSED.errno
         self.shut = SHUT_BOTH
-        self.fresh = True
         self.unbind()
         self.queue.notify(EVERYTHING)
 
-    def meet(self, target: "TcpSocket") -> None:
+    def establish(self, target: "TcpSocket") -> None:
         """Become connected to a new socket in target's queue."""
         assert target.pending is not None
         assert target.inode is not None
@@ -175,7 +205,8 @@ class TcpSocket(InetSocket):
         other.inherit(target)
         other.place = self.remote
         other.remote = self.place
-        other.state = self.state = CONNECTED
+        other.state = self.state = TCP_ESTABLISHED
+        other.sock_state = SS_CONNECTED
         other.peer, self.peer = self, other
         self.target = None
         self.ports().enter(other)
@@ -183,82 +214,79 @@ class TcpSocket(InetSocket):
         target.queue.notify(READ_READY)
         self.queue.notify(EVERYTHING)
 
-    def _meet_itself(self, place: Place) -> None:
-        """Become both ends: who connects to its own port meets its own request on the way."""
+    def _connect_to_itself(self, place: Place) -> None:
+        """Become both ends: a socket that connects to its own port meets its own request (simultaneous open)."""
         self.remote = place
         self.peer = self
-        self.state = CONNECTED
-        self.fresh = True
+        self.state = TCP_ESTABLISHED
         self.queue.notify(EVERYTHING)
 
     def accept(self) -> "TcpSocket":
         """Return the next connection. Raises: EINVAL unless listening, EAGAIN."""
         pending = self.pending
-        if self.state != LISTENING or pending is None:
+        if self.state != TCP_LISTEN or pending is None:
             raise EINVAL
         if not pending:
             raise EAGAIN
         found = pending.popleft()
         if self.waiting:
-            client = self.waiting.popleft()
-            client.meet(self)
-            client.fresh = True
+            self.waiting.popleft().establish(self)
         return found
 
-    def dissolve(self) -> None:
-        """Break the connection, or stop listening (connect to AF_UNSPEC)."""
-        self.disconnect(reset=True)
-        if self.state in {CONNECTING, CONNECTED}:
+    def disconnect(self) -> None:
+        """Break the connection, or stop listening (connect to AF_UNSPEC, tcp_disconnect)."""
+        self._leave_others(reset=True)
+        if self.state in {TCP_SYN_SENT, TCP_ESTABLISHED}:
             self.error = ECONNRESET.errno
-        if self.state != CLOSED:
+        if self.state != TCP_CLOSE:
             self.unbind()
-        self.state = CLOSED
+        self.state = TCP_CLOSE
+        self.sock_state = SS_UNCONNECTED
         self.peer = self.remote = self.target = None
         self.shut = 0
-        self.fresh = self.stuck = False
         self.inbox.clear()
         self.pending = self.waiting = None
         self.forget_address()
 
     def shutdown(self, how: int) -> None:
-        """Close one direction or both. Raises: ENOTCONN."""
-        self.stuck = self.stuck or (self.fresh and self.state == CLOSED)
-        self.fresh = False
-        if self.state == CONNECTING or (self.state == LISTENING and how & SHUT_READ):
-            self.dissolve()
+        """Shut down one direction or both (inet_shutdown). Raises: ENOTCONN."""
+        if self.sock_state == SS_CONNECTING:
+            self.sock_state = SS_CONNECTED if self.state == TCP_ESTABLISHED else SS_DISCONNECTING
+        if self.state == TCP_SYN_SENT or (self.state == TCP_LISTEN and how & SHUT_READ):
+            self.disconnect()
             self.queue.notify(EVERYTHING)
-        elif self.state != LISTENING:
+        elif self.state != TCP_LISTEN:
             self.shut |= how
             peer = self.peer
-            if peer is None or self.state != CONNECTED:
+            if peer is None or self.state != TCP_ESTABLISHED:
                 raise ENOTCONN
             if how & SHUT_WRITE and not peer.gone:
                 peer.shut |= SHUT_READ
                 peer.queue.notify(EVERYTHING)
-            self.settle()
+            self._close_if_done()
             self.queue.notify(EVERYTHING)
 
-    def settle(self) -> None:
-        """See whether both ends have closed their direction: the connection is then over for both."""
+    def _close_if_done(self) -> None:
+        """End the connection for both ends, if both have shut down their direction."""
         peer = self.peer
         if peer is not None and self.shut & SHUT_WRITE and (peer.gone or peer.shut & SHUT_WRITE):
             for end in (self, peer):
-                if end.state == CONNECTED:
-                    end.end()
+                if end.state == TCP_ESTABLISHED:
+                    end.done()
 
-    def end(self) -> None:
+    def done(self) -> None:
         """Have no connection any more (tcp_done)."""
-        self.state = OVER
+        self.state = TCP_CLOSE
         self.shut = SHUT_BOTH
         self.unbind()
 
-    def disconnect(self, *, reset: bool) -> None:
-        """Tell whoever is at the other end, or in the queue."""
+    def _leave_others(self, *, reset: bool) -> None:
+        """Leave the peer, the queue of a listener and, as a listener, the clients."""
         for client in self.waiting or ():
             client.refuse()
         for embryo in self.pending or ():
             embryo.gone = True
-            embryo.disconnect(reset=True)
+            embryo._leave_others(reset=True)  # noqa: SLF001  (of the same class)
             self.ports().free(embryo)
         if self.target is not None and self.target.waiting is not None and self in self.target.waiting:
             self.target.waiting.remove(self)
@@ -266,39 +294,39 @@ class TcpSocket(InetSocket):
         if peer is None or peer.gone:
             return
         if reset or self.inbox.size:
-            if peer.state == CONNECTED:
+            if peer.state == TCP_ESTABLISHED:
                 peer.error = EPIPE.errno if peer.shut & SHUT_READ else ECONNRESET.errno
-                peer.end()
+                peer.done()
             peer.peer = None
         else:
             peer.shut |= SHUT_READ
-            peer.settle()
+            peer._close_if_done()  # noqa: SLF001  (of the same class)
         peer.queue.notify(EVERYTHING)
 
     def release(self) -> None:
         """Close this end and free the port."""
         self.gone = True
-        lingers = self.remembered(SOL_SOCKET, 13)
-        self.disconnect(reset=lingers & 0xFFFF_FFFF != 0 and lingers >> 32 == 0)
+        linger = self.remembered(SOL_SOCKET, SO_LINGER)
+        self._leave_others(reset=linger & 0xFFFF_FFFF != 0 and linger >> 32 == 0)
         self.ports().free(self)
         self.inbox.clear()
 
     # data
 
     def room(self) -> int:
-        """Return how much may lie unread at the other end."""
+        """Return how much may be sent and not read."""
         return WINDOW if self.sndbuf == 16384 else self.sndbuf
 
     def clamp(self, count: int) -> int:
         """Return how much a read would take now."""
         return min(count, self.inbox.size)
 
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
-        """Send as much as there is room for; an address is not looked at."""
+    def sendmsg(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Socket | bytes | None = None) -> int:
+        """Send as much as there is space for; an address is ignored."""
         del control, to
         peer = self.peer
         if self.shut & SHUT_WRITE or peer is None or self.error:
-            if self.state == CONNECTING:
+            if self.state == TCP_SYN_SENT:
                 raise EAGAIN
             self.raise_error()
             raise EPIPE
@@ -306,9 +334,9 @@ class TcpSocket(InetSocket):
         if not total:
             return 0
         if peer.gone:
-            # the other host answers data for a closed socket with a reset, which the next call tells
+            # data for a closed socket is answered by a reset: a pending error for the next call
             self.error = EPIPE.errno
-            self.end()
+            self.done()
             self.queue.notify(EVERYTHING)
             return total
         inbox = peer.inbox
@@ -319,7 +347,7 @@ class TcpSocket(InetSocket):
         peer.queue.notify(READ_READY)
         return done
 
-    write = transmit
+    write = sendmsg
 
     def read(self, bufs: list[memoryview]) -> int:
         """Receive bytes."""
@@ -329,18 +357,18 @@ class TcpSocket(InetSocket):
             if self.peer is not None:
                 self.peer.queue.notify(WRITE_READY)
             return done
-        return self.receive(bufs, 0).length
+        return self.recvmsg(bufs, 0).length
 
-    def receive(self, bufs: list[memoryview], flags: int) -> Received:
+    def recvmsg(self, bufs: list[memoryview], flags: int) -> Received:
         """Receive bytes."""
         inbox = self.inbox
         if not inbox.size:
-            if self.state == LISTENING:
+            if self.state == TCP_LISTEN:
                 raise ENOTCONN
             self.raise_error()
             if self.shut & SHUT_READ:
                 return Received(0)
-            if self.state == CLOSED:
+            if self.state == TCP_CLOSE:
                 raise ENOTCONN
             raise EAGAIN
         if flags & MSG_PEEK:
@@ -355,31 +383,28 @@ class TcpSocket(InetSocket):
         return Received(done)
 
     def readiness(self) -> int:
-        """Return the poll(2) bits."""
+        """Return the poll(2) bits (tcp_poll)."""
         state = self.state
-        if state == LISTENING:
+        if state == TCP_LISTEN:
             return READ_READY if self.pending else 0
-        mask = ERR if self.error else 0
-        if state == CONNECTING:
+        mask = self.conditions()
+        if state == TCP_SYN_SENT:
             return mask
-        shut = self.shut
-        if shut == SHUT_BOTH or state in {CLOSED, OVER}:
+        if state == TCP_CLOSE:
             mask |= HUP
-        if shut & SHUT_READ:
-            mask |= RDHUP | READ_READY
         if self.inbox.size:
             mask |= READ_READY
         peer = self.peer
-        if shut & SHUT_WRITE or peer is None or peer.inbox.size * 3 <= self.room() * 2:
+        if self.shut & SHUT_WRITE or peer is None or peer.inbox.size * 3 <= self.room() * 2:
             mask |= OUT | WRNORM
         return mask
 
-    def pending_bytes(self) -> int:
+    def inq_len(self) -> int:
         """Return how many bytes can be read. Raises: EINVAL on a listener."""
-        if self.state == LISTENING:
+        if self.state == TCP_LISTEN:
             raise EINVAL
         return self.inbox.size
 
-    def unsent_bytes(self) -> int:
+    def outq_len(self) -> int:
         """Return 0: what was sent has arrived."""
         return 0

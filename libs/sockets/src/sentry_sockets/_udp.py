@@ -1,26 +1,27 @@
-"""UDP: a datagram goes from the sender's hands into the receiver's queue, or is lost.
+"""UDP: a datagram goes into the receiver's queue at once, or is lost.
 
 Sources: Linux net/ipv4/{udp,datagram}.c, udp(7).
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from sentry_abi.errors import ECONNREFUSED, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOTCONN, EPIPE
 from sentry_abi.socket import AF_INET, IPPROTO_UDP, SOCK_DGRAM
 from sentry_sockets._address import ANY4, ANY6, LOOP4, LOOP6, Place, pack_inet
-from sentry_sockets._inet import CLOSED, CONNECTED, InetSocket, Ports
+from sentry_sockets._datagram import OVERHEAD, DatagramSocket, Message, MessageQueue
+from sentry_sockets._inet import InetSocket
 from sentry_sockets._network import Network
-from sentry_sockets._queue import NOTHING, Control, Message
-from sentry_sockets._socket import SHUT_BOTH, SHUT_READ, SHUT_WRITE, Received
-from sentry_sockets._unix import EVERYTHING, OVERHEAD, READ_READY, WRITE_READY, MessageInbox
+from sentry_sockets._ports import Ports
+from sentry_sockets._queue import NOTHING, Control
+from sentry_sockets._socket import EVERYTHING, READ_READY, SHUT_WRITE, Socket
+from sentry_sockets._states import TCP_CLOSE, TCP_ESTABLISHED
 from sentry_vfs import Buffer, Inode
-from sentry_waiter import ERR, HUP, RDHUP
 
 MAX_DATAGRAM: Final = 65507
 
 
-class UdpSocket(InetSocket):
+class UdpSocket(DatagramSocket, InetSocket):
     """SOCK_DGRAM."""
 
     __slots__ = ("inbox",)
@@ -32,50 +33,42 @@ class UdpSocket(InetSocket):
     ) -> None:
         """Make a socket without a port or a destination."""
         super().__init__(network, inode, flags, protocol or IPPROTO_UDP, family)
-        self.inbox = MessageInbox()
+        self.inbox = MessageQueue()
 
     def ports(self) -> Ports:
         """Return the ports of UDP."""
-        ports: Ports = self.network.loopback.udp
-        return ports
-
-    def takes_new(self) -> bool:
-        """Return whether the socket is open to all."""
-        return True
+        return self.network.loopback.udp
 
     def connect(self, raw: bytes, *, wait: bool) -> None:
-        """Send to a sockaddr from now on, and receive from nobody else. Raises: EINVAL, ENETUNREACH."""
+        """Send to a sockaddr and receive only from there from now on. Raises: EINVAL, ENETUNREACH."""
         del wait
         self.autobind()
         place = self.destination(raw)
         self.autobind(place[0])
         self.remote = place
-        self.state = CONNECTED
+        self.state = TCP_ESTABLISHED
 
-    def dissolve(self) -> None:
-        """Send to nobody in particular from now on."""
+    def disconnect(self) -> None:
+        """Have no destination any more (connect to AF_UNSPEC, udp_disconnect)."""
         self.remote = None
-        self.state = CLOSED
+        self.state = TCP_CLOSE
         self.forget_address()
         if not self.port_locked:
             self.unbind()
             self.place = self.place[0], 0
 
     def shutdown(self, how: int) -> None:
-        """Close one direction or both, also without a destination. Raises: ENOTCONN."""
+        """Shut down one direction or both, also without a destination. Raises: ENOTCONN."""
         self.shut |= how
         self.queue.notify(EVERYTHING)
-        if self.state != CONNECTED:
+        if self.state != TCP_ESTABLISHED:
             raise ENOTCONN
 
-    def clamp(self, count: int) -> int:
-        """Return how much a read would take now."""
-        return min(count, self.inbox.first_size())
-
-    def transmit(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Any = None) -> int:  # noqa: ANN401  (a family's own kind of destination)
-        """Send one datagram; nobody there is an error only for a connected socket, and told later."""
+    def sendmsg(self, bufs: Sequence[Buffer], control: Control = NOTHING, to: Socket | bytes | None = None) -> int:
+        """Send one datagram; that no socket is there is a pending error, of a connected socket only."""
         del control
         self.autobind()
+        assert not isinstance(to, Socket)
         place = self.remote if to is None else self.destination(to)
         if place is None:
             raise EDESTADDRREQ
@@ -112,7 +105,7 @@ class UdpSocket(InetSocket):
         for socket in self.ports().by_port.get(place[1], ()):
             assert isinstance(socket, UdpSocket)
             if socket.remote is not None:
-                known = socket.remote in {source, (source[0], 0)}  # connected to port 0: to all of that address
+                known = socket.remote in {source, (source[0], 0)}  # connected to port 0: to all ports of the address
                 if known and socket.place[0] == place[0]:
                     return socket
                 continue
@@ -127,31 +120,12 @@ class UdpSocket(InetSocket):
                 best = socket
         return best
 
-    def receive(self, bufs: list[memoryview], flags: int) -> Received:
-        """Receive one datagram."""
-        self.raise_error()
-        if not self.inbox.messages:
-            return self.empty(flags)
-        got, _ = self.inbox.receive(bufs, flags)
-        return got
-
     def release(self) -> None:
         """Free the port."""
         self.gone = True
         self.ports().free(self)
-        self.inbox = MessageInbox()
+        self.inbox = MessageQueue()
 
-    def readiness(self) -> int:
-        """Return the poll(2) bits: there is always room to send."""
-        mask = WRITE_READY
-        if self.error:
-            mask |= ERR
-        if self.shut & SHUT_READ:
-            mask |= RDHUP | READ_READY
-            if self.shut == SHUT_BOTH:
-                mask |= HUP
-        return mask | READ_READY if self.inbox.messages else mask
-
-    def pending_bytes(self) -> int:
-        """Return the size of the first datagram."""
-        return self.inbox.first_size()
+    def has_write_space(self) -> bool:
+        """Return True: what was sent has arrived or is lost."""
+        return True

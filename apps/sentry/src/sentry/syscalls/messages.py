@@ -1,9 +1,9 @@
-"""Messages of sockets: sending and receiving, with what goes along. Source: Linux net/socket.c, net/core/scm.c."""
+"""Messages of sockets: sending and receiving, with control messages. Source: Linux net/socket.c, net/core/scm.c."""
 
 import struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel.pending import Pending, Result, attempt
+from sentry.kernel.pending import Attempt, Pending, Result, attempt
 from sentry.kernel.signal import send_sig
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, UInt
 from sentry.syscalls.files import put
@@ -49,6 +49,8 @@ from sentry_usermem import gather, import_iovec, scatter
 from sentry_vfs import FileDescription
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sentry.kernel.state import Task
 
 calls = Calls("messages of sockets")
@@ -57,7 +59,6 @@ MAX_CONTROL: Final = 1 << 16
 MSGHDR: Final = struct.Struct("<QI4xQQQQI4x")
 MMSGHDR_SIZE: Final = 64
 CMSG: Final = struct.Struct("<QII")
-MAX_MESSAGES: Final = 1024
 
 
 def _header(t: "Task", message: int) -> tuple[int, ...]:
@@ -74,14 +75,25 @@ def _header(t: "Task", message: int) -> tuple[int, ...]:
 
 
 class Send(NamedTuple):
-    """A send under way: `to` is what an address led to."""
+    """A send under way; `to` is the destination that an address named (`Socket.sendmsg`)."""
 
     file: Socket
     pieces: tuple[tuple[int, int], ...]
     flags: int
     control: Control
-    to: Any
+    to: Socket | bytes | None
     done: int
+
+
+def _blocks(file: Socket, flags: int) -> bool:
+    """Return whether the call may wait."""
+    return not (flags & MSG_DONTWAIT or file.flags & O_NONBLOCK)
+
+
+def _broken(t: "Task", file: Socket, flags: int) -> None:
+    """Send the SIGPIPE of a send that fails with EPIPE."""
+    if file.breaks_with_signal and not flags & MSG_NOSIGNAL:
+        send_sig(t, SIGPIPE)
 
 
 @attempt
@@ -96,18 +108,17 @@ def send_on(t: "Task", state: Send) -> Result:
             data = gather(t.mm, pieces, done)
             if file.kind != SOCK_STREAM and sum(map(len, data)) < wanted:
                 raise EMSGSIZE if wanted > file.message_limit() else EFAULT
-            done += file.transmit(data, control, to)
+            done += file.sendmsg(data, control, to)
         except EAGAIN:
-            if flags & MSG_DONTWAIT or file.flags & O_NONBLOCK:
-                if done:
-                    return done
-                raise
-            return wait_io(t, send_on, Send(file, pieces, flags, control, to, done), file, FOR_WRITE)
+            if _blocks(file, flags):
+                return wait_io(t, send_on, state._replace(control=control, done=done), file, FOR_WRITE)
+            if done:
+                return done
+            raise
         except EPIPE:
             if done:
                 return done
-            if file.breaks_with_signal and not flags & MSG_NOSIGNAL:
-                send_sig(t, SIGPIPE)
+            _broken(t, file, flags)
             raise
         except LinuxError:
             if done:
@@ -118,7 +129,8 @@ def send_on(t: "Task", state: Send) -> Result:
         control = control._replace(files=())
 
 
-def _destination(t: "Task", file: Socket, raw: bytes, length: int, flags: int) -> Any:  # noqa: ANN401  (a socket, or an address in wire form)
+def _destination(t: "Task", file: Socket, raw: bytes, length: int, flags: int) -> Socket | bytes | None:
+    """Return the destination in an address, for a message of length bytes; None where it is ignored."""
     if not raw or isinstance(file, TcpSocket):
         return None
     if isinstance(file, UnixSocket):
@@ -128,10 +140,9 @@ def _destination(t: "Task", file: Socket, raw: bytes, length: int, flags: int) -
             return raw
         checked_name(raw)
         try:
-            file.admit(length)
+            file.check_send(length)
         except EPIPE:
-            if file.breaks_with_signal and not flags & MSG_NOSIGNAL:
-                send_sig(t, SIGPIPE)
+            _broken(t, file, flags)
             raise
         return unix_target(t, raw)
     return raw
@@ -221,53 +232,14 @@ def sendmsg(t: "Task", fd: FdNum, message: Ptr, flags: Flags) -> Result:
     return send_on(t, _message_to_send(t, file, message, flags))
 
 
-class SendMany(NamedTuple):
-    """A sendmmsg under way: `current` is the message that waits, `done` how many are through."""
-
-    file: Socket
-    vector: int
-    most: int
-    flags: int
-    current: Send | None
-    done: int
-
-
-@calls.call
-def sendmmsg(t: "Task", fd: FdNum, messages: Ptr, count: UInt, flags: Flags) -> Result:
-    """sendmmsg(2)."""
-    return send_many_on(t, SendMany(socket_of(t, fd), messages, min(count, MAX_MESSAGES), flags, None, 0))
-
-
-@attempt
-def send_many_on(t: "Task", state: SendMany) -> Result:
-    """Send messages until one fails or has to wait."""
-    file, messages, count, flags, current, done = state
-    while done < count:
-        at = messages + done * MMSGHDR_SIZE
-        try:
-            result = send_on(t, current or _message_to_send(t, file, at, flags))
-            if isinstance(result, Pending):
-                assert isinstance(result.state, Send)
-                waiting = SendMany(file, messages, count, flags, result.state, done)
-                return wait_io(t, send_many_on, waiting, file, FOR_WRITE)
-            t.mm.copy_out(at + MSGHDR.size, result.to_bytes(4, "little"))
-        except LinuxError:
-            if done:
-                return done
-            raise
-        current = None
-        done += 1
-    return done
-
-
 # -- receiving
 
 
 class Receive(NamedTuple):
     """A receive under way.
 
-    message is the guest's msghdr, 0 for recvfrom; name is where the source goes, name_length where its length is
-    (recvfrom) or how much room there is (recvmsg).
+    message is the address of the msghdr, 0 for recvfrom; name the address for the source; name_length the address of
+    its length (recvfrom) or the length (recvmsg).
     """
 
     file: Socket
@@ -291,13 +263,13 @@ def receive_on(t: "Task", state: Receive) -> Result:
     while True:
         room = file.clamp(wanted - done)
         try:
-            got = file.receive(scatter(t.mm, pieces, done, room), flags)
+            got = file.recvmsg(scatter(t.mm, pieces, done, room), flags)
         except EAGAIN:
-            if flags & MSG_DONTWAIT or file.flags & O_NONBLOCK:
-                if done:
-                    return _received(t, state, Received(done, source))
-                raise
-            return wait_io(t, receive_on, state._replace(done=done, source=source), file, FOR_READ)
+            if _blocks(file, flags):
+                return wait_io(t, receive_on, state._replace(done=done, source=source), file, FOR_READ)
+            if done:
+                return _received(t, state, Received(done, source))
+            raise
         except LinuxError:
             if done:
                 return _received(t, state, Received(done, source))
@@ -309,7 +281,7 @@ def receive_on(t: "Task", state: Receive) -> Result:
 
 
 def _received(t: "Task", state: Receive, got: Received) -> int:
-    """Write what came along with the bytes; return their count."""
+    """Write source, control messages and flags; return the count of bytes."""
     if not state.message:
         if state.name:
             address_out(t, got.source, state.name, state.name_length)
@@ -326,7 +298,7 @@ def _received(t: "Task", state: Receive, got: Received) -> int:
 
 
 def _control_out(t: "Task", state: Receive, control: Control) -> tuple[int, int]:
-    """Write control messages and install descriptions; return the room used, and MSG_CTRUNC if there was too little."""
+    """Write control messages, install descriptions; return the space used, and MSG_CTRUNC if it was too little."""
     pointer, room = state.control, state.control_length if state.control else 0
     used = cut = 0
     if control.creds is not None:
@@ -347,7 +319,7 @@ def _control_out(t: "Task", state: Receive, control: Control) -> tuple[int, int]
 
 
 def _install(t: "Task", state: Receive, files: tuple[FileDescription, ...], used: int, room: int) -> tuple[int, int]:
-    """Give received descriptions numbers, as many as there is room for; the others are dropped."""
+    """Install received descriptions, as many as there is space for; the others are closed."""
     fits = max(0, room - used - CMSG.size) // 4
     numbers = []
     for index, file in enumerate(files):
@@ -395,16 +367,58 @@ def recvmsg(t: "Task", fd: FdNum, message: Ptr, flags: Flags) -> Result:
     return receive_on(t, _message_to_fill(t, file, message, flags))
 
 
-class ReceiveMany(NamedTuple):
-    """A recvmmsg under way; the deadline is looked at after each message only, as Linux does."""
+# -- several messages
+
+
+class Many(NamedTuple):
+    """A sendmmsg or recvmmsg under way: `current` is the message that waits, `done` how many are through."""
 
     file: Socket
     vector: int
     most: int
     flags: int
     deadline: int | None
-    current: Receive | None
+    """Of a recvmmsg, looked at after each message only, as Linux does."""
+    current: Send | Receive | None
     done: int
+
+
+def _many_on(t: "Task", state: Many, again: Attempt, mask: int, one: "Callable[[Task, Many, int], Result]") -> Result:
+    """Send or receive messages until all are through, one fails, or one has to wait."""
+    while state.done < state.most:
+        at = state.vector + state.done * MMSGHDR_SIZE
+        try:
+            result = one(t, state, at)
+            if isinstance(result, Pending):
+                assert isinstance(result.state, Send | Receive)
+                return wait_io(t, again, state._replace(current=result.state), state.file, mask)
+            t.mm.copy_out(at + MSGHDR.size, result.to_bytes(4, "little"))
+        except LinuxError:
+            if state.done:
+                break
+            raise
+        state = state._replace(current=None, done=state.done + 1)
+        if state.deadline is not None and t.kernel.clock.monotonic_ns() >= state.deadline:
+            break
+    return state.done
+
+
+@calls.call
+def sendmmsg(t: "Task", fd: FdNum, messages: Ptr, count: UInt, flags: Flags) -> Result:
+    """sendmmsg(2)."""
+    return send_many_on(t, Many(socket_of(t, fd), messages, min(count, UIO_MAXIOV), flags, None, None, 0))
+
+
+@attempt
+def send_many_on(t: "Task", state: Many) -> Result:
+    """Send messages until one fails or has to wait."""
+    return _many_on(t, state, send_many_on, FOR_WRITE, _send_one)
+
+
+def _send_one(t: "Task", state: Many, at: int) -> Result:
+    current = state.current
+    assert not isinstance(current, Receive)
+    return send_on(t, current or _message_to_send(t, state.file, at, state.flags))
 
 
 @calls.call
@@ -412,29 +426,18 @@ def recvmmsg(t: "Task", fd: FdNum, messages: Ptr, count: UInt, flags: Flags, tim
     """recvmmsg(2)."""
     deadline = deadline_of(t, timeout, 1)
     file = socket_of(t, fd)
-    return receive_many_on(t, ReceiveMany(file, messages, min(count, MAX_MESSAGES), flags, deadline, None, 0))
+    return receive_many_on(t, Many(file, messages, min(count, UIO_MAXIOV), flags, deadline, None, 0))
 
 
 @attempt
-def receive_many_on(t: "Task", state: ReceiveMany) -> Result:
+def receive_many_on(t: "Task", state: Many) -> Result:
     """Receive messages until there are enough, or one has to wait."""
-    file, messages, count, flags, deadline, current, done = state
-    while done < count:
-        at = messages + done * MMSGHDR_SIZE
-        now = flags & ~MSG_WAITFORONE | (MSG_DONTWAIT if flags & MSG_WAITFORONE and done else 0)
-        try:
-            result = receive_on(t, current or _message_to_fill(t, file, at, now))
-            if isinstance(result, Pending):
-                assert isinstance(result.state, Receive)
-                waiting = ReceiveMany(file, messages, count, flags, deadline, result.state, done)
-                return wait_io(t, receive_many_on, waiting, file, FOR_READ)
-            t.mm.copy_out(at + MSGHDR.size, result.to_bytes(4, "little"))
-        except LinuxError:
-            if done:
-                return done
-            raise
-        current = None
-        done += 1
-        if deadline is not None and t.kernel.clock.monotonic_ns() >= deadline:
-            break
-    return done
+    return _many_on(t, state, receive_many_on, FOR_READ, _receive_one)
+
+
+def _receive_one(t: "Task", state: Many, at: int) -> Result:
+    current, flags = state.current, state.flags
+    assert not isinstance(current, Send)
+    if flags & MSG_WAITFORONE:
+        flags = flags & ~MSG_WAITFORONE | (MSG_DONTWAIT if state.done else 0)
+    return receive_on(t, current or _message_to_fill(t, state.file, at, flags))

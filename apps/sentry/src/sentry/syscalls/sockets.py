@@ -1,7 +1,7 @@
 """Sockets: socket(2), connect(2), sendmsg(2), recvmsg(2) and their relatives.
 
-Addresses and control messages are read here; what they mean is the sockets'. A message that waits to be sent holds
-no count of the descriptions in it: one that is closed meanwhile makes the call fail with EBADF.
+Addresses are read here, messages in `messages`; what they mean is the sockets' part. A message that waits to be sent
+has no references to the descriptions in it: one that is closed meanwhile makes the call fail with EBADF.
 
 Sources: Linux net/socket.c, net/core/scm.c, net/compat.c.
 """
@@ -131,7 +131,7 @@ def socketpair(t: "Task", family: Int, kind: Int, protocol: Int, fds: Ptr) -> Re
     pair = _open(t, family, kind, protocol), _open(t, family, kind, protocol)
     if not isinstance(pair[0], UnixSocket) or not isinstance(pair[1], UnixSocket):
         raise EOPNOTSUPP
-    pair[0].join(pair[1], _peer_creds(t))
+    pair[0].socketpair(pair[1], _peer_creds(t))
     for end in pair:
         t.kernel.record_socket(end)
     put_pair(t, pair, fds, O_CLOEXEC if kind & SOCK_CLOEXEC else 0)
@@ -149,7 +149,7 @@ def address_in(t: "Task", pointer: int, length: int) -> bytes:
 
 
 def address_out(t: "Task", address: bytes, pointer: int, length_pointer: int) -> None:
-    """Write an address and its length, cut to the room that the guest names. Raises: EFAULT, EINVAL."""
+    """Write an address, cut to the space that the guest has for it, and its length. Raises: EFAULT, EINVAL."""
     room = int.from_bytes(t.mm.copy_in(length_pointer, 4), "little", signed=True)
     if room < 0:
         raise EINVAL
@@ -203,7 +203,7 @@ def bind(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
         if file.name:
             do_unlinkat(None, name, t.fs, t.creds)
             raise EINVAL
-        file.bind_inode(name, dentry.positive())
+        file.bind_bsd(name, dentry.positive())
     elif isinstance(file, TcpSocket | UdpSocket):
         file.bind(raw)
     return 0
@@ -241,7 +241,7 @@ def accept(t: "Task", fd: FdNum, addr: Ptr, length: Ptr) -> Result:
 
 @attempt
 def accept_on(t: "Task", state: Accept) -> Result:
-    """Take a connection, or wait for one."""
+    """Accept a connection, or wait for one."""
     file, addr, length, flags = state
     if t.files.is_full(t.limits.soft(RLIMIT_NOFILE)):
         raise EMFILE
@@ -262,7 +262,7 @@ def accept_on(t: "Task", state: Accept) -> Result:
 
 
 class Connect(NamedTuple):
-    """A connect under way: to the socket behind a unix name, or (target None) to where the socket itself knows."""
+    """A connect under way: to the socket behind a unix name; None: of a TCP socket, which knows its target."""
 
     file: Socket
     target: UnixSocket | None
@@ -275,7 +275,7 @@ def connect(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
     raw = address_in(t, addr, length)
     family = family_of(raw)
     if family == AF_UNSPEC and isinstance(file, TcpSocket | UdpSocket | UnixDatagram):
-        file.dissolve()
+        file.disconnect()
         return 0
     if isinstance(file, UnixSocket):
         checked_name(raw)
@@ -291,18 +291,17 @@ def connect(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
 
 @attempt
 def connect_on(t: "Task", state: Connect) -> Result:
-    """Connect, or wait for room in the listener's queue."""
+    """Connect, or wait for space in the listener's queue."""
     file, target = state
     if target is None:
         assert isinstance(file, TcpSocket)
         if file.target is not None:
             return wait_io(t, connect_on, state, file, FOR_WRITE)
-        file.fresh = False
-        file.raise_error()
+        file.finish_connect()
         return 0
     assert isinstance(file, UnixSocket)
     try:
-        file.connect_to(target, _peer_creds(t))
+        file.connect(target, _peer_creds(t))
     except EAGAIN:
         if file.flags & O_NONBLOCK:
             raise
@@ -313,14 +312,14 @@ def connect_on(t: "Task", state: Connect) -> Result:
 @calls.call
 def getsockname(t: "Task", fd: FdNum, addr: Ptr, length: Ptr) -> Result:
     """getsockname(2)."""
-    address_out(t, socket_of(t, fd).local_address(), addr, length)
+    address_out(t, socket_of(t, fd).getsockname(), addr, length)
     return 0
 
 
 @calls.call
 def getpeername(t: "Task", fd: FdNum, addr: Ptr, length: Ptr) -> Result:
     """getpeername(2)."""
-    address_out(t, socket_of(t, fd).remote_address(), addr, length)
+    address_out(t, socket_of(t, fd).getpeername(), addr, length)
     return 0
 
 
@@ -343,7 +342,7 @@ def setsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: 
     file = socket_of(t, fd)
     if length < 0:
         raise EINVAL
-    file.set_option(level, name, t.mm.copy_in(value, min(length, 256)) if length else b"")
+    file.setsockopt(level, name, t.mm.copy_in(value, min(length, 256)) if length else b"")
     return 0
 
 
@@ -354,7 +353,7 @@ def getsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: 
     room = int.from_bytes(t.mm.copy_in(length, 4), "little", signed=True)
     if room < 0:
         raise EINVAL
-    found = file.get_option(level, name)
+    found = file.getsockopt(level, name)
     if level == SOL_IP and 0 < room < 4 and not any(found[1:]):
         room = 1  # a small number fits a byte
     found = found[:room]
