@@ -246,3 +246,26 @@ for how in ("kill", "stop", "exec"):
 def test_an_open_that_ends_with_its_thread(shell: Shell) -> None:
     """A FIFO has no reader after the process or thread that was opening it was killed."""
     beside(shell, lambda: shell.do(python(KILLED, shell.folder)))
+
+
+@pytest.mark.parametrize("platform", ["notify", "ptrace"])
+def test_a_kernel_that_is_closed(platform: str, tmp_path: Path) -> None:
+    """It leaves no descriptor open, also when a process was killed on the way."""
+
+    def run() -> int:
+        shell = Shell(platform, tmp_path)
+        shell.kernel.start()
+        os.write(shell.input, b"/nowhere\n")
+
+        def kill() -> None:
+            os.read(shell.output, 4096)
+            shell.kernel.kill(9)
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        shell.kernel.wait_exited()
+        thread.join()
+        shell.close()
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    assert run() == run()

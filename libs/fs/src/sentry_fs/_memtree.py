@@ -34,6 +34,7 @@ class MemoryTree(MemoryFilesystem):
 
     def shutdown(self) -> None:
         """Give the contents of all files back."""
+        super().shutdown()
         stack = [self.root]
         while stack:
             dentry = stack.pop()

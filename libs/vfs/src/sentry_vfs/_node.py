@@ -87,6 +87,8 @@ class KernelWide(Protocol):
     """What file systems and mounts take from the kernel they belong to; `VirtualFilesystem` implements it."""
 
     host: Host
+    super_blocks: "dict[Filesystem, None]"
+    """The file systems that are not shut down."""
     generation: int
     """Counts renames, mounts and what else makes a path that was found lead elsewhere."""
 
@@ -124,7 +126,7 @@ class Filesystem:
     """The time for time stamps, nanoseconds of CLOCK_REALTIME: the host's own function."""
 
     def __init__(self, vfs: KernelWide, source: bytes = b"none", options: bytes = b"rw") -> None:
-        """Take the next anonymous device number."""
+        """Take the next anonymous device number; vfs lists the file system until it is shut down."""
         self.vfs = vfs
         self.now = vfs.host.realtime_ns
         self.dev = vfs.get_anon_bdev()
@@ -134,6 +136,7 @@ class Filesystem:
         self.options = options
         self.active = 0
         """Mounts in use, attached or with an open file, and mapped files (s_active)."""
+        vfs.super_blocks[self] = None
         self.watched: dict[Watches, None] = {}
         """The watches of its inodes, oldest first. While it is empty an operation calls nothing of fsnotify."""
 
@@ -171,6 +174,7 @@ class Filesystem:
 
     def shutdown(self) -> None:
         """Release what the files hold: nothing reaches them any more (generic_shutdown_super)."""
+        self.vfs.super_blocks.pop(self, None)
 
 
 class Inode:

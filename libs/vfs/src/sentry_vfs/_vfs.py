@@ -45,6 +45,7 @@ class VirtualFilesystem:
         "memfds",
         "pipes",
         "programs",
+        "super_blocks",
         "untrimmed",
     )
 
@@ -53,6 +54,7 @@ class VirtualFilesystem:
         self.host = host
         self.programs = programs
         self.generation = 0
+        self.super_blocks: dict[Filesystem, None] = {}
         self.untrimmed: dict[Filesystem, None] = {}
         """The file systems that wait for `trim`."""
         self._minor = 32
@@ -87,6 +89,11 @@ class VirtualFilesystem:
         self.untrimmed[fs] = None
         if self.programs is not None:
             self.programs.schedule_trim()
+
+    def close(self) -> None:
+        """Shut all file systems down, whatever uses them: the kernel ends."""
+        for fs in list(self.super_blocks):
+            fs.shutdown()
 
     def trim(self) -> None:
         """Trim what waits for it. Requires: no call is being handled."""

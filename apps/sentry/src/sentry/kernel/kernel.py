@@ -504,8 +504,9 @@ class Kernel:
         return self.state.instrument
 
     def close(self) -> None:
-        """Kill every stub and give the memory back; idempotent."""
+        """Kill every stub, close what is open of the host's files, and give the memory back; idempotent."""
         self.platform.close()
+        self.vfs.close()
         self.memory.close()
 
 
