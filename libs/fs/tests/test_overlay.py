@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from sentry_abi.errors import EACCES, EPERM, EROFS, EXDEV, LinuxError
 from sentry_abi.fcntl import O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TRUNC
+from sentry_abi.stat import S_IFIFO
 from sentry_abi.structs import STAT
 from sentry_fs import HostVolume, Overlay
 from sentry_fs.testing import VFS, World
@@ -319,6 +320,16 @@ def test_open_files_follow_the_first_change(over: World, tmp_path: HostPath) -> 
     assert room == b"AFTERe"
     assert STAT.unpack(reader.stat())[1] == number
     assert (tmp_path / "f").read_bytes() == b"before"
+
+
+def test_attributes_of_special_files_are_changed_here(over: World, tmp_path: HostPath) -> None:
+    """A FIFO of the host gets a mode of its own."""
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    where = filename_lookup(None, b"fifo", over.ctx, over.creds)
+    chmod_common(where, 0o644, over.creds)
+    found = filename_lookup(None, b"fifo", over.ctx, over.creds).dentry.positive()
+    assert STAT.unpack(found.stat())[3] == S_IFIFO | 0o644
+    assert (tmp_path / "fifo").stat().st_mode == S_IFIFO | 0o600
 
 
 def test_mapping(over: World, tmp_path: HostPath) -> None:

@@ -2,8 +2,7 @@
 
 The one module that calls the native core. A `HostDir` has its parent and its name, and may have a descriptor: at most
 `MAX_DIRS` are open; those longest unused are closed, and opened again at the next use, checked to be the same
-directory. `HostFd` is an open regular file, shared by all who read or map it; it is closed when the last of them lets
-go.
+directory. `HostFd` is an open regular file, shared by all who read or map it; the last of them closes it.
 
 Costs (`docs/performance.md`): looking at a name 1.2 us, opening a file with all its checks 4 us.
 """
@@ -105,7 +104,7 @@ class HostDir:
         self.used = True
 
     def fd(self) -> int:
-        """Return an open descriptor, good until the next call of this module."""
+        """Return an open descriptor, valid until the next call of this module."""
         self.used = True
         fd = self._fd
         return fd if fd >= 0 else self._open()
@@ -272,7 +271,7 @@ class HostTree:
 
     @staticmethod
     def rename(old: HostDir, old_name: bytes, new: HostDir, new_name: bytes, flags: int) -> None:
-        """Move a name."""
+        """Rename. Raises: LinuxError."""
         new.fd()  # opening one may close another
         result = lib.ks_rename(old.fd(), old_name, new.fd(), new_name, flags)
         if result:
@@ -316,7 +315,7 @@ class HostTree:
             files.pop(next(iter(files))).put()
 
     def kept(self, owner: object) -> HostFd | None:
-        """Return the open file of owner's that was kept, good until the next `keep`."""
+        """Return the open file of owner's that was kept, valid until the next `keep`."""
         return self._files.get(owner)
 
     def forget(self, owner: object) -> None:

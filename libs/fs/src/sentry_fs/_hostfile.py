@@ -1,7 +1,7 @@
 """Inherited descriptors of the host: standard input, output and error of any kind.
 
-A description that others outside share keeps its flags: O_NONBLOCK is never set on it. Instead nothing is done that
-could block: reads and writes use RWF_NOWAIT; where the host's file does not support that, poll(2) comes first, and
+A description that processes of the host share keeps its flags: O_NONBLOCK is never set on it. Instead no call is made
+that could block: reads and writes use RWF_NOWAIT; where the host's file does not support that, poll(2) comes first, and
 writes go in pieces that a ready pipe or terminal takes whole. When nothing can be done the file asks its watcher to
 notify `queue` and raises EAGAIN.
 """
@@ -94,7 +94,7 @@ class InheritedInode(Inode):
         return file
 
     def truncate(self, dentry: Dentry | None, length: int) -> None:
-        """Set the size of a regular file; nothing happens to others, as with O_TRUNC."""
+        """Set the size of a regular file; do nothing for others, as O_TRUNC."""
         del dentry
         if host_stat.S_ISREG(self.mode):
             try:
@@ -291,7 +291,7 @@ class HostFile(FileDescription):
             raise from_host(failure) from None
 
     def ioctl(self, command: int, arg: int, mm: UserMemory) -> int:
-        """Do FIONREAD and the harmless terminal commands. Raises: ENOTTY."""
+        """Do FIONREAD, and get and set terminal attributes and window size. Raises: ENOTTY."""
         try:
             if command in _LENGTHS and (self.tty or command == FIONREAD):
                 mm.copy_out(arg, fcntl.ioctl(self.fd, command, bytes(_LENGTHS[command])))

@@ -57,7 +57,7 @@ class HostBacked(Filesystem):
         return self.dev.to_bytes(8, "little") + self.host.tree.root_stat[8:]
 
     def statfs(self) -> bytes:
-        """Return what the host's file system has, under our name."""
+        """Return the host's figures, with our magic number."""
         try:
             found = os.fstatvfs(self.host.tree.root.fd())
         except OSError:
@@ -201,7 +201,7 @@ class HostDirectory(HostInode):
         return fs.enter(parent, name, host, fs.look(host, name))
 
     def recheck(self, dentry: Dentry) -> Dentry:
-        """Look at the host again: the entry is kept if it is still of the same file."""
+        """Look at the host again; return the entry if it still is of the same file, else a new one."""
         host = self.host
         if host is None:
             return dentry
@@ -213,7 +213,7 @@ class HostDirectory(HostInode):
                 return dentry
         elif inode is not None:
             known: bytes | None = inode.raw  # type: ignore[attr-defined]  # all inodes of names that are checked have it
-            if raw == known or known is None:  # None: changed here through another name
+            if raw == known or known is None:  # None: changed through another name
                 return dentry
             if inode.same(raw):  # type: ignore[attr-defined]
                 inode.update(raw)  # type: ignore[attr-defined]
@@ -222,7 +222,7 @@ class HostDirectory(HostInode):
         return fs.enter(dentry.parent, dentry.name, host, raw)
 
     def entries(self, dentry: Dentry) -> list[tuple[bytes, int, int]]:
-        """Return the host's entries, those that are pinned here in place of the host's."""
+        """Return the host's entries; those that are pinned here replace the host's."""
         assert dentry.children is not None
         pinned = {name: child for name, child in dentry.children.items() if child.pinned}
         listed = [] if self.host is None else self.host.entries()
@@ -247,7 +247,7 @@ class HostRegular(HostInode):
     name: bytes
 
     def fd(self) -> HostFd:
-        """Return the open host file, good until the next one is opened.
+        """Return the open host file, valid until the next one is opened.
 
         Raises: ESTALE if it was replaced on the host, what opening raises.
         """

@@ -44,7 +44,7 @@ class MemoryTree(MemoryFilesystem):
                 dentry.inode.evict()
 
     def rename(self, old: Dentry, new: Dentry, *, exchange: bool = False) -> None:
-        """Move old to new's place; the dentry object moves, so that open files keep their place."""
+        """Move old to new's place. The dentry object moves, so that open files stay at it."""
         source, target = old.parent, new.parent
         moved, victim = old.positive(), new.inode
         source_inode, target_inode = source.positive(), target.positive()
@@ -117,7 +117,7 @@ class Directory(XattrInode):
         return all(child.inode is None for child in dentry.children.values())
 
     def vanished(self, parent: Dentry, name: bytes) -> None:
-        """Take note that a name was removed; an overlay hides what lies below."""
+        """Called when a name was removed: an overlay hides the host's file of that name."""
 
     def _enter(self, dentry: Dentry, inode: Inode) -> None:
         self.change(dentry.parent)

@@ -1,14 +1,14 @@
 """The overlay: a writable tree in memory over a read-only directory of the host.
 
-An inode that was never changed shows its host file. The first change makes it independent: attributes are its own,
-`raw` goes; the first change of content copies the bytes (or not, for truncation to 0). It stays the same inode, so that
-open descriptions, names and inode numbers stay right, which stacked overlays cannot do. A removed name becomes a
-whiteout, a negative dentry that is pinned; a directory that is made anew has nothing below it. A host directory may be
-renamed: it keeps its host directory.
+An inode that was never changed shows its host file. The first change gives it attributes of its own (`raw` is None);
+the first change of content copies the bytes (not for truncation to 0). It stays the same inode, so that open
+descriptions, names and inode numbers stay valid, which stacked overlays cannot do. A removed name becomes a whiteout, a
+negative dentry that is pinned; a new directory of the same name has no host directory. A renamed directory keeps its
+host directory.
 
 Differs from Linux's overlayfs: directories are renamed without EXDEV; inode numbers never change at copy-up; extended
-attributes of the host are not shown. A shared read-only mapping made before a file's first change goes on showing the
-host's bytes.
+attributes of the host are not shown. A shared read-only mapping made before a file's first change keeps showing the host's
+bytes.
 """
 
 import os
@@ -81,10 +81,10 @@ class Overlay(HostBacked, MemoryTree):
             return inode
         if kind == S_IFLNK:
             return OverlaySymlink(self, directory, name, raw)
-        return HostSpecial(self, raw)
+        return OverlaySpecial(self, raw)
 
     def keep(self, inode: "OverlayRegular") -> None:
-        """Remember a changed file that has several names on the host: others may be looked up later."""
+        """Keep a changed file that has several names on the host: the others may be looked up later."""
         self.kept[inode.host_key] = inode
 
     def shutdown(self) -> None:
@@ -194,7 +194,7 @@ class OverlayRegular(OverlayInode, HostRegular, Regular):
         return (self._size + 4095 >> 12) << 3 if self.data is None else super().blocks()
 
     def read(self, bufs: list[memoryview], pos: int) -> int:
-        """Read from wherever the bytes are."""
+        """Read at pos, here or on the host."""
         if self.data is not None:
             return self.data.read(bufs, pos)
         return read_host(self.fd(), bufs, pos)
@@ -308,6 +308,12 @@ class OverlaySymlink(OverlayInode, Symlink):
         if not self.target:
             self.target = self.fs.host.tree.readlink(self.directory, self.name)
         return self.target
+
+
+class OverlaySpecial(OverlayInode, HostSpecial):
+    """A device, FIFO or socket of the host, whose attributes may be changed here."""
+
+    __slots__ = ()
 
 
 def copy_up(file: HostFd, data: FileData) -> None:

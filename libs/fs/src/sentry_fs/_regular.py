@@ -265,7 +265,7 @@ class RegularFile(CountedFile):
         return self.inode.seek(offset, data=whence == SEEK_DATA)
 
     def sync(self) -> None:
-        """Do nothing: memory is where it belongs."""
+        """Do nothing: there is no device."""
 
     def truncate(self, length: int) -> None:
         """Set the size. Raises: EINVAL (not open for writing)."""

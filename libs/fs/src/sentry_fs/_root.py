@@ -1,6 +1,6 @@
 """The default root: the host's tree, read-only, under an overlay in memory; own /dev, /tmp and /sys.
 
-The working directory is always visible: when one of our own mounts hides it (it lies below the host's /tmp), the
+The working directory is always visible: when one of our own mounts hides it (it is below the host's /tmp), the
 overlay's directory is bound to the same path.
 """
 

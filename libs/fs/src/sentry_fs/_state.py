@@ -14,7 +14,15 @@ from sentry_fs._host import HostDir, HostFd, HostTree
 from sentry_fs._hostfile import HostFile, HostFilesystem, InheritedInode, InheritedMapping, Interest
 from sentry_fs._hostinode import HostBacked, HostDirectory, HostInode, HostNames, HostRegular, HostSpecial
 from sentry_fs._memtree import Directory, MemoryTree, Special, Symlink
-from sentry_fs._overlay import LowerFile, Overlay, OverlayDirectory, OverlayInode, OverlayRegular, OverlaySymlink
+from sentry_fs._overlay import (
+    LowerFile,
+    Overlay,
+    OverlayDirectory,
+    OverlayInode,
+    OverlayRegular,
+    OverlaySpecial,
+    OverlaySymlink,
+)
 from sentry_fs._pts import Devpts, MultiplexerInode, PtsDirectory
 from sentry_fs._quota import MemoryFilesystem, Quota
 from sentry_fs._regular import Regular, RegularFile
@@ -42,7 +50,8 @@ _PLAIN: Final = (
     Generated, GeneratedFile, Fixed, Link, GeneratedDirectory, FixedDirectory, HostFilesystem, Interest,
     InheritedInode, HostFile, InheritedMapping, HostNames, HostBacked, HostInode, HostDirectory, HostRegular,
     HostSpecial, Quota, MemoryFilesystem, Regular, RegularFile, MemfdInode, MemoryTree, Directory, Special, Symlink,
-    Tmpfs, Memfds, OverlayInode, Overlay, OverlayDirectory, OverlayRegular, OverlaySymlink, LowerFile, SlaveInode,
+    Tmpfs, Memfds, OverlayInode, Overlay, OverlayDirectory, OverlayRegular, OverlaySpecial, OverlaySymlink, LowerFile,
+    SlaveInode,
     SlaveFile, MultiplexerInode, PtsDirectory, Devpts, Devfs, Sysfs, HostVolume, VolumeInode, VolumeDirectory,
     VolumeRegular, VolumeSymlink, VolumeSpecial, VolumeFile,
 )  # fmt: skip

@@ -1,12 +1,12 @@
-"""Volumes: a directory of the host as part of the guest's tree, to be written to or not.
+"""Volumes: a directory of the host as part of the guest's tree, read-only or writable.
 
-Nothing is kept here that the host does not have: each use of a name looks at the host again, as the overlay's clean
-entries do, and every change is one call on a directory descriptor and one component, so that no link of the host leads
-out. Content is read and written with positions on a descriptor that was opened once; a shared mapping that is written
-maps that descriptor. Names on the host: regular files, directories and links can be made; devices, FIFOs and sockets
-can be seen, moved and removed, but neither made nor opened, and pseudo file systems show as empty directories.
+All state is the host's: each use of a name looks at the host again, as for the overlay's unchanged entries, and every
+change is one call with a directory descriptor and one component, so that no symbolic link of the host is followed.
+Content is read and written at positions of a descriptor that was opened once; a shared writable mapping maps that
+descriptor. The guest can make regular files, directories and links. It can see, move and remove devices, FIFOs and
+sockets, but neither make nor open them. Pseudo file systems show as empty directories.
 
-Differs: no O_TMPFILE, no extended attributes. What the host's process may not do the guest may not either.
+Differs: no O_TMPFILE, no extended attributes. The guest has no more rights than the sentry's process.
 """
 
 import os
@@ -93,12 +93,12 @@ class HostVolume(HostBacked):
         return VolumeDirectory(self, None if ino & MASKED else self.directory_below(directory, name, raw), raw)
 
     def created(self, inode: "VolumeRegular", file: HostFd) -> None:
-        """Take over the descriptor that a file was made with, for who opens it next: its mode may forbid that."""
+        """Take over the descriptor that a file was made with, for its open: its mode may forbid another one."""
         self.take_created(None)
         self._fresh = inode, file
 
     def take_created(self, inode: "VolumeRegular | None") -> HostFd | None:
-        """Return the descriptor that inode was made with just now, the caller's; any other is closed."""
+        """Return the descriptor of `created` if it is inode's, now the caller's; close it otherwise."""
         fresh, self._fresh = self._fresh, None
         if fresh is None:
             return None
@@ -142,7 +142,7 @@ def folder(dentry: Dentry) -> HostDir:
 
 
 def _place(inode: Inode, directory: HostDir, name: bytes) -> None:
-    """Note where an inode is on the host now."""
+    """Set where an inode is on the host."""
     if isinstance(inode, VolumeDirectory):
         if inode.host is not None:
             inode.host.parent, inode.host.name = directory, name
@@ -155,7 +155,7 @@ def _lost_name(inode: Inode) -> None:
 
 
 class VolumeInode(HostInode):
-    """An inode of a volume: the host has the truth. A base without fields."""
+    """An inode of a volume: its attributes are always the host's. A base without fields."""
 
     __slots__ = ()
 
@@ -211,7 +211,7 @@ class VolumeDirectory(VolumeInode, HostDirectory):
         self.update(self.fs.as_shown(raw))
 
     def _entered(self, dentry: Dentry) -> Inode:
-        """Put what was just made on the host into the tree."""
+        """Enter what was just made on the host into the tree."""
         host = folder(dentry.parent)
         raw = self.fs.look(host, dentry.name)
         if raw is None:
@@ -225,7 +225,7 @@ class VolumeDirectory(VolumeInode, HostDirectory):
         return inode
 
     def _own(self, name: bytes, uid: int, gid: int) -> None:
-        """Give a new file to who made it, where the host lets us."""
+        """Set the owner of a new file, where the host permits it."""
         if os.geteuid() == 0 and (uid, gid) != (os.geteuid(), os.getegid()) and self.host is not None:
             os.chown(name, uid, gid, dir_fd=self.host.fd(), follow_symlinks=False)
 
@@ -265,7 +265,7 @@ class VolumeDirectory(VolumeInode, HostDirectory):
         return self._entered(dentry)
 
     def mknod(self, dentry: Dentry, mode: int, rdev: int, uid: int, gid: int) -> Inode:
-        """Refuse: what such a file leads to would be the host's. Raises: EPERM."""
+        """Refuse: such a file would be the host's device, FIFO or socket. Raises: EPERM."""
         raise EPERM
 
     def symlink(self, dentry: Dentry, target: bytes, uid: int, gid: int) -> Inode:
@@ -391,7 +391,7 @@ class VolumeRegular(VolumeInode, HostRegular, CountedInode):
         return read_host(self.fd(), bufs, pos)
 
     def reached(self, dentry: Dentry | None) -> None:
-        """Remember the name that led here just now: of a file's several names others may be gone, or another file's."""
+        """Set the name that the file was reached by: its other names may have been removed or replaced."""
         if dentry is not None and not dentry.dead:
             self.directory = folder(dentry.parent)
             self.name = dentry.name

@@ -46,7 +46,7 @@ def begin(mm: "MMState") -> None:
 
 
 def commit(mm: "MMState") -> None:
-    """Do what was collected in one apply.
+    """Apply what was collected, at once.
 
     Raises: LinuxError; the space is then in no known state and the guest must not run in it.
     """
@@ -62,7 +62,7 @@ def commit(mm: "MMState") -> None:
 
 
 def apply(mm: "MMState", ops: list[Op]) -> None:
-    """Let the platform do ops. Raises: LinuxError; what was there before is there again."""
+    """Let the platform do ops. Raises: LinuxError; the old mappings are back then."""
     if not ops:
         return
     if mm.batch is not None:

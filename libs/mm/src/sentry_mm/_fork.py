@@ -5,7 +5,7 @@ permission, and the page counts two references (9.6 ms of write protection for 5
 copied at once: the stack, the data of libraries and a young heap are written by both sides within microseconds, and
 each first write is a fault of 80 us, while copying the few pages that are in use costs one. A shell's child that only
 executes another program then never faults, nor does the shell. Only a space with one user copies eagerly: with other
-threads running the copies would not be of one moment.
+threads running the copies would not be consistent.
 
 Linux: kernel/fork.c dup_mmap (6.1). Differs: what Linux copies by faults is copied a moment earlier.
 """

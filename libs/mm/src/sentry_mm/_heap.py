@@ -31,7 +31,7 @@ _RWX: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 
 
 def brk(mm: "MMState", addr: int) -> int:
-    """Move the end of the heap to addr if that can be; return where it is. Never raises."""
+    """Move the end of the heap to addr if possible; return where it is. Never raises."""
     start = mm.brk_start
     if addr < start:
         return mm.brk_end

@@ -98,7 +98,7 @@ class MMState:
         self.arg_start = self.arg_end = self.env_start = self.env_end = 0
         self.auxv = b""
         self.exe: Counted | None = None
-        """The place of the program; whoever sets it hands over one reference."""
+        """The place of the program (mm_exe_file); its setter passes one reference on."""
 
     def vmas_of(self, file: "Mappable") -> int:
         """Return how many VMAs map file."""

@@ -1,4 +1,4 @@
-"""mprotect: other permissions for what is mapped.
+"""mprotect: change the protection of what is mapped.
 
 VMAs are cut, PMAs are not. Memory that was PROT_NONE gets its range of the memory file when it first becomes
 accessible, and then for the whole reservation, so that what follows lies beside it and is one host mapping with it.
@@ -140,7 +140,7 @@ def _make_writable(mm: "MMState", vma: Vma, low: int, high: int) -> None:
 
 
 def _make_executable(mm: "MMState", vma: Vma, low: int, high: int) -> None:
-    """Replace pages of a file that the host does not let anybody execute by copies. Raises: LinuxError."""
+    """Replace pages of a file on a noexec mount of the host by copies. Raises: LinuxError."""
     pmas = [r for r in mm.pmas.within(low, high) if r.backing.kind == "host"]
     if not noexec(pmas):
         return

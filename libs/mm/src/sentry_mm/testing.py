@@ -37,7 +37,7 @@ class Signal(Exception):  # noqa: N818  (not an error: what a guest gets)
     """The guest was sent a signal."""
 
     def __init__(self, signo: int, code: int) -> None:
-        """Note which."""
+        """Store both."""
         super().__init__(f"signal {signo} code {code}")
         self.signo = signo
         self.code = code
@@ -110,7 +110,7 @@ class FakeSpace:
         return sum(m.end - m.start for m in self.mappings)
 
     def release(self) -> None:
-        """Note it."""
+        """Unmap everything."""
         self.released = True
         self.mappings = []
 
