@@ -117,7 +117,7 @@ class Directory(XattrInode):
         return all(child.inode is None for child in dentry.children.values())
 
     def vanished(self, parent: Dentry, name: bytes) -> None:
-        """Called when a name was removed: an overlay hides the host's file of that name."""
+        """Hide the host's file of a name that was removed, in an overlay."""
 
     def _enter(self, dentry: Dentry, inode: Inode) -> None:
         self.change(dentry.parent)

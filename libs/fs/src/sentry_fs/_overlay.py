@@ -7,7 +7,7 @@ negative dentry that is pinned; a new directory of the same name has no host dir
 host directory.
 
 Differs from Linux's overlayfs: directories are renamed without EXDEV; inode numbers never change at copy-up; extended
-attributes of the host are not shown. A shared read-only mapping made before a file's first change keeps showing the host's
+attributes of the host are not shown. A shared read-only mapping from before a file's first change keeps the host's
 bytes.
 """
 
