@@ -14,7 +14,9 @@ from sentry_abi.fcntl import (
     AT_FDCWD,
     AT_SYMLINK_NOFOLLOW,
 )
+from sentry_abi.structs import TIMESPEC, UTIMBUF
 from sentry_auth import securebits
+from sentry_usermem import read_array, read_struct
 from sentry_vfs import (
     FOLLOW,
     FileDescription,
@@ -124,12 +126,9 @@ def _stamps(t: "Task", pointer: int, scale: int) -> Stamps:
     now = t.kernel.clock.realtime_ns()
     if not pointer:
         return Stamps(now, now, now=True)
-    raw = t.mm.copy_in(pointer, 32)
     found: list[int | None] = []
     nows, valid = 0, True
-    for at in (0, 16):
-        seconds = int.from_bytes(raw[at : at + 8], "little", signed=True)
-        part = int.from_bytes(raw[at + 8 : at + 16], "little", signed=True)
+    for seconds, part in read_array(t.mm, pointer, TIMESPEC, 2):
         if scale == 1 and part == UTIME_NOW:
             found.append(now)
             nows += 1
@@ -186,8 +185,7 @@ def utimes(t: "Task", path: PathPtr, times: Ptr) -> Result:
 def utime(t: "Task", path: PathPtr, times: Ptr) -> Result:
     """utime(2): whole seconds."""
     if times:
-        raw = t.mm.copy_in(times, 16)
-        atime, mtime = (int.from_bytes(raw[at : at + 8], "little", signed=True) for at in (0, 8))
+        atime, mtime = read_struct(t.mm, times, UTIMBUF)
         stamps = Stamps(atime * 1_000_000_000, mtime * 1_000_000_000)
     else:
         stamps = _stamps(t, 0, 1)

@@ -14,14 +14,14 @@ from sentry.kernel.signalfd import SignalFile
 from sentry.kernel.timerfd import TimerFile
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Signo, Size
 from sentry.syscalls.files import put
+from sentry.syscalls.guest import KTIME_MAX, SECOND, read_one, read_sigset
 from sentry.syscalls.signals import check_signo, may_kill, queued_info
-from sentry.syscalls.time import KTIME_MAX, SECOND
 from sentry_abi.capability import CAP_SYS_PTRACE, CAP_WAKE_ALARM
 from sentry_abi.errors import EBADF, EINVAL, EPERM, ESRCH
 from sentry_abi.fcntl import O_CLOEXEC, O_NONBLOCK
 from sentry_abi.poll import TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET
 from sentry_abi.signal import SI_TKILL, SI_USER, UNBLOCKABLE
-from sentry_abi.structs import ITIMERSPEC
+from sentry_abi.structs import INT, ITIMERSPEC
 from sentry_abi.time import CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def signalfd4(t: "Task", fd: FdNum, mask: Ptr, size: Size, flags: Int) -> Result
     """signalfd(2) with flags."""
     if size != 8:
         raise EINVAL
-    signals = int.from_bytes(t.mm.copy_in(mask, 8), "little") & ~UNBLOCKABLE
+    signals = read_sigset(t, mask) & ~UNBLOCKABLE
     if flags & ~_SETTABLE:
         raise EINVAL
     if fd == -1:
@@ -138,7 +138,7 @@ def pidfd_send_signal(t: "Task", fd: FdNum, signo: Signo, info: Ptr, flags: Flag
     group: ThreadGroup = process_of(t, fd) if task is None else task.group
     if info:
         sent = queued_info(t, signo, info)
-        if int.from_bytes(t.mm.copy_in(info, 4), "little", signed=True) != signo:
+        if read_one(t, info, INT) != signo:
             raise EINVAL
         if group is not t.group and (sent.code >= 0 or sent.code == SI_TKILL):
             raise EPERM

@@ -25,6 +25,7 @@ from sentry_abi.fcntl import (
     F_GETPIPE_SZ,
     F_GETSIG,
     F_NOTIFY,
+    F_OWNER_PID,
     F_SETFD,
     F_SETFL,
     F_SETLEASE,
@@ -44,6 +45,8 @@ from sentry_abi.fcntl import (
 from sentry_abi.ioctl import FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD
 from sentry_abi.resource import RLIMIT_NOFILE
 from sentry_abi.stat import S_IFMT, S_IFREG
+from sentry_abi.structs import F_OWNER_EX
+from sentry_usermem import read_struct
 from sentry_vfs import (
     FileDescription,
     Pipe,
@@ -154,11 +157,10 @@ def _control_more(t: "Task", file: FileDescription, command: int, arg: int) -> i
     if command == F_GETSIG:
         return file.signal
     if command == F_SETOWN_EX:
-        raw = t.mm.copy_in(arg, 8)
-        file.owner = int.from_bytes(raw[4:], "little", signed=True)
+        file.owner = read_struct(t.mm, arg, F_OWNER_EX)[1]
         return 0
     if command == F_GETOWN_EX:
-        t.mm.copy_out(arg, (1).to_bytes(4, "little") + abs(file.owner).to_bytes(4, "little"))
+        t.mm.copy_out(arg, F_OWNER_EX.pack(F_OWNER_PID, abs(file.owner)))
         return 0
     if command == F_GETLEASE:
         return F_UNLCK

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Int, Ptr, Size, UInt
+from sentry.syscalls.guest import KTIME_MAX, read_timespec
 from sentry_abi.capability import CAP_SYS_PTRACE
 from sentry_abi.errors import (
     EINVAL,
@@ -35,7 +36,6 @@ from sentry_abi.futex import (
     FUTEX_WAKE_BITSET,
     FUTEX_WAKE_OP,
 )
-from sentry_abi.structs import TIMESPEC
 from sentry_futex import HEAD_SIZE, Waiter
 from sentry_waiter import IN, Queue
 
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from sentry.kernel.state import Task
 
 calls = Calls("futexes")
-
-SECOND: Final = 1_000_000_000
-FOREVER: Final = (1 << 63) - 1
 
 
 class FutexWaiter(Waiter):
@@ -102,21 +99,14 @@ def wait_interrupted(t: "Task", state: Wait) -> Result:
     raise ERESTART_RESTARTBLOCK if state.relative else ERESTARTSYS
 
 
-def _read_timeout(t: "Task", address: int) -> int:
-    seconds, ns = TIMESPEC.unpack(t.mm.copy_in(address, TIMESPEC.size))
-    if seconds < 0 or not 0 <= ns < SECOND:
-        raise EINVAL
-    return min(int(seconds) * SECOND + int(ns), FOREVER)
-
-
 def _deadline(t: "Task", address: int, *, relative: bool, realtime: bool) -> int | None:
     """Return a timeout as a deadline of the monotonic clock. Raises: EFAULT, EINVAL."""
     if not address:
         return None
-    time = _read_timeout(t, address)
+    time = read_timespec(t, address)
     clock = t.kernel.clock
     if relative:
-        return min(clock.monotonic_ns() + time, FOREVER)
+        return min(clock.monotonic_ns() + time, KTIME_MAX)
     if realtime:
         return clock.monotonic_ns() + time - clock.realtime_ns()
     return time

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Final
 import sentry_auth as auth
 from sentry.syscalls.binder import Calls, Int, Ptr, UInt
 from sentry_abi.errors import EINVAL, EPERM, ESRCH
-from sentry_abi.structs import CAP_DATA, CAP_HEADER
+from sentry_abi.structs import CAP_DATA, CAP_HEADER, UINT
+from sentry_usermem import read_array
 
 if TYPE_CHECKING:
     from sentry.kernel.state import Task
@@ -140,10 +141,8 @@ def setgroups(t: "Task", size: Int, address: Ptr) -> int:
         raise EPERM
     if not 0 <= size <= auth.NGROUPS_MAX:
         raise EINVAL
-    raw = t.mm.copy_in(address, 4 * size)
-    return publish(
-        t, auth.setgroups(t.creds, [int.from_bytes(raw[i : i + 4], "little") for i in range(0, len(raw), 4)])
-    )
+    groups = [gid for (gid,) in read_array(t.mm, address, UINT, size)]
+    return publish(t, auth.setgroups(t.creds, groups))
 
 
 # -- capabilities

@@ -10,13 +10,14 @@ from sentry.kernel.send import send_group
 from sentry.kernel.siginfo import SigInfo
 from sentry.syscalls.binder import Calls, FdNum, Int, Mode, Ptr, Size, UInt
 from sentry.syscalls.files import put
+from sentry.syscalls.guest import read_sigevent, read_timespec
 from sentry.syscalls.pathargs import path_at
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EMSGSIZE, ENOSYS, ERESTARTSYS, ETIMEDOUT
 from sentry_abi.fcntl import O_CLOEXEC, O_CREAT, O_NONBLOCK
 from sentry_abi.ipc import MQ_PRIO_MAX
 from sentry_abi.resource import RLIMIT_MSGQUEUE
 from sentry_abi.signal import SI_MESGQ, SIGRTMAX
-from sentry_abi.structs import MQ_ATTR, TIMESPEC
+from sentry_abi.structs import MQ_ATTR
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 calls = Calls("POSIX message queues")
 
-SECOND = 1_000_000_000
-_FOREVER = 1 << 62
 SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD = 0, 1, 2
 
 
@@ -63,10 +62,7 @@ def _deadline(t: "Task", address: int) -> int | None:
     """Return a time of day as a deadline of the monotonic clock. Raises: EFAULT, EINVAL."""
     if not address:
         return None
-    seconds, ns = TIMESPEC.unpack(t.mm.copy_in(address, TIMESPEC.size))
-    if seconds < 0 or not 0 <= ns < SECOND:
-        raise EINVAL
-    return max(t.kernel.clock.to_monotonic(min(seconds * SECOND + ns, _FOREVER)), 1)
+    return max(t.kernel.clock.to_monotonic(read_timespec(t, address)), 1)
 
 
 class MqWait(NamedTuple):
@@ -168,9 +164,7 @@ def mq_notify(t: "Task", number: FdNum, event: Ptr) -> int:
     """mq_notify(2). Raises: EFAULT, EINVAL, EBADF, EBUSY; ENOSYS for SIGEV_THREAD. Differs: Linux has that."""
     signo, kind, value = -1, SIGEV_NONE, 0
     if event:
-        raw = t.mm.copy_in(event, 64)
-        value = int.from_bytes(raw[:8], "little")
-        signo, kind = (int.from_bytes(raw[i : i + 4], "little", signed=True) for i in (8, 12))
+        value, signo, kind, _ = read_sigevent(t, event)
         if kind == SIGEV_THREAD:
             raise ENOSYS
         if kind not in (SIGEV_SIGNAL, SIGEV_NONE) or (kind == SIGEV_SIGNAL and not 0 <= signo <= SIGRTMAX):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Int, Long, Ptr
+from sentry.syscalls.guest import read_one
 from sentry.syscalls.ipc import permissions
 from sentry_abi import ipc
 from sentry_abi.capability import CAP_SYS_RESOURCE
@@ -14,7 +15,7 @@ from sentry_abi.errors import (
     EPERM,
     ERESTARTNOHAND,
 )
-from sentry_abi.structs import MSQID_DS
+from sentry_abi.structs import LOFF_T, MSQID_DS
 from sentry_waiter import IN, OUT
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def send_on(t: "Task", state: Sending) -> Result:
 @calls.call
 def msgsnd(t: "Task", number: Int, address: Ptr, size: Long, flags: Int) -> Result:
     """msgsnd(2). Raises: EFAULT, EINVAL, EACCES, EAGAIN, EIDRM; EINTR if a signal is handled."""
-    kind = int.from_bytes(t.mm.copy_in(address, 8), "little", signed=True)
+    kind = read_one(t, address, LOFF_T)
     queues = t.ns.ipc.queues
     if not 0 <= size <= queues.largest or number < 0 or kind < 1:
         raise EINVAL

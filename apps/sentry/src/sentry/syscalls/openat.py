@@ -28,6 +28,7 @@ from sentry_abi.fcntl import (
     O_WRONLY,
 )
 from sentry_abi.resource import RLIMIT_NOFILE
+from sentry_abi.structs import OPEN_HOW
 from sentry_vfs import (
     BENEATH,
     IN_ROOT,
@@ -112,14 +113,14 @@ def creat(t: "Task", path: PathPtr, mode: Mode) -> Result:
 @calls.call
 def openat2(t: "Task", dirfd: FdNum, path: PathPtr, how: Ptr, size: Size) -> Result:
     """openat2(2)."""
-    if size < 24:
+    if size < OPEN_HOW.size:
         raise EINVAL
     if size > 4096:
         raise E2BIG
     raw = t.mm.copy_in(how, size)
-    if any(raw[24:]):
+    if any(raw[OPEN_HOW.size :]):
         raise E2BIG
-    flags, mode, resolve = (int.from_bytes(raw[at : at + 8], "little") for at in (0, 8, 16))
+    flags, mode, resolve = OPEN_HOW.unpack_from(raw)
     creating = flags & O_CREAT or flags & O_TMPFILE == O_TMPFILE
     if flags >> 32 or resolve & ~63 or mode & ~0o7777 or (mode and not creating) or resolve & 24 == 24:
         raise EINVAL

@@ -11,6 +11,7 @@ from sentry.kernel.pending import Pending, Result, attempt
 from sentry.kernel.signal import set_saved_mask
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr, Size, UInt
 from sentry.syscalls.files import put
+from sentry.syscalls.guest import SECOND, read_sigset
 from sentry_abi.errors import (
     EBADF,
     EINTR,
@@ -23,6 +24,8 @@ from sentry_abi.errors import (
 )
 from sentry_abi.fcntl import O_CLOEXEC
 from sentry_abi.resource import RLIMIT_NOFILE
+from sentry_abi.structs import TIMESPEC
+from sentry_usermem import read_struct
 from sentry_vfs import EpollFile, FileDescription
 from sentry_waiter import ERR, HUP, IN, NVAL, OUT, PRI, RDBAND, RDNORM, WRBAND, WRNORM, Queue
 
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
 
 calls = Calls("waiting for files")
 
-SECOND: Final = 1_000_000_000
+SIGSET_ARGPACK: Final = struct.Struct("<QQ")
+"""struct sigset_argpack of pselect6(2): pointer, size."""
 _POLLFD: Final = struct.Struct("<ihh")
 _EPOLL_EVENT: Final = struct.Struct("<IQ")
 _FOREVER: Final = 1 << 62
@@ -47,9 +51,7 @@ def deadline_of(t: "Task", pointer: int, scale: int) -> int | None:
     """
     if not pointer:
         return None
-    raw = t.mm.copy_in(pointer, 16)
-    seconds = int.from_bytes(raw[:8], "little", signed=True)
-    part = int.from_bytes(raw[8:], "little", signed=True)
+    seconds, part = read_struct(t.mm, pointer, TIMESPEC)
     if seconds < 0 or part < 0 or (scale == 1 and part >= SECOND):
         raise EINVAL
     return t.kernel.clock.monotonic_ns() + min(seconds * SECOND + part * scale, _FOREVER)
@@ -64,7 +66,7 @@ def use_mask(t: "Task", pointer: int, size: int) -> None:
     if pointer:
         if size != 8:
             raise EINVAL
-        set_saved_mask(t, int.from_bytes(t.mm.copy_in(pointer, 8), "little"))
+        set_saved_mask(t, read_sigset(t, pointer))
 
 
 # poll
@@ -223,8 +225,7 @@ def pselect6(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeo
     """pselect(2); sigmask points at (pointer, size)."""
     deadline = deadline_of(t, timeout, 1)
     if sigmask:
-        raw = t.mm.copy_in(sigmask, 16)
-        use_mask(t, int.from_bytes(raw[:8], "little"), int.from_bytes(raw[8:], "little"))
+        use_mask(t, *read_struct(t.mm, sigmask, SIGSET_ARGPACK))
     return _start_select(t, count, (reads, writes, excepts), timeout, 1, deadline)
 
 

@@ -15,6 +15,7 @@ from sentry.kernel.signal import (
 )
 from sentry.kernel.state import NO_STACK
 from sentry.syscalls.binder import Calls, Int, Ptr, Signo, Size
+from sentry.syscalls.guest import read_sigset, read_timespec
 from sentry_abi.capability import CAP_KILL
 from sentry_abi.errors import EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH, LinuxError
 from sentry_abi.signal import (
@@ -31,7 +32,7 @@ from sentry_abi.signal import (
     SS_ONSTACK,
     UNBLOCKABLE,
 )
-from sentry_abi.structs import STACK, TIMESPEC
+from sentry_abi.structs import SIGINFO_QUEUE, STACK
 from sentry_arch import StackT
 
 if TYPE_CHECKING:
@@ -133,8 +134,7 @@ def tkill(t: "Task", tid: Int, signo: Signo) -> int:
 def queued_info(t: "Task", signo: int, address: int) -> SigInfo:
     """Return a siginfo that a guest made, with signo in its place. Raises: EFAULT."""
     raw = signo.to_bytes(4, "little", signed=True) + t.mm.copy_in(address, 128)[4:]
-    code = int.from_bytes(raw[8:12], "little", signed=True)
-    pid, uid = (int.from_bytes(raw[i : i + 4], "little") for i in (16, 20))
+    _, _, code, pid, uid, _ = SIGINFO_QUEUE.unpack(raw)
     return SigInfo(signo, code, pid, uid, raw=raw)
 
 
@@ -188,7 +188,7 @@ def rt_sigprocmask(t: "Task", how: Int, new: Ptr, old: Ptr, size: Size) -> int:
         raise EINVAL
     before = t.blocked
     if new:
-        mask = int.from_bytes(t.mm.copy_in(new, SIGSET_SIZE), "little")
+        mask = read_sigset(t, new)
         if how == SIG_BLOCK:
             mask |= before
         elif how == SIG_UNBLOCK:
@@ -265,7 +265,7 @@ def rt_sigsuspend(t: "Task", mask: Ptr, size: Size) -> Result:
     """sigsuspend(2). Raises: EINVAL, EFAULT, EINTR."""
     if size != SIGSET_SIZE:
         raise EINVAL
-    set_saved_mask(t, int.from_bytes(t.mm.copy_in(mask, SIGSET_SIZE), "little"))
+    set_saved_mask(t, read_sigset(t, mask))
     return wait_for_handler(t, None)
 
 
@@ -307,12 +307,9 @@ def rt_sigtimedwait(t: "Task", signals: Ptr, info: Ptr, timeout: Ptr, size: Size
     """sigtimedwait(2). Raises: EINVAL, EFAULT, EAGAIN on timeout, EINTR."""
     if size != SIGSET_SIZE:
         raise EINVAL
-    wanted = int.from_bytes(t.mm.copy_in(signals, SIGSET_SIZE), "little") & ~UNBLOCKABLE
+    wanted = read_sigset(t, signals) & ~UNBLOCKABLE
     deadline = None
     if timeout:
-        seconds, ns = TIMESPEC.unpack(t.mm.copy_in(timeout, TIMESPEC.size))
-        if seconds < 0 or not 0 <= ns < 1_000_000_000:
-            raise EINVAL
-        length = seconds * 1_000_000_000 + ns
+        length = read_timespec(t, timeout)
         deadline = t.kernel.clock.monotonic_ns() + length if length else 0
     return sigwait_again(t, SigWaitState(wanted, info, deadline))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr
 from sentry.syscalls.files import put, put_pair
+from sentry.syscalls.guest import read_one
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.capability import CAP_NET_RAW
 from sentry_abi.errors import (
@@ -46,6 +47,7 @@ from sentry_abi.socket import (
     SOL_IP,
 )
 from sentry_abi.stat import S_IFMT, S_IFSOCK
+from sentry_abi.structs import INT
 from sentry_sockets import (
     KINDS,
     Socket,
@@ -150,7 +152,7 @@ def address_in(t: "Task", pointer: int, length: int) -> bytes:
 
 def address_out(t: "Task", address: bytes, pointer: int, length_pointer: int) -> None:
     """Write an address, cut to the space that the guest has for it, and its length. Raises: EFAULT, EINVAL."""
-    room = int.from_bytes(t.mm.copy_in(length_pointer, 4), "little", signed=True)
+    room = read_one(t, length_pointer, INT)
     if room < 0:
         raise EINVAL
     if address[:room]:
@@ -350,7 +352,7 @@ def setsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: 
 def getsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: Ptr) -> Result:
     """getsockopt(2)."""
     file = socket_of(t, fd)
-    room = int.from_bytes(t.mm.copy_in(length, 4), "little", signed=True)
+    room = read_one(t, length, INT)
     if room < 0:
         raise EINVAL
     found = file.getsockopt(level, name)

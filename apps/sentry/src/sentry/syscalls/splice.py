@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.pending import Result, attempt
 from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Ptr, Size
 from sentry.syscalls.filelimit import write_check_limits
+from sentry.syscalls.guest import read_one
 from sentry.syscalls.io import MAX_OFFSET, broken_pipe, changed, has_positions, is_directory, seen, total
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SPLICE_F_NONBLOCK, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
+from sentry_abi.structs import LOFF_T
 from sentry_usermem import import_iovec, scatter
 from sentry_vfs import SLOT, FileDescription, PipeFile
 
@@ -43,7 +45,7 @@ class Copy(NamedTuple):
 @calls.call
 def sendfile(t: "Task", out_fd: FdNum, in_fd: FdNum, offset: Ptr, count: Size) -> Result:
     """sendfile(2)."""
-    pos = int.from_bytes(t.mm.copy_in(offset, 8), "little", signed=True) if offset else -1
+    pos = read_one(t, offset, LOFF_T) if offset else -1
     source = t.files.get(in_fd)
     if not source.readable:
         raise EBADF
@@ -109,7 +111,7 @@ def _offset(t: "Task", pointer: int) -> int:
     """Return the offset at a pointer, -1 for none. Raises: EFAULT, EINVAL."""
     if not pointer:
         return -1
-    pos = int.from_bytes(t.mm.copy_in(pointer, 8), "little", signed=True)
+    pos = read_one(t, pointer, LOFF_T)
     if pos < 0:
         raise EINVAL
     return pos
@@ -135,7 +137,7 @@ def copy_file_range(
     if not (file_in.seekable and file_out.seekable) or file_in.inode.fs is not file_out.inode.fs:
         raise EXDEV
     pos_in, pos_out = (
-        int.from_bytes(t.mm.copy_in(pointer, 8), "little", signed=True) if pointer else file.pos
+        read_one(t, pointer, LOFF_T) if pointer else file.pos
         for file, pointer in ((file_in, off_in), (file_out, off_out))
     )
     count = min(count, MAX_RW_COUNT)

@@ -13,6 +13,7 @@ from sentry.kernel.posix_timers import timer_delete as delete_timer
 from sentry.kernel.posix_timers import timer_gettime as get_timer
 from sentry.kernel.posix_timers import timer_settime as set_timer
 from sentry.syscalls.binder import Calls, Flags, Int, Ptr, UInt
+from sentry.syscalls.guest import KTIME_MAX, SECOND, read_sigevent, read_timespec
 from sentry_abi.errors import EINVAL, EOPNOTSUPP, EPERM, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, LinuxError
 from sentry_abi.signal import SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SIGRTMAX
 from sentry_abi.structs import ITIMERSPEC, ITIMERVAL, TIMESPEC, TIMEVAL, TIMEZONE, TMS
@@ -30,26 +31,15 @@ from sentry_abi.time import (
     ITIMER_REAL,
     TIMER_ABSTIME,
 )
-from sentry_usermem import read_struct
 
 if TYPE_CHECKING:
     from sentry.kernel.state import Task
 
 calls = Calls("time")
 
-SECOND: Final = 1_000_000_000
-KTIME_MAX: Final = (1 << 63) - 1
 WALL: Final = frozenset((CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_TAI))
 MONOTONIC: Final = frozenset((CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME))
 SLEEPABLE: Final = frozenset((CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI))
-
-
-def read_timespec(t: "Task", address: int) -> int:
-    """Return a struct timespec as nanoseconds, saturated. Raises: EFAULT, EINVAL if it is negative or not normal."""
-    seconds, ns = read_struct(t.mm, address, TIMESPEC)
-    if seconds < 0 or not 0 <= ns < SECOND:
-        raise EINVAL
-    return min(seconds * SECOND + ns, KTIME_MAX)
 
 
 def clock_now(t: "Task", clock: int) -> int:
@@ -230,9 +220,7 @@ def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
     """timer_create(2). Raises: EINVAL, EOPNOTSUPP for other processes' CPU clocks, EFAULT, EAGAIN."""
     notify, signo, value, tid = SIGEV_SIGNAL, SIGALRM, None, 0
     if event:
-        raw = t.mm.copy_in(event, 64)
-        value = int.from_bytes(raw[:8], "little")
-        signo, notify, tid = (int.from_bytes(raw[i : i + 4], "little", signed=True) for i in (8, 12, 16))
+        value, signo, notify, tid = read_sigevent(t, event)
         if notify not in (SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID):
             raise EINVAL
         if notify != SIGEV_NONE and not 1 <= signo <= SIGRTMAX:
