@@ -8,17 +8,6 @@ against it. "Begins" means that a part of variable length follows.
 from struct import Struct
 from typing import Final
 
-# Plain values.
-
-INT: Final = Struct("<i")
-"""int"""
-
-UINT: Final = Struct("<I")
-"""unsigned int, gid_t"""
-
-LOFF_T: Final = Struct("<q")
-"""loff_t <asm/posix_types.h>, long"""
-
 # Files.
 
 STAT: Final = Struct("<QQQIII4xQqqqqQqQqQ24x")

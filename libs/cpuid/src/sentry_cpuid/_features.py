@@ -234,6 +234,7 @@ DISABLED: Final[dict[str, str]] = {
     "pcid": "dropped by `nopcid`, or with INVLPG leaks",
     "pku": "off with `nopku`, or when CR4 does not take it",
     "pn": "the serial number is turned off at start",
+    "rdseed": "dropped on AMD processors whose 32-bit form returns zeros",
     "rtm": "TSX is turned off against its leaks",
     "sev": "off unless the firmware has set it up",
     "sev_es": "as sev",

@@ -14,14 +14,14 @@ from sentry.kernel.signalfd import SignalFile
 from sentry.kernel.timerfd import TimerFile
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Signo, Size
 from sentry.syscalls.files import put
-from sentry.syscalls.guest import KTIME_MAX, SECOND, read_one, read_sigset
+from sentry.syscalls.guest import INT, KTIME_MAX, SECOND, read_one, read_sigset
 from sentry.syscalls.signals import check_signo, may_kill, queued_info
 from sentry_abi.capability import CAP_SYS_PTRACE, CAP_WAKE_ALARM
 from sentry_abi.errors import EBADF, EINVAL, EPERM, ESRCH
 from sentry_abi.fcntl import O_CLOEXEC, O_NONBLOCK
 from sentry_abi.poll import TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET
 from sentry_abi.signal import SI_TKILL, SI_USER, UNBLOCKABLE
-from sentry_abi.structs import INT, ITIMERSPEC
+from sentry_abi.structs import ITIMERSPEC
 from sentry_abi.time import CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM
 
 if TYPE_CHECKING:

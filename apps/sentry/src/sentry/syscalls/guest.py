@@ -1,5 +1,6 @@
 """Small guest structures that several subjects read, by their declared layouts."""
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry_abi.errors import EINVAL
@@ -7,10 +8,11 @@ from sentry_abi.structs import SIGEVENT, SIGSET, TIMESPEC
 from sentry_usermem import read_struct
 
 if TYPE_CHECKING:
-    from struct import Struct
-
     from sentry.kernel.state import Task
 
+INT: Final = Struct("<i")
+UINT: Final = Struct("<I")
+LOFF_T: Final = Struct("<q")
 SECOND: Final = 1_000_000_000
 KTIME_MAX: Final = (1 << 63) - 1
 

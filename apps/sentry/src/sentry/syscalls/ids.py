@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Final
 
 import sentry_auth as auth
 from sentry.syscalls.binder import Calls, Int, Ptr, UInt
+from sentry.syscalls.guest import UINT
 from sentry_abi.errors import EINVAL, EPERM, ESRCH
-from sentry_abi.structs import CAP_DATA, CAP_HEADER, UINT
+from sentry_abi.structs import CAP_DATA, CAP_HEADER
 from sentry_usermem import read_array
 
 if TYPE_CHECKING:

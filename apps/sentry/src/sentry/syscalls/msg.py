@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Int, Long, Ptr
-from sentry.syscalls.guest import read_one
+from sentry.syscalls.guest import LOFF_T, read_one
 from sentry.syscalls.ipc import permissions
 from sentry_abi import ipc
 from sentry_abi.capability import CAP_SYS_RESOURCE
@@ -15,7 +15,7 @@ from sentry_abi.errors import (
     EPERM,
     ERESTARTNOHAND,
 )
-from sentry_abi.structs import LOFF_T, MSQID_DS
+from sentry_abi.structs import MSQID_DS
 from sentry_waiter import IN, OUT
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr
 from sentry.syscalls.files import put, put_pair
-from sentry.syscalls.guest import read_one
+from sentry.syscalls.guest import INT, read_one
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.capability import CAP_NET_RAW
 from sentry_abi.errors import (
@@ -47,7 +47,6 @@ from sentry_abi.socket import (
     SOL_IP,
 )
 from sentry_abi.stat import S_IFMT, S_IFSOCK
-from sentry_abi.structs import INT
 from sentry_sockets import (
     KINDS,
     Socket,

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry.kernel.pending import Result, attempt
 from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Ptr, Size
 from sentry.syscalls.filelimit import write_check_limits
-from sentry.syscalls.guest import read_one
+from sentry.syscalls.guest import LOFF_T, read_one
 from sentry.syscalls.io import MAX_OFFSET, broken_pipe, changed, has_positions, is_directory, seen, total
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SPLICE_F_NONBLOCK, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
-from sentry_abi.structs import LOFF_T
 from sentry_usermem import import_iovec, scatter
 from sentry_vfs import SLOT, FileDescription, PipeFile
 

@@ -1,0 +1,63 @@
+"""What the files of a task in /proc share: the task itself, and who may look."""
+
+from typing import TYPE_CHECKING
+
+from sentry.kernel.state import ZOMBIE
+from sentry_abi.capability import CAP_SYS_PTRACE
+from sentry_abi.errors import EACCES, ENOENT, ESRCH
+from sentry_fs import Generated
+from sentry_vfs import Filesystem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sentry.kernel.state import Task
+    from sentry_mm import MemoryManager
+
+
+def gone(task: "Task") -> bool:
+    """Return whether nothing is left of a task but its status, or not even that."""
+    return task.state >= ZOMBIE
+
+
+def memory_of(task: "Task") -> "MemoryManager | None":
+    """Return a living task's address space."""
+    return None if gone(task) else task.mm
+
+
+class TaskFile(Generated):
+    """A file about a task; a function makes its content."""
+
+    __slots__ = ("_make", "task")
+
+    def __init__(self, fs: Filesystem, task: "Task", make: "Callable[[Task], bytes]", mode: int) -> None:
+        """Make the file; it belongs to the task's user."""
+        super().__init__(fs, mode, task.creds.euid, task.creds.egid)
+        self.task = task
+        self._make = make
+
+    def alive(self) -> bool:
+        """Return whether the task is still known."""
+        return self.task.state <= ZOMBIE
+
+    def generate(self) -> bytes:
+        """Return the content. Raises: ESRCH when the task is gone."""
+        if not self.alive():
+            raise ESRCH
+        return self._make(self.task)
+
+
+def permit(task: "Task") -> None:
+    """Check that the caller may look into a task. Raises: EACCES, ENOENT for a zombie."""
+    if gone(task):
+        raise ENOENT
+    current = task.kernel.current
+    if current is None or current.group is task.group:
+        return
+    theirs, ours = task.creds, current.creds
+    same = (
+        ours.fsuid == theirs.euid == theirs.suid == theirs.uid
+        and ours.fsgid == theirs.egid == theirs.sgid == theirs.gid
+    )
+    if not same and not ours.capable(CAP_SYS_PTRACE):
+        raise EACCES
