@@ -16,11 +16,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sentry_abi.errors import EACCES, EPERM, EROFS, EXDEV, LinuxError
-from sentry_abi.fcntl import O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TRUNC
+from sentry_abi.errors import EACCES, EINVAL, EPERM, EROFS, EXDEV, LinuxError
+from sentry_abi.fcntl import F_SEAL_SEAL, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_TRUNC
 from sentry_abi.stat import S_IFIFO
 from sentry_abi.structs import STAT
-from sentry_fs import HostVolume, Overlay
+from sentry_fs import HostVolume, Overlay, Tmpfs
 from sentry_fs.testing import VFS, World
 from sentry_pgalloc import MemoryFile
 from sentry_vfs import (
@@ -330,6 +330,20 @@ def test_attributes_of_special_files_are_changed_here(over: World, tmp_path: Hos
     found = filename_lookup(None, b"fifo", over.ctx, over.creds).dentry.positive()
     assert STAT.unpack(found.stat())[3] == S_IFIFO | 0o644
     assert (tmp_path / "fifo").stat().st_mode == S_IFIFO | 0o600
+
+
+def test_seals_are_for_files_of_a_tmpfs(over: World, memory: MemoryFile, tmp_path: HostPath) -> None:
+    """No file of an overlay has any, whether the host's or new; the files of a tmpfs are sealed against sealing."""
+    (tmp_path / "f").write_bytes(b"")
+    for path in (b"f", b"new"):
+        inode = do_filp_open(None, path, O_CREAT | O_RDWR, 0o600, over.ctx, over.creds).inode
+        assert inode is not None
+        with pytest.raises(EINVAL):
+            inode.get_seals()
+        with pytest.raises(EINVAL):
+            inode.add_seals(0)
+        assert not inode.denies_writes()
+    assert Tmpfs(VFS, memory).new_regular(0o600, 0, 0).get_seals() == F_SEAL_SEAL
 
 
 def test_mapping(over: World, tmp_path: HostPath) -> None:

@@ -14,7 +14,7 @@ bytes.
 import os
 from typing import ClassVar, Final
 
-from sentry_abi.errors import EINVAL, ENOSPC, LinuxError, from_host
+from sentry_abi.errors import ENOSPC, LinuxError, from_host
 from sentry_abi.memory import page_up
 from sentry_abi.stat import OVERLAYFS_SUPER_MAGIC, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from sentry_abi.structs import STAT
@@ -161,14 +161,6 @@ class OverlayRegular(OverlayInode, HostRegular, Regular):
         if self.raw is not None and (dentry is None or self.nlink > 1):
             self.fs.keep(self)
         super().change(dentry)
-
-    def get_seals(self) -> int:
-        """Refuse: seals are for files that were made in memory. Raises: EINVAL."""
-        raise EINVAL
-
-    def add_seals(self, seals: int) -> None:
-        """Refuse. Raises: EINVAL."""
-        raise EINVAL
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Open it: the host file too, so that reading finds it even if the host removes the name."""

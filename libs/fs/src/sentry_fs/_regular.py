@@ -177,7 +177,25 @@ class Regular(CountedInode):
             return []
         return [Extent(data.memory, at, size) for at, size in data.pieces(offset, length)]
 
-    # seals
+    def denies_writes(self) -> bool:
+        """Return whether a seal forbids writes and new writable mappings."""
+        return bool(self.seals & SEALED_WRITE)
+
+    # holes
+
+    def seek(self, pos: int, *, data: bool) -> int:
+        """Return the next data or hole. Raises: ENXIO."""
+        if self.data is None:
+            if not 0 <= pos < self.size():
+                raise ENXIO
+            return pos if data else self.size()
+        return self.data.seek(pos, data=data)
+
+
+class Sealable(Regular):
+    """A regular file that can have seals: one of a tmpfs, not of an overlay. Linux: memfd_file_seals_ptr."""
+
+    __slots__ = ()
 
     def get_seals(self) -> int:
         """Return the seals (F_GET_SEALS)."""
@@ -192,20 +210,6 @@ class Regular(CountedInode):
         if seals & ~self.seals & F_SEAL_WRITE and self.mappers.writable:
             raise EBUSY
         self.seals |= seals
-
-    def denies_writes(self) -> bool:
-        """Return whether a seal forbids writes and new writable mappings."""
-        return bool(self.seals & SEALED_WRITE)
-
-    # holes
-
-    def seek(self, pos: int, *, data: bool) -> int:
-        """Return the next data or hole. Raises: ENXIO."""
-        if self.data is None:
-            if not 0 <= pos < self.size():
-                raise ENXIO
-            return pos if data else self.size()
-        return self.data.seek(pos, data=data)
 
 
 class RegularFile(CountedFile):

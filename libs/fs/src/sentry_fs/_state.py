@@ -25,7 +25,7 @@ from sentry_fs._overlay import (
 )
 from sentry_fs._pts import Devpts, MultiplexerInode, PtsDirectory
 from sentry_fs._quota import MemoryFilesystem, Quota
-from sentry_fs._regular import Regular, RegularFile
+from sentry_fs._regular import Regular, RegularFile, Sealable
 from sentry_fs._root import Devfs, Sysfs, Terminal
 from sentry_fs._slave import SlaveFile, SlaveInode
 from sentry_fs._tmpfs import MemfdInode, Memfds, Tmpfs
@@ -49,11 +49,10 @@ _PLAIN: Final = (
     XattrInode, CountedInode, CountedFile, FileData, Device, NullDevice, ZeroDevice, FullDevice, RandomDevice,
     Generated, GeneratedFile, Fixed, Link, GeneratedDirectory, FixedDirectory, HostFilesystem, Interest,
     InheritedInode, HostFile, InheritedMapping, HostNames, HostBacked, HostInode, HostDirectory, HostRegular,
-    HostSpecial, Quota, MemoryFilesystem, Regular, RegularFile, MemfdInode, MemoryTree, Directory, Special, Symlink,
-    Tmpfs, Memfds, OverlayInode, Overlay, OverlayDirectory, OverlayRegular, OverlaySpecial, OverlaySymlink, LowerFile,
-    SlaveInode,
-    SlaveFile, MultiplexerInode, PtsDirectory, Devpts, Devfs, Sysfs, HostVolume, VolumeInode, VolumeDirectory,
-    VolumeRegular, VolumeSymlink, VolumeSpecial, VolumeFile,
+    HostSpecial, Quota, MemoryFilesystem, Regular, RegularFile, Sealable, MemfdInode, MemoryTree, Directory, Special,
+    Symlink, Tmpfs, Memfds, OverlayInode, Overlay, OverlayDirectory, OverlayRegular, OverlaySpecial, OverlaySymlink,
+    LowerFile, SlaveInode, SlaveFile, MultiplexerInode, PtsDirectory, Devpts, Devfs, Sysfs, HostVolume, VolumeInode,
+    VolumeDirectory, VolumeRegular, VolumeSymlink, VolumeSpecial, VolumeFile,
 )  # fmt: skip
 """The classes that save all their slots, bases first."""
 

@@ -7,7 +7,7 @@ from sentry_abi.stat import S_IFDIR, S_IFREG, TMPFS_MAGIC
 from sentry_abi.structs import STATFS
 from sentry_fs._data import Memory
 from sentry_fs._memtree import MemoryTree
-from sentry_fs._regular import Regular
+from sentry_fs._regular import Sealable
 from sentry_vfs import Dentry, FileDescription, KernelWide, Mount, Path
 
 
@@ -35,6 +35,10 @@ class Tmpfs(MemoryTree):
         self.root = Dentry(b"", None, self.new_directory(S_IFDIR | mode, uid, gid))
         self.root.pinned = True
 
+    def new_regular(self, mode: int, uid: int, gid: int) -> Sealable:
+        """Return a new, empty regular file."""
+        return Sealable(self, self.new_ino(), mode, uid, gid)
+
     def statfs(self) -> bytes:
         """Return struct statfs: the limit and what is left of it."""
         quota = self.quota
@@ -45,7 +49,7 @@ class Tmpfs(MemoryTree):
         return STATFS.pack(self.magic, 4096, blocks, free, free, blocks, free, fsid, 255, 4096, 0x1020)
 
 
-class MemfdInode(Regular):
+class MemfdInode(Sealable):
     """A file of memfd_create(2)."""
 
     __slots__ = ()
