@@ -36,7 +36,7 @@ from sentry_vfs import (
 )
 from sentry_vfs._state import register as register_vfs
 from sentry_waiter import Queue
-from sentry_waiter import register as register_queues
+from sentry_waiter._state import register as register_queues
 
 PAGE = 4096
 RW = PROT_READ | PROT_WRITE

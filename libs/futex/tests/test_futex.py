@@ -23,9 +23,9 @@ from sentry_futex import (
     FutexError,
     Manager,
     Waiter,
-    register,
     walk_robust_list,
 )
+from sentry_futex._state import register
 from sentry_state import Reader, Registry, Writer
 
 A, B = 0x1000, 0x2000

@@ -1,6 +1,5 @@
-"""Timers on clocks that stand still, on one that runs, from many threads; saving and the channel."""
+"""Timers on clocks that stand still, on one that runs, from many threads, and the channel."""
 
-import copy
 import threading
 import time
 from pathlib import Path
@@ -212,37 +211,6 @@ def test_clock_events() -> None:
     assert told.log == [1]
     assert queue.next_ns == -1
     timer.swap(Setting())
-
-
-def test_restore() -> None:
-    """A loaded timer is inert until it gets a driver; what it has missed is told then."""
-    clock, told, timer = synthetic()
-    timer.swap(every(10, 10))
-    loaded = object.__new__(Timer)
-    for name in Timer.SAVED:
-        setattr(loaded, name, copy.copy(getattr(timer, name)))
-    timer.destroy()
-    told = Told()
-    loaded._listener = told
-    loaded.after_load()
-    clock = loaded._clock = SyntheticClock(25)
-    loaded.tick()
-    with pytest.raises(TimerError, match="paused"):
-        loaded.get()
-    with pytest.raises(TimerError, match="driver"):
-        loaded.resume()
-    loaded.pause()
-    assert loaded.paused
-    loaded.resume(clock)
-    assert told.log == [2]
-    clock.store(30)
-    assert told.log == [2, 1]
-    again = object.__new__(Timer)
-    for name in Timer.SAVED:
-        setattr(again, name, getattr(loaded, name))
-    again.after_load()
-    again.destroy()
-    assert told.log == [2, 1, "destroyed"]
 
 
 class Jumpy(SyntheticClock):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sentry_abi import resource
 from sentry_abi.errors import EINVAL, EPERM, LinuxError
-from sentry_limits import KINDS, NR_OPEN, UNLIMITED, Limit, LimitSet, host_limits, register
+from sentry_limits import KINDS, NR_OPEN, UNLIMITED, Limit, LimitSet, host_limits
+from sentry_limits._state import register
 from sentry_state import LoadError, Reader, Registry, Writer
 
 VALUES = st.one_of(st.sampled_from([0, 1, 1024, NR_OPEN, NR_OPEN + 1, UNLIMITED]), st.integers(0, UNLIMITED))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentry_netlink_port import HIGHEST, LOWEST, MAX_PORTS, Manager, PortError, register
+from sentry_netlink_port import HIGHEST, LOWEST, MAX_PORTS, Manager, PortError
+from sentry_netlink_port._state import register
 from sentry_state import LoadError, Reader, Registry, Writer
 
 

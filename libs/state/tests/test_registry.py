@@ -182,12 +182,27 @@ def test_common_registry() -> None:
     assert registry.plan_of(Common) is not None
 
 
+class Level(enum.IntEnum):
+    """An enumeration of numbers."""
+
+    LOW = 0
+    HIGH = 1
+
+
 def test_enumeration_by_members() -> None:
-    """Members are lone values."""
+    """Members are lone values, also those that are numbers; an image holds their names."""
     own = Registry()
-    for member in Colour:
-        own.named(f"colour.{member.name}")(member)
-    assert load(own, image(own, [Colour.RED]))[0] is Colour.RED
+    own.enumeration("colour")(Colour)
+    own.enumeration("level")(Level)
+    data = image(own, [Colour.RED, Level.HIGH, 1])
+    assert b"level.HIGH" in data.getvalue()
+    found = load(own, data)
+    assert found[0] is Colour.RED
+    assert found[1] is Level.HIGH
+    assert found[2] == 1
+    assert type(found[2]) is int
+    with pytest.raises(RegistrationError, match="registered twice"):
+        own.enumeration("level")(Level)
 
 
 def test_fresh_unsaved_and_inherited() -> None:

@@ -283,7 +283,7 @@ def test_waiters_are_served_in_order() -> None:
     failing = found.operate([(1, -1, 0), (0, -1, ipc.IPC_NOWAIT)], None, 15, ROOT)
     assert failing is not None
     found.set_value(1, 1)
-    assert failing.error is errors.EAGAIN
+    assert failing.error == errors.EAGAIN.errno
     assert not failing.done
 
 
@@ -297,7 +297,7 @@ def test_removal_ends_waits() -> None:
     assert waiter is not None
     told = Told(waiter.queue)
     semaphores.remove(found)
-    assert (waiter.error, told.masks, undo.sets) == (errors.EIDRM, [IN], {})
+    assert (waiter.error, told.masks, undo.sets) == (errors.EIDRM.errno, [IN], {})
     undo.apply(1)
 
 
@@ -402,7 +402,7 @@ def test_receivers() -> None:
     assert isinstance(fitting, Receiver)
     told = Told(fitting.queue)
     queue.send(1, b"text", 1, ROOT)
-    assert (small.error, fitting.message, other.message, told.masks) == (errors.E2BIG, (1, b"text"), None, [IN])
+    assert (small.error, fitting.message, other.message, told.masks) == (errors.E2BIG.errno, (1, b"text"), None, [IN])
     assert (queue.messages, queue.lrpid) == ([], 21)
     other.cancel()
     other.cancel()
@@ -427,11 +427,11 @@ def test_full_and_removed() -> None:
     waiter = queue.receive(9, 1, 0, 1, ROOT)
     assert isinstance(waiter, Receiver)
     queue.change(0, 0, 0o600, 4)
-    assert waiter.error is errors.EAGAIN
+    assert waiter.error == errors.EAGAIN.errno
     waiter = queue.receive(9, 1, 0, 1, ROOT)
     assert isinstance(waiter, Receiver)
     queues.remove(queue)
-    assert waiter.error is errors.EIDRM
+    assert waiter.error == errors.EIDRM.errno
     assert told.masks == [OUT] * 4
     with pytest.raises(errors.EIDRM):
         queue.send(1, b"", 1, ROOT)

@@ -17,7 +17,7 @@ from sentry_tty._state import register as register_tty
 from sentry_vfs import VirtualFilesystem
 from sentry_vfs._state import register as register_vfs
 from sentry_waiter import HUP, IN, OUT
-from sentry_waiter import register as register_queues
+from sentry_waiter._state import register as register_queues
 
 
 class Screen:

@@ -33,7 +33,7 @@ from sentry_vfs import (
 )
 from sentry_vfs._state import register
 from sentry_waiter import IN, Entry, Queue
-from sentry_waiter import register as register_queues
+from sentry_waiter._state import register as register_queues
 
 T = TypeVar("T")
 HOST = FakeHost().record

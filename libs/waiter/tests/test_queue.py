@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentry_state import Reader, Registry, Writer
-from sentry_waiter import HUP, IN, OUT, Entry, Queue, register
+from sentry_waiter import HUP, IN, OUT, Entry, Queue
+from sentry_waiter._state import register
 
 
 class Listener(Entry):

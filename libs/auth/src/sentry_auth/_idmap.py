@@ -43,7 +43,13 @@ class IdMap:
         Raises: EINVAL if an extent is empty, contains `NO_ID` or overlaps another in either column, or if there are
         more than 340.
         """
-        listed = tuple(extents)
+        self._index(tuple(extents))
+
+    def after_load(self) -> None:
+        """Sort again what an image had. Raises: EINVAL as for a new map."""
+        self._index(self.extents)
+
+    def _index(self, listed: "tuple[Extent, ...]") -> None:
         if len(listed) > MAX_EXTENTS:
             raise EINVAL
         forward = sorted(listed)

@@ -13,7 +13,6 @@ from sentry_futex._futex import (
     Manager,
     Target,
     Waiter,
-    register,
 )
 from sentry_futex._robust import HEAD_SIZE, LIMIT, ListTarget, walk_robust_list
 
@@ -33,6 +32,5 @@ __all__ = [
     "Manager",
     "Target",
     "Waiter",
-    "register",
     "walk_robust_list",
 ]

@@ -28,13 +28,10 @@ Sources: Linux kernel/futex/ (6.1), futex(2), Documentation/locking/robust-futex
 
 from _thread import RLock
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from sentry_abi.errors import EAGAIN, EDEADLK, EFAULT, EINVAL, ENOSYS, EPERM
 from sentry_abi.memory import TASK_SIZE
-
-if TYPE_CHECKING:
-    from sentry_state import Registry
 
 MATCH_ANY: Final = 0xFFFF_FFFF
 
@@ -462,16 +459,6 @@ def _check_bitset(bitset: int) -> None:
     if not 0 < bitset <= MATCH_ANY:
         message = f"bitset {bitset:#x}: it has 32 bits, unsigned"
         raise FutexError(message)
-
-
-def register(registry: "Registry") -> None:
-    """Let managers be saved by sentry_state, with all who wait: a wait is a record and stays queued across a save.
-
-    A subclass of `Waiter` is registered by whoever defines it, and what a key names (`Target.shared_key`) as well.
-    """
-    registry.savable("futex.Waiter", fields=Waiter.__slots__)(Waiter)
-    registry.savable("futex.Family", fields=("shared",), fresh={"mu": RLock})(Family)
-    registry.savable("futex.Manager", fields=("_family", "_private"), unsaved=("_mu", "_shared"))(Manager)
 
 
 def _signed(value: int, bits: int) -> int:

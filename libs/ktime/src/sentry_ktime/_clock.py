@@ -51,8 +51,12 @@ class MonotonicClock:
     def __init__(self, host: Host, offset_ns: int = 0) -> None:
         """Make a clock that is ahead of the host's."""
         self.host = host
-        self._host_ns = host.monotonic_ns
         self.offset_ns = offset_ns
+        self.after_load()
+
+    def after_load(self) -> None:
+        """Take the function of the host, one attribute nearer."""
+        self._host_ns = self.host.monotonic_ns
 
     def now(self) -> int:
         """Return the time."""
@@ -80,10 +84,14 @@ class RealClock:
     def __init__(self, host: Host, offset_ns: int = 0) -> None:
         """Make a clock that is ahead of the host's."""
         self.host = host
-        self._host_ns = host.realtime_ns
         self._mu = Lock()
         self._offset_ns = offset_ns  # guarded by _mu
         self._events = Queue()
+        self.after_load()
+
+    def after_load(self) -> None:
+        """Take the function of the host, one attribute nearer."""
+        self._host_ns = self.host.realtime_ns
 
     def now(self) -> int:
         """Return the time since 1970."""

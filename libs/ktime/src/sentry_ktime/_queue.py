@@ -46,6 +46,14 @@ class TimerQueue:
         self.next_ns = -1
         """The host deadline to wait for, -1 for none; may be early, never late."""
 
+    def before_save(self) -> None:
+        """Leave out what is not armed."""
+        self._compact()
+
+    def after_load(self) -> None:
+        """Compute the next deadline of the host, whose clock is another one now."""
+        self._settle()
+
     def __len__(self) -> int:
         """Return how many are armed; takes a look at each."""
         return sum(timed.timer_seq == seq for _, seq, timed in self._heap)

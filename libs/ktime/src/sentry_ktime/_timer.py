@@ -4,8 +4,8 @@ A timer's setting changes only under its lock, and its listener is told under th
 `atomically` or between the two halves of a `swap`; and a listener may take only locks that come after a timer's, and
 must not call the timer that tells it (TimerError).
 
-Restore: `SAVED` names what is saved. A loaded timer, on which `after_load` is called, is inert until `resume`, because
-clocks may not tell the time before that; what expired meanwhile is told then.
+Restore: a loaded timer is inert until `resume`, because clocks may not have the time before that; what expired
+meanwhile is reported then.
 
 Lock order: Timer._mu, then what listeners take; the driver's and the clock's locks are leaves.
 
@@ -14,7 +14,7 @@ Sources: gVisor `pkg/sentry/ktime` (SampledTimer), of 2019 where a listener may 
 
 from collections.abc import Callable
 from threading import Lock, get_ident
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from sentry_ktime._clock import EVENTS, Clock
 from sentry_ktime._setting import Setting
@@ -53,9 +53,6 @@ class Timer(Entry):
     """
 
     __slots__ = ("_clock", "_driver", "_listener", "_mu", "_owner", "_setting", "destroyed", "paused", "timer_seq")
-
-    SAVED: ClassVar[tuple[str, ...]] = ("_clock", "_listener", "_setting", "paused", "destroyed")
-    """The attributes that make up a timer; the others are made again by `after_load` and `resume`."""
 
     _driver: "Driver | None"
 

@@ -13,13 +13,10 @@ getrlimit(2).
 """
 
 import resource as host
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sentry_abi import resource
 from sentry_abi.errors import EINVAL, EPERM
-
-if TYPE_CHECKING:
-    from sentry_state import Registry
 
 UNLIMITED: Final = resource.RLIM_INFINITY
 """Value that stands for no limit, 2^64 - 1."""
@@ -195,11 +192,6 @@ def _check(soft: int, hard: int) -> None:
     if not (0 <= soft <= UNLIMITED and 0 <= hard <= UNLIMITED):
         message = f"soft {soft}, hard {hard}: a limit has 64 bits, unsigned"
         raise ValueError(message)
-
-
-def register(registry: "Registry") -> None:
-    """Let sets of limits be saved by sentry_state."""
-    registry.savable("limits.LimitSet", fields=("_hard", "_soft"))(LimitSet)
 
 
 def host_limits() -> LimitSet:

@@ -142,7 +142,7 @@ class FakeSpace:
 
 def registry() -> Registry:
     """Return a registry that knows address spaces and what they hold, but for files and the memory file."""
-    from sentry_futex import register as register_futexes  # noqa: PLC0415  (only tests of saving need it)
+    from sentry_futex._state import register as register_futexes  # noqa: PLC0415  (only tests of saving need it)
     from sentry_mm._state import register  # noqa: PLC0415  (the same)
 
     made = Registry()

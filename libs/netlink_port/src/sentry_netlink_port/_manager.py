@@ -7,10 +7,7 @@ processes stay free for them.
 
 from _thread import allocate_lock
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from sentry_state import Registry
+from typing import Final
 
 MAX_PORTS: Final = 10_000
 """Ids of one protocol at most, the kernel's own 0 among them."""
@@ -27,7 +24,7 @@ class PortError(Exception):
 
 
 class Manager:
-    """Port ids in use. Thread-safe; savable by sentry_state after `register`.
+    """Port ids in use. Thread-safe.
 
     Linux: netlink(7), nl_pid.
     """
@@ -92,10 +89,3 @@ class Manager:
         while port in ports:
             port = port - 1 if port > LOWEST else HIGHEST
         return port
-
-
-def register(registry: "Registry") -> None:
-    """Let managers be saved by sentry_state: the ids stay in use. Whoever loads one sets its `random_bytes`."""
-    fresh = {"_lock": allocate_lock}
-    unsaved = {"random_bytes": "the host's"}
-    registry.savable("netlink_port.Manager", fields=("_ports",), unsaved=unsaved, fresh=fresh)(Manager)

@@ -5,6 +5,7 @@ up here and nowhere else: nothing is imported, no constructor is called.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from operator import attrgetter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from sentry_state._errors import (
 )
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
 Upgrade = Callable[[int, dict[str, Any]], Mapping[str, Any]]
 """`upgrade(version, fields)`: the fields of an object that an older version wrote, to the fields of today."""
 
@@ -194,7 +196,8 @@ class Registry:
 
         def register(value: T) -> T:
             _check_name("value", name)
-            if type(value) in self.plans or isinstance(value, (int, str, bytes, float, tuple, type(None))):
+            plain = isinstance(value, (int, str, bytes, float, tuple, type(None))) and not isinstance(value, Enum)
+            if type(value) in self.plans or plain:
                 message = (
                     f"value {name!r}: a {type(value).__qualname__} is saved by what it holds and cannot have a name"
                 )
@@ -208,6 +211,19 @@ class Registry:
             self.values[name] = value
             self.names[id(value)] = name
             return value
+
+        return register
+
+    def enumeration(self, name: str) -> Callable[[type[E]], type[E]]:
+        """Return a class decorator that registers every member of an enumeration under name and its own name.
+
+        Raises: RegistrationError.
+        """
+
+        def register(cls: type[E]) -> type[E]:
+            for member in cls:
+                self.named(f"{name}.{member.name}")(member)
+            return cls
 
         return register
 

@@ -5,7 +5,7 @@ put in by who makes room. Source: Linux ipc/mqueue.c (6.1); mq_overview(7).
 """
 
 from bisect import insort
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry_abi.errors import (
     EACCES,
@@ -75,15 +75,15 @@ class MqWaiter:
 
 
 class Notification(NamedTuple):
-    """Who is to be told once when a message comes to an empty queue: mq_notify(3)."""
+    """A request to notify a process once, of a message in an empty queue: mq_notify(3)."""
 
-    owner: Any
+    owner: object
     """The process, as the caller knows it."""
     signo: int
     """Signal to be sent, -1 for none."""
     value: int
     file: "MqFile"
-    """The description it was asked through; its end takes it back."""
+    """The description it was made through; its release cancels it."""
 
 
 class MqQueue(Inode):

@@ -5,7 +5,7 @@ Source: Linux ipc/msg.c (6.1).
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sentry_abi.errors import E2BIG, EAGAIN, EIDRM, EINVAL, ENOMSG, LinuxError
+from sentry_abi.errors import E2BIG, EAGAIN, EIDRM, EINVAL, ENOMSG
 from sentry_abi.ipc import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, MSGMAX, MSGMNB, MSGMNI
 from sentry_sysvipc._objects import READ, WRITE, Object, Registry, Surroundings
 from sentry_waiter import IN, OUT, Queue
@@ -42,11 +42,11 @@ class Receiver:
         self.flags = flags
         self.pid = pid
         self.message: Message | None = None
-        self.error: type[LinuxError] | None = None
-        """EAGAIN: look at the queue once more."""
+        self.error = 0
+        """The errno that it ended with; EAGAIN: check the queue again."""
         self.queue = Queue()
 
-    def fail(self, error: type[LinuxError]) -> None:
+    def fail(self, error: int) -> None:
         """Say that nothing will come."""
         self.error = error
         self.queue.notify(IN)
@@ -93,7 +93,7 @@ class MessageQueue(Object):
                 continue
             del self.receivers[receiver]
             if size > receiver.size and not receiver.flags & MSG_NOERROR:
-                receiver.fail(E2BIG)
+                receiver.fail(E2BIG.errno)
                 continue
             receiver.message = message
             self.lrpid = receiver.pid
@@ -149,9 +149,9 @@ class MessageQueue(Object):
         """Change owner, permissions and msg_qbytes: IPC_SET; whoever waits looks again. Raises: EINVAL."""
         self.set(uid, gid, mode, self._around.now())
         self.limit = limit
-        self._tell(EAGAIN)
+        self._fail_all(EAGAIN.errno)
 
-    def _tell(self, error: type[LinuxError]) -> None:
+    def _fail_all(self, error: int) -> None:
         receivers = list(self.receivers)
         self.receivers.clear()
         for receiver in receivers:
@@ -162,7 +162,7 @@ class MessageQueue(Object):
         """Let whoever waits go on: the queue is gone."""
         self.messages.clear()
         self.held = 0
-        self._tell(EIDRM)
+        self._fail_all(EIDRM.errno)
 
 
 class Queues(Registry[MessageQueue]):

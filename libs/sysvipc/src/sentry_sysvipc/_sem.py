@@ -70,12 +70,13 @@ class SemWaiter:
         """The first operation that cannot be done now."""
         self.changes = any(op.change for op in operations)
         self.done = False
-        self.error: type[LinuxError] | None = None
+        self.error = 0
+        """The errno that it ended with."""
         self.queue = Queue()
 
-    def end(self, error: type[LinuxError] | None = None) -> None:
+    def end(self, error: int = 0) -> None:
         """Say how it ended."""
-        self.done = error is None
+        self.done = not error
         self.error = error
         self.queue.notify(IN)
 
@@ -171,7 +172,7 @@ class SemaphoreSet(Object):
             blocking = self._perform(waiter.operations, waiter.undo, waiter.pid)
         except LinuxError as error:
             del self.waiting[waiter]
-            waiter.end(type(error))
+            waiter.end(error.errno)
             return False
         if blocking is not None:
             waiter.blocking = blocking
@@ -267,7 +268,7 @@ class Semaphores(Registry[SemaphoreSet]):
         waiting = list(gone.waiting)
         gone.waiting.clear()
         for waiter in waiting:
-            waiter.end(EIDRM)
+            waiter.end(EIDRM.errno)
 
     def new_undo_list(self) -> UndoList:
         """Return a list for a process that has none yet."""

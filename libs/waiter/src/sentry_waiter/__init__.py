@@ -18,7 +18,6 @@ from sentry_waiter._queue import (
     WRNORM,
     Entry,
     Queue,
-    register,
 )
 
 __all__ = [
@@ -39,5 +38,4 @@ __all__ = [
     "WRNORM",
     "Entry",
     "Queue",
-    "register",
 ]

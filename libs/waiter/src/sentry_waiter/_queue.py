@@ -1,18 +1,14 @@
 """Readiness masks and wait queues: the one way in which anything in the kernel waits for anything else.
 
-A thing that can become ready owns a `Queue`. Who waits registers an `Entry` with a mask of poll(2) bits; whoever
-changes the thing calls `Queue.notify` with the bits that may have become true. A notification is a hint: the waiter
-looks again and finds out for itself (rule R4, nothing is handed over). All operations are O(1) in the number of
-entries, except notify, which is O(entries told). Entries are told in the order in which they registered.
+An object that can become ready owns a `Queue`. A waiter registers an `Entry` with a mask of poll(2) bits; whoever
+changes the object calls `Queue.notify` with the bits that may have become true. A notification is a hint: the waiter
+checks again, and nothing is handed over. All operations are O(1) in the number of entries, except notify, which is
+O(entries notified). Entries are notified in the order in which they registered.
 
-An `Entry` is an object with a method and not a callback, so that a wait stays a record that can be saved: `register`
-tells sentry_state how.
+An `Entry` is an object with a method and not a callback, so that a wait is a record that can be saved.
 """
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from sentry_state import Registry
+from typing import Final
 
 IN: Final = 0x001
 PRI: Final = 0x002
@@ -77,10 +73,5 @@ class Queue:
         return len(self._entries)
 
     def __bool__(self) -> bool:
-        """Return whether anyone listens."""
+        """Return whether there are entries."""
         return bool(self._entries)
-
-
-def register(registry: "Registry") -> None:
-    """Let queues be saved by sentry_state with their entries, whose classes whoever defines them registers."""
-    registry.savable("waiter.Queue", fields=("_entries",))(Queue)

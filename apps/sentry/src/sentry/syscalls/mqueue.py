@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.kernel.send import send_group
 from sentry.kernel.siginfo import SigInfo
+from sentry.kernel.state import ThreadGroup
 from sentry.syscalls.binder import Calls, FdNum, Int, Mode, Ptr, Size, UInt
 from sentry.syscalls.files import put
 from sentry.syscalls.guest import read_sigevent, read_timespec
@@ -113,10 +114,12 @@ def _deliver(t: "Task", address: int, where: int, data: bytes, priority: int) ->
 
 
 def _tell(t: "Task", told: "Notification | None") -> None:
-    """Send the signal that somebody has asked for."""
-    if told is not None and told.signo > 0 and told.owner.tasks:
-        info = SigInfo(told.signo, SI_MESGQ, t.group.tgid, t.creds.uid, told.value)
-        send_group(told.owner, info)
+    """Send the signal that a process has asked for."""
+    if told is not None and told.signo > 0:
+        owner = told.owner
+        assert isinstance(owner, ThreadGroup)
+        if owner.tasks:
+            send_group(owner, SigInfo(told.signo, SI_MESGQ, t.group.tgid, t.creds.uid, told.value))
 
 
 @calls.call
@@ -174,9 +177,11 @@ def mq_notify(t: "Task", number: FdNum, event: Ptr) -> int:
     if not event:
         queue.withdraw(t.group)
         return 0
-    owner = queue.notification.owner if queue.notification is not None else None
-    if owner is not None and not owner.tasks:
-        queue.withdraw(owner)
+    if queue.notification is not None:
+        owner = queue.notification.owner
+        assert isinstance(owner, ThreadGroup)
+        if not owner.tasks:
+            queue.withdraw(owner)
     queue.ask(t.ns.ipc.posix_queues.notification(t.group, signo if not kind else -1, value, file))
     return 0
 

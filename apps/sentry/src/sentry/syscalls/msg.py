@@ -10,6 +10,7 @@ from sentry.syscalls.ipc import permissions
 from sentry_abi import ipc
 from sentry_abi.capability import CAP_SYS_RESOURCE
 from sentry_abi.errors import (
+    BY_NUMBER,
     EAGAIN,
     EINVAL,
     EPERM,
@@ -82,10 +83,10 @@ def receive_on(t: "Task", state: Receiving) -> Result:
     receiver = state.receiver
     if receiver.message is not None:
         return _deliver(t, state.address, receiver.size, receiver.message.kind, receiver.message.data)
-    if receiver.error is EAGAIN:
+    if receiver.error == EAGAIN.errno:
         return _receive(t, receiver.owner, state.address, receiver.size, receiver.kind, receiver.flags)
-    if receiver.error is not None:
-        raise receiver.error
+    if receiver.error:
+        raise BY_NUMBER[receiver.error]
     return Pending(receive_on, state, ((receiver.queue, IN),), None, ERESTARTNOHAND, receive_interrupted)
 
 
@@ -93,7 +94,7 @@ def receive_on(t: "Task", state: Receiving) -> Result:
 def receive_interrupted(t: "Task", state: Receiving) -> Result:
     """Leave the queue for a signal, unless a message or an error came first. Raises: ERESTARTNOHAND."""
     receiver = state.receiver
-    if receiver.message is not None or receiver.error not in (None, EAGAIN):
+    if receiver.message is not None or receiver.error not in (0, EAGAIN.errno):
         return receive_on(t, state)
     receiver.cancel()
     raise ERESTARTNOHAND

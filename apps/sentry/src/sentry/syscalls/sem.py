@@ -10,6 +10,7 @@ from sentry.syscalls.ipc import permissions
 from sentry.syscalls.poll import deadline_of
 from sentry_abi import ipc
 from sentry_abi.errors import (
+    BY_NUMBER,
     E2BIG,
     EAGAIN,
     EINTR,
@@ -52,8 +53,8 @@ def sem_wait(t: "Task", state: SemWait) -> Result:
     waiter = state.waiter
     if waiter.done:
         return 0
-    if waiter.error is not None:
-        raise waiter.error
+    if waiter.error:
+        raise BY_NUMBER[waiter.error]
     if t.timed_out:
         state.waiter.cancel()
         raise EAGAIN
@@ -66,8 +67,8 @@ def sem_interrupted(t: "Task", state: SemWait) -> int:
     del t
     if state.waiter.done:
         return 0
-    if state.waiter.error is not None:
-        raise state.waiter.error
+    if state.waiter.error:
+        raise BY_NUMBER[state.waiter.error]
     state.waiter.cancel()
     raise EINTR
 
