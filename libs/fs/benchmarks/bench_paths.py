@@ -20,7 +20,7 @@ def main() -> None:
     memory = MemoryFile()
     world = World(build_default_root(VFS, memory, cwd=b"/usr"))
     vfs, ctx, creds, table = VFS, world.ctx, world.creds, FDTable()
-    room = memoryview(bytearray(65536))
+    buffer = memoryview(bytearray(65536))
 
     def stat(path: bytes) -> bytes:
         return filename_lookup(None, path, ctx, creds).dentry.positive().stat()
@@ -43,17 +43,17 @@ def main() -> None:
     measure("open and close, host file", lambda: open_close(b"/etc/passwd"))
     measure("create and unlink", create_unlink)
     host = do_filp_open(None, b"/etc/passwd", 0, 0, ctx, creds)
-    measure("pread 4 KiB, host file", lambda: host.pread([room[:4096]], 0))
+    measure("pread 4 KiB, host file", lambda: host.pread([buffer[:4096]], 0))
     file = do_filp_open(None, b"/tmp/data", 0o102, 0o644, ctx, creds)
     file.write([bytes(65536)])
-    measure("pread 4 KiB, file in memory", lambda: file.pread([room[:4096]], 0))
-    measure("pwrite 4 KiB, file in memory", lambda: file.pwrite([room[:4096]], 0))
-    measure("pwrite 64 KiB, file in memory", lambda: file.pwrite([room], 0))
+    measure("pread 4 KiB, file in memory", lambda: file.pread([buffer[:4096]], 0))
+    measure("pwrite 4 KiB, file in memory", lambda: file.pwrite([buffer[:4096]], 0))
+    measure("pwrite 64 KiB, file in memory", lambda: file.pwrite([buffer], 0))
     reader, writer = make_pipe(PipeFilesystem(VFS), 0, 0)
 
     def through(size: int) -> None:
-        writer.write([room[:size]])
-        reader.read([room[:size]])
+        writer.write([buffer[:size]])
+        reader.read([buffer[:size]])
 
     for size in (1, 4096, 65536):
         measure(f"{size} bytes through a pipe", lambda size=size: through(size))  # type: ignore[misc]  # the loop's own

@@ -35,9 +35,9 @@ def test_behaves_as_a_bytearray(operations: list[tuple[str, int, int]]) -> None:
                 model.extend(bytes(max(0, pos + length - len(model))))
                 model[pos : pos + length] = content[:length]
         elif name == "read":
-            room = [bytearray(length // 3), bytearray(length - length // 3)]
-            done = data.read([memoryview(part) for part in room], pos)
-            assert b"".join(room)[:done] == model[pos : pos + length]
+            buffer = [bytearray(length // 3), bytearray(length - length // 3)]
+            done = data.read([memoryview(part) for part in buffer], pos)
+            assert b"".join(buffer)[:done] == model[pos : pos + length]
         elif name == "truncate":
             data.truncate(pos)
             del model[pos:]
@@ -59,14 +59,14 @@ def test_behaves_as_a_bytearray(operations: list[tuple[str, int, int]]) -> None:
 
 
 def test_sparse_files_cost_nothing() -> None:
-    """A terabyte of hole has no memory; data and holes are told apart."""
+    """A terabyte of hole has no memory; data and holes are distinguished."""
     data = FileData(MEMORY, 3)
     data.truncate(1 << 40)
     assert data.allocated() == 0
     data.write([b"x"], 1 << 20)
     assert data.seek(0, data=True) == 1 << 20
     assert data.seek(1 << 20, data=False) == (1 << 20) + 4096
-    room = bytearray(4)
-    assert data.read([memoryview(room)], (1 << 39) + 5) == 4
-    assert room == bytes(4)
+    buffer = bytearray(4)
+    assert data.read([memoryview(buffer)], (1 << 39) + 5) == 4
+    assert buffer == bytes(4)
     data.release()

@@ -70,8 +70,8 @@ def test_links_stay_inside(over: World, tmp_path: HostPath) -> None:
     (tmp_path / "up").symlink_to("../../../../../../etc/passwd")
     for name in (b"absolute", b"up"):
         file = do_filp_open(None, name, 0, 0, over.ctx, over.creds)
-        room = bytearray(10)
-        assert file.read([memoryview(room)]) == 4
+        buffer = bytearray(10)
+        assert file.read([memoryview(buffer)]) == 4
 
 
 def test_the_native_part_takes_single_names_only(tmp_path: HostPath) -> None:
@@ -96,10 +96,10 @@ def test_descriptors_are_bounded(over: World, tmp_path: HostPath) -> None:
         for index in range(MAX_DIRS + 60):
             file = do_filp_open(None, b"d%d/f" % index, 0, 0, over.ctx, over.creds)
             file.incref()
-            room = bytearray(10)
-            done = file.read([memoryview(room)])
+            buffer = bytearray(10)
+            done = file.read([memoryview(buffer)])
             file.decref()
-            assert room[:done] == b"%d" % index
+            assert buffer[:done] == b"%d" % index
     assert len(os.listdir("/proc/self/fd")) - before <= MAX_DIRS + 128  # noqa: PTH208
 
 
@@ -130,9 +130,9 @@ def test_default_root(memory: MemoryFile, tmp_path: HostPath) -> None:
     assert null.read([memoryview(bytearray(4))]) == 0
     assert exists(world, b"/sys/devices/system/cpu/online")
     assert exists(world, b"/etc/passwd")
-    room = bytearray(64)
-    assert do_filp_open(None, b"/dev/urandom", 0, 0, ctx, creds).read([memoryview(room)]) == 64
-    assert any(room)
+    buffer = bytearray(64)
+    assert do_filp_open(None, b"/dev/urandom", 0, 0, ctx, creds).read([memoryview(buffer)]) == 64
+    assert any(buffer)
 
 
 def test_mount_at_makes_what_is_missing(over: World, memory: MemoryFile) -> None:

@@ -49,12 +49,12 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def test_pipe(pipe: tuple[int, int]) -> None:
-    """An empty pipe and a full one ask the watcher; the rest of a write waits for room."""
+    """An empty pipe and a full one ask the watcher; the rest of a write waits for a reader."""
     reader, watcher = wrap(pipe[0])
     writer, writer_watcher = wrap(pipe[1])
-    room = bytearray(100_000)
+    buffer = bytearray(100_000)
     with pytest.raises(EAGAIN):
-        reader.read([memoryview(room)])
+        reader.read([memoryview(buffer)])
     assert watcher.asked == [(pipe[0], IN)]
     done = writer.write([bytes(50_000), bytes(50_000)])
     assert 0 < done <= 65536
@@ -63,13 +63,13 @@ def test_pipe(pipe: tuple[int, int]) -> None:
     with pytest.raises(EAGAIN):
         writer.write([b"x"])
     assert writer_watcher.asked[-1] == (pipe[1], OUT)
-    assert reader.read([memoryview(room)]) == 65536
+    assert reader.read([memoryview(buffer)]) == 65536
     assert writer.readiness() & OUT
     assert not fcntl.fcntl(pipe[0], fcntl.F_GETFL) & os.O_NONBLOCK
     with pytest.raises(ESPIPE):
         reader.seek(0, 0)
     with pytest.raises(ESPIPE):
-        reader.pread([memoryview(room)], 0)
+        reader.pread([memoryview(buffer)], 0)
     with pytest.raises(EBADF):
         reader.write([b"x"])
     with pytest.raises(ENOTTY):
@@ -117,18 +117,18 @@ def test_ends_of_a_pipe(pipe: tuple[int, int]) -> None:
 
 
 def test_regular_file_shares_its_position(tmp_path: HostPath) -> None:
-    """The position is the host's: whoever uses the descriptor after us goes on where we stopped."""
+    """The position is the host's: the next user of the descriptor continues there."""
     with (tmp_path / "f").open("w+b", buffering=0) as host:
         host.write(b"0123456789")
         host.seek(2)
         file, watcher = wrap(host.fileno())
-        room = bytearray(3)
-        assert file.read([memoryview(room)]) == 3
-        assert room == b"234"
+        buffer = bytearray(3)
+        assert file.read([memoryview(buffer)]) == 3
+        assert buffer == b"234"
         assert host.tell() == 5
         assert file.seek(-1, 2) == 9
         assert file.write([b"ab", b"c"]) == 3
-        assert file.pread([memoryview(room)], 0) == 3
+        assert file.pread([memoryview(buffer)], 0) == 3
         assert file.size() == 12
         file.truncate(4)
         assert (tmp_path / "f").read_bytes() == b"0123"
@@ -171,8 +171,8 @@ def test_terminal() -> None:
             file.read([memoryview(bytearray(9))])
         assert watcher.asked == [(terminal, IN)]
         os.write(control, b"line\n")
-        room = bytearray(9)
-        assert file.read([memoryview(room)]) == 5
+        buffer = bytearray(9)
+        assert file.read([memoryview(buffer)]) == 5
         assert file.write([b"out"]) == 3
         assert not file.seekable
     finally:

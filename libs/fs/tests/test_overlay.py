@@ -74,7 +74,7 @@ class HostSide:
     """The calls on a real directory."""
 
     def __init__(self, root: HostPath) -> None:
-        """Stand at root."""
+        """Begin at root."""
         self.root = root
 
     def at(self, path: bytes) -> bytes:
@@ -144,7 +144,7 @@ class OverlaySide:
     """The same calls on an overlay."""
 
     def __init__(self, root: HostPath) -> None:
-        """Stand at root."""
+        """Begin at root."""
         overlay = Overlay(VFS, MEMORY, bytes(root))
         self.world = World(MountNamespace(overlay, overlay.root))
         self.mnt, self.ctx, self.creds = self.world.mnt, self.world.ctx, self.world.creds
@@ -159,8 +159,8 @@ class OverlaySide:
     def read(self, path: bytes) -> bytes:
         """Return the first bytes."""
         file = do_filp_open(None, path, 0, 0, self.ctx, self.creds)
-        room = bytearray(100)
-        return bytes(room[: file.read([memoryview(room)])])
+        buffer = bytearray(100)
+        return bytes(buffer[: file.read([memoryview(buffer)])])
 
     def stat(self, path: bytes) -> tuple[int, int, int]:
         """Return mode, size and links, as far as both sides must agree."""
@@ -210,7 +210,7 @@ class VolumeSide(OverlaySide):
     """The same calls on a writable volume."""
 
     def __init__(self, root: HostPath) -> None:
-        """Stand at root."""
+        """Begin at root."""
         volume = HostVolume(VFS, bytes(root))
         self.world = World(MountNamespace(volume, volume.root))
         self.mnt, self.ctx, self.creds = self.world.mnt, self.world.ctx, self.world.creds
@@ -289,7 +289,7 @@ def test_host_changes_show_until_a_file_is_changed_here(over: World, tmp_path: H
 
 
 def test_what_the_host_moves_above_a_file_shows_soon(over: World, tmp_path: HostPath) -> None:
-    """A directory renamed and a link that leads elsewhere now are seen when the kept finds are forgotten."""
+    """A directory renamed and a link that leads elsewhere now are seen when the cached paths expire."""
     ctx, creds = over.ctx, over.creds
     for name, size in ("one", 1), ("two", 2):
         (tmp_path / name).mkdir()
@@ -315,9 +315,9 @@ def test_open_files_follow_the_first_change(over: World, tmp_path: HostPath) -> 
     number = STAT.unpack(reader.stat())[1]
     writer = do_filp_open(None, b"f", O_RDWR, 0, ctx, creds)
     writer.write([b"AFTER"])
-    room = bytearray(6)
-    assert reader.read([memoryview(room)]) == 6
-    assert room == b"AFTERe"
+    buffer = bytearray(6)
+    assert reader.read([memoryview(buffer)]) == 6
+    assert buffer == b"AFTERe"
     assert STAT.unpack(reader.stat())[1] == number
     assert (tmp_path / "f").read_bytes() == b"before"
 
@@ -419,9 +419,9 @@ def test_volume_files(tmp_path: HostPath) -> None:
     file.allocate(0, 0, 100)
     assert (tmp_path / "f").stat().st_size == 100
     do_unlinkat(None, b"f", ctx, creds)
-    room = bytearray(5)
-    assert file.pread([memoryview(room)], 0) == 5
-    assert room == b"hello"
+    buffer = bytearray(5)
+    assert file.pread([memoryview(buffer)], 0) == 5
+    assert buffer == b"hello"
     assert STAT.unpack(file.stat())[2] == 0
     file.decref()
     more = do_filp_open(None, b"log", O_RDWR | O_CREAT | O_APPEND, 0o600, ctx, creds)

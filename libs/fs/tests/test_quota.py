@@ -31,7 +31,7 @@ def make(side: World, name: bytes) -> FileDescription:
 
 
 def test_short_then_refused() -> None:
-    """A write goes as far as there is room; the next one fails; removing makes room."""
+    """A write goes up to the limit; the next one fails; removing frees space."""
     fs, side = world(LIMIT)
     file = make(side, b"f")
     assert file.write([b"x" * 1000, bytes(LIMIT)]) == LIMIT

@@ -90,8 +90,8 @@ def opened(world: World, path: bytes, flags: int = 0) -> FileDescription:
 
 def content(file: FileDescription, size: int = 100) -> bytes:
     """Read from the beginning."""
-    room = bytearray(size)
-    return bytes(room[: file.pread([memoryview(room)], 0)])
+    buffer = bytearray(size)
+    return bytes(buffer[: file.pread([memoryview(buffer)], 0)])
 
 
 def files_of(table: object) -> list[FileDescription]:

@@ -55,7 +55,7 @@ def test_clock_code_computes_time() -> None:
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
     gettime = kind(offset + vdso.SYMBOLS["clock_gettime"])
     out = (ctypes.c_int64 * 2)()
-    # The counter stands before its base: no cycles have passed.
+    # The counter is before its base: no cycles have passed.
     base_tsc = (1 << 63) - 1
     vdso.PARAMETERS.pack_into(pages, 0, 2, 1, base_tsc, 1 << 31, 7 * 10**9 + 5, 3 * 10**9 + 8)
     for clock, wanted in ((0, (7, 5)), (5, (7, 5)), (1, (3, 8)), (4, (3, 8)), (6, (3, 8)), (7, (3, 8))):

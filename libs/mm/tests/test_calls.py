@@ -104,7 +104,7 @@ class World:
         return self.mm.mmap(at, pages * PAGE, prot, ANON | MAP_FIXED | flags)
 
     def shape(self) -> list[tuple[int, int, int]]:
-        """Return the areas as (page, pages, prot) from BASE on."""
+        """Return the VMAs as (page, pages, prot) from BASE on."""
         return [((a.start - BASE) // PAGE, (a.end - a.start) // PAGE, a.prot) for a in self.mm.vmas]
 
     def fork(self) -> MemoryManager:
@@ -260,7 +260,7 @@ def test_limits_of_size(w: World) -> None:
     assert w.mm.data_bytes == 9 * PAGE
 
 
-def test_too_many_areas(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_vmas(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The map count limits mmap, splits by munmap, and brk."""
     w.anon(3)
     w.mm.brk_start = w.mm.brk_end = BASE + (1 << 30)
@@ -321,7 +321,7 @@ def test_locked_memory_is_limited(w: World) -> None:
 
 
 def test_munmap(w: World) -> None:
-    """Holes are fine; crooked and empty ranges are not; the middle can go."""
+    """Holes are fine; misaligned and empty ranges are not; the middle can go."""
     for addr, length in ((BASE + 1, PAGE), (BASE, 0), (TASK_SIZE, PAGE)):
         with pytest.raises(EINVAL):
             w.mm.munmap(addr, length)
@@ -447,7 +447,7 @@ def test_mremap_to_a_place(w: World) -> None:
 
 
 def test_mremap_leaves_an_empty_area(w: World) -> None:
-    """MREMAP_DONTUNMAP: the pages go, the area stays."""
+    """MREMAP_DONTUNMAP: the pages go, the VMA stays."""
     w.anon(2)
     w.store(BASE, 4)
     flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP
@@ -483,7 +483,7 @@ def test_mremap_flags(w: World, flags: int) -> None:
 
 
 def test_mremap_errors(w: World) -> None:
-    """Crooked, empty, not there, over several areas, limits."""
+    """Misaligned, empty, not there, over several VMAs, limits."""
     w.anon(1)
     w.anon(1, BASE + PAGE, PROT_READ)
     for args in ((BASE + 1, PAGE, PAGE), (BASE, PAGE, 0)):
@@ -515,7 +515,7 @@ def test_mremap_of_files(w: World) -> None:
 
 
 def test_brk(w: World) -> None:
-    """The heap grows in one run, shrinks, and meets its neighbours and limits without an error number."""
+    """The heap grows in one PMA, shrinks, and meets its neighbours and limits without an error number."""
     w.mm.brk_start = w.mm.brk_end = BASE + 100
     assert w.mm.brk(0) == BASE + 100
     assert w.mm.brk(BASE + 3 * PAGE + 5) == BASE + 3 * PAGE + 5
@@ -588,7 +588,7 @@ def test_a_stack_that_cannot_grow(w: World) -> None:
 
 
 def test_fault_codes(w: World) -> None:
-    """Where nothing is, where the permission lacks, and where nothing stands against it."""
+    """At an unmapped address, without permission, and without a cause."""
     w.anon(1)
     w.anon(1, BASE + 2 * PAGE, 0)
     assert w.mm.handle_fault(BASE + PAGE, FAULT_READ) == (11, 1)
@@ -600,7 +600,7 @@ def test_fault_codes(w: World) -> None:
 
 
 def test_a_lost_host_mapping_is_put_back(w: World) -> None:
-    """The second spurious fault at one address maps the run again."""
+    """The second spurious fault at one address maps the PMA again."""
     w.anon(4)
     w.space.mappings = []
     w.store(BASE + PAGE, 3)
@@ -641,7 +641,7 @@ def test_alternate_pages_do_not_explode(w: World) -> None:
 
 
 def test_after_the_child_is_gone_nothing_is_copied(w: World) -> None:
-    """One fault makes all runs writable again."""
+    """One fault makes all PMAs writable again."""
     for n in range(4):
         w.anon(4, BASE + n * 64 * PAGE)
         w.anon(4, BASE + (n * 64 + 32) * PAGE, PROT_READ)
@@ -677,7 +677,7 @@ def test_large_ranges_have_shadows_of_a_gigabyte(w: World) -> None:
 
 
 def test_many_runs_copy_whole_blocks(w: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the budget of runs a fault copies all of its run in the block."""
+    """Beyond the budget of PMAs a fault copies all of its PMA in the block."""
     monkeypatch.setattr(cow_module, "_MAX_PMAS", 0)
     w.anon(512)
     child = w.fork()
@@ -1019,7 +1019,7 @@ def test_dontneed_that_the_host_refuses(w: World) -> None:
 
 
 def test_advice_is_checked(w: World) -> None:
-    """Unknown advice, crooked ranges, holes, locked memory, and advice that does not fit the memory."""
+    """Unknown advice, misaligned ranges, holes, locked memory, and advice that does not fit the memory."""
     w.anon(2)
     for addr, length, advice in ((BASE, PAGE, 999), (BASE + 1, PAGE, 4), (BASE, 1 << 64, 4), (BASE, (1 << 64) - 1, 4)):
         with pytest.raises(EINVAL):
@@ -1197,7 +1197,7 @@ def test_a_young_process_is_copied_at_once(w: World) -> None:
 
 
 def test_a_batch_is_one_apply(w: World) -> None:
-    """Operations are joined, references wait until the host has let go, and a failure is an error."""
+    """Operations are joined, references are dropped after the host's unmap, and a failure is an error."""
     w.anon(1)
     w.mm.begin()
     assert w.mm.batch is not None
@@ -1231,7 +1231,7 @@ def test_a_batch_is_one_apply(w: World) -> None:
     ],
 )
 def test_a_host_that_refuses_changes_nothing(w: World, step: Callable[[World], object]) -> None:
-    """Areas, runs and contents are what they were."""
+    """VMAs, PMAs and contents are what they were."""
     w.anon(4)
     w.anon(4, BASE + 8 * PAGE, 0)
     w.store(BASE, 5)

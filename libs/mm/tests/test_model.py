@@ -195,8 +195,8 @@ class World:
         manager, _, model = self.processes[who % len(self.processes)]
         if to < page + count and page < to + count:
             return
-        area = manager.vmas.at(BASE + page * PAGE)
-        if area is None or area.end < BASE + (page + count) * PAGE:
+        vma = manager.vmas.at(BASE + page * PAGE)
+        if vma is None or vma.end < BASE + (page + count) * PAGE:
             return
         manager.mremap(BASE + page * PAGE, count * PAGE, count * PAGE, 3, BASE + to * PAGE)
         moved = [model.pop(page + i) for i in range(count)]

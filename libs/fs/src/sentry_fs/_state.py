@@ -1,7 +1,7 @@
 """Which objects of fs can be saved, and how. Only save, load and tests import this.
 
 Files of the host are opened again when they are loaded, by the names at which they were found. Inherited descriptors
-keep their numbers: whoever restores has them open.
+keep their numbers: the restoring process has them open.
 """
 
 from typing import TYPE_CHECKING, Final

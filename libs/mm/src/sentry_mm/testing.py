@@ -286,8 +286,8 @@ class MemoryFileFile(Counted):
         super().__init__()
         self.memory = memory
         self.size = len(content)
-        self.room = max((self.size + PAGE_SIZE - 1) & -PAGE_SIZE, PAGE_SIZE)
-        self.start = memory.allocate(self.room, 3)
+        self.length = max((self.size + PAGE_SIZE - 1) & -PAGE_SIZE, PAGE_SIZE)
+        self.start = memory.allocate(self.length, 3)
         memory.view[self.start : self.start + self.size] = content
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
@@ -305,4 +305,4 @@ class MemoryFileFile(Counted):
 
     def close(self) -> None:
         """Give the pages back."""
-        self.memory.decref(self.start, self.room)
+        self.memory.decref(self.start, self.length)

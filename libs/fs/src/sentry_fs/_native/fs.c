@@ -8,7 +8,7 @@
  *
  * RESOLVE_BENEATH alone would not do: it opens proc/self/mem of this process.
  *
- * Results are 0 or a descriptor, or -errno. `out` has room for struct stat (144 bytes), which is the guest's layout too.
+ * Results are 0 or a descriptor, or -errno. `out` takes struct stat (144 bytes), which is the guest's layout too.
  * No function keeps state; the GIL is released, a cold or remote file system may block.
  */
 #include "ks_fs.h"
