@@ -80,6 +80,7 @@ def mount_volumes(vfs: "VirtualFilesystem", tree: "MountNamespace", words: "Iter
         except LinuxError as error:
             message = f"--volume {text}: {os.fsdecode(volume.target)}: {os.strerror(error.errno)}"
             raise UsageFailure(message) from error
+    fs.release()
 
 
 def _ends(path: bytes) -> list[int]:

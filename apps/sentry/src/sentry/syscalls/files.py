@@ -24,8 +24,7 @@ def put(t: "Task", file: FileDescription, flags: int, minimum: int = 0) -> int:
         return t.files.install(file, minimum, bool(flags & O_CLOEXEC), t.limits.soft(RLIMIT_NOFILE))
     except EMFILE:
         if not file.refs:
-            file.incref()
-            file.decref()
+            file.discard()
         raise
 
 
