@@ -13,7 +13,7 @@ HOST = real_host()
 
 
 class Note:
-    """Something timed that writes down when it was told."""
+    """An object with a deadline that records when it was called."""
 
     def __init__(self, name: int, log: list[int]) -> None:
         """Log to a list."""
@@ -38,14 +38,14 @@ OPERATIONS = st.lists(
 
 @given(OPERATIONS)
 def test_against_a_dictionary(operations: list[tuple[str, int, int]]) -> None:
-    """Whoever is armed is told once, when its last deadline has come, the oldest first; next_ns is never late."""
-    told: list[int] = []
-    notes = [Note(number, told) for number in range(10)]
+    """What is armed is called once, when its last deadline has passed, the oldest first; next_ns is never late."""
+    called: list[int] = []
+    notes = [Note(number, called) for number in range(10)]
     clock = MonotonicClock(HOST)
     queue = TimerQueue(clock)
     synthetic = SyntheticClock()
-    heard: list[int] = []
-    twins = [Note(number, heard) for number in range(10)]
+    twins_called: list[int] = []
+    twins = [Note(number, twins_called) for number in range(10)]
     now, order = 0, 0
     armed: dict[int, tuple[int, int]] = {}
     for name, number, value in operations:
@@ -61,12 +61,12 @@ def test_against_a_dictionary(operations: list[tuple[str, int, int]]) -> None:
         else:
             now += value
             expected = sorted((key, number) for number, key in armed.items() if key[0] <= now)
-            told.clear()
-            heard.clear()
+            called.clear()
+            twins_called.clear()
             while (timed := queue.take(now)) is not None:
                 timed.expired(now)
             synthetic.advance(value)
-            assert told == heard == [number for _, number in expected]
+            assert called == twins_called == [number for _, number in expected]
             for _, other in expected:
                 del armed[other]
         assert len(queue) == len(armed)
@@ -76,7 +76,7 @@ def test_against_a_dictionary(operations: list[tuple[str, int, int]]) -> None:
 
 
 def test_expire_in_a_loop() -> None:
-    """A loop sleeps until next_ns, and nobody is told early."""
+    """A loop sleeps until next_ns, and nothing is called early."""
     clock = MonotonicClock(HOST, offset_ns=1_000)
     queue = TimerQueue(clock)
     log: list[int] = []
@@ -94,13 +94,13 @@ def test_expire_in_a_loop() -> None:
 
 
 def test_rearming_while_told() -> None:
-    """Who is told may arm many others at once: none is lost, also when the heap is made anew meanwhile."""
+    """A callback may arm many others at once: none is lost, also when the heap is made anew meanwhile."""
     queue = TimerQueue(MonotonicClock(HOST))
     log: list[int] = []
     notes = [Note(number, log) for number in range(200)]
 
     class Busy(Note):
-        """Arms everyone."""
+        """Arms all."""
 
         def expired(self, now_ns: int) -> None:
             """See Timed."""

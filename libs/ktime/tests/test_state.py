@@ -21,7 +21,7 @@ from sentry_waiter._state import register as register_queues
 
 
 class Noting:
-    """A listener and a thing with a deadline; it notes what it hears."""
+    """A listener and a thing with a deadline; it records its calls."""
 
     __slots__ = ("log", "timer_seq")
 
@@ -65,31 +65,31 @@ def test_a_loaded_timer_is_inert_until_it_gets_a_driver() -> None:
     clock, listener = SyntheticClock(), Noting()
     timer = Timer(clock, listener, clock)
     timer.swap(Setting(enabled=True, next_ns=10, period_ns=10))
-    loaded, same, told = through_an_image(FakeHost(), [timer, clock, listener])
+    loaded, same, noting = through_an_image(FakeHost(), [timer, clock, listener])
     timer.destroy()
     assert isinstance(loaded, Timer)
     assert isinstance(same, SyntheticClock)
-    assert isinstance(told, Noting)
+    assert isinstance(noting, Noting)
     same.store(25)
     loaded.tick()
-    assert told.log == []
+    assert noting.log == []
     with pytest.raises(TimerError, match="paused"):
         loaded.get()
     with pytest.raises(TimerError, match="driver"):
         loaded.resume()
     loaded.resume(same)
-    assert told.log == [2]
+    assert noting.log == [2]
     same.store(30)
-    assert told.log == [2, 1]
-    again, told = through_an_image(FakeHost(), [loaded, told])
+    assert noting.log == [2, 1]
+    again, noting = through_an_image(FakeHost(), [loaded, noting])
     assert isinstance(again, Timer)
-    assert isinstance(told, Noting)
+    assert isinstance(noting, Noting)
     again.destroy()
-    assert told.log == [2, 1, "destroyed"]
+    assert noting.log == [2, 1, "destroyed"]
 
 
 def test_clocks_go_on_where_they_were() -> None:
-    """Offsets and times are kept; the host is the new one; whoever listens for jumps still does."""
+    """Offsets and times are kept; the host is the new one; listeners for jumps are kept."""
     host, other = FakeHost(), FakeHost(5_000)
     other.step_ns = 0
     manual, real, monotonic = ManualClock(7), RealClock(host.record, 100), MonotonicClock(host.record, 5)

@@ -1,4 +1,4 @@
-"""Timers on clocks that stand still, on one that runs, from many threads, and the channel."""
+"""Timers on clocks that tests move, on one that runs, from many threads, and the channel."""
 
 import threading
 import time
@@ -31,8 +31,8 @@ HOST = real_host()
 MILLISECOND = 1_000_000
 
 
-class Told:
-    """A listener that writes down what it is told, and may answer."""
+class Recorder:
+    """A listener that records its calls, and may answer."""
 
     def __init__(self, answer: Setting | None = None) -> None:
         """Have an answer to give once."""
@@ -60,53 +60,53 @@ def every(next_ns: int, period_ns: int = 0) -> Setting:
     return Setting(enabled=True, next_ns=next_ns, period_ns=period_ns)
 
 
-def synthetic() -> tuple[SyntheticClock, Told, Timer]:
+def synthetic() -> tuple[SyntheticClock, Recorder, Timer]:
     """Return a clock, a listener and a timer on it."""
-    clock, told = SyntheticClock(), Told()
-    return clock, told, Timer(clock, told, clock)
+    clock, recorder = SyntheticClock(), Recorder()
+    return clock, recorder, Timer(clock, recorder, clock)
 
 
 def test_one_shot_and_periodic() -> None:
     """Once is once; several periods are one notice with the right number."""
-    clock, told, timer = synthetic()
+    clock, recorder, timer = synthetic()
     timer.swap(every(10))
     clock.store(9)
-    assert told.log == []
+    assert recorder.log == []
     clock.store(10)
     clock.store(100)
-    assert told.log == [1]
+    assert recorder.log == [1]
     assert timer.swap(every(110, 10)) == (100, Setting())
     clock.store(145)
-    assert told.log == [1, 4]
+    assert recorder.log == [1, 4]
     assert timer.get() == (145, every(150, 10))
 
 
 def test_swap_settles_then_calls_then_applies() -> None:
     """The old expirations, the hook, the new ones, in one go; the old listener's answer is ignored."""
-    clock, told = ManualClock(), Told()
-    timer = Timer(clock, told, TimerQueue(MonotonicClock(HOST)))
+    clock, recorder = ManualClock(), Recorder()
+    timer = Timer(clock, recorder, TimerQueue(MonotonicClock(HOST)))
     timer.swap(every(10))
-    clock._now_ns = 20  # nobody has looked yet
-    told.answer = every(5)
-    assert timer.swap(every(15, 2), lambda: told.log.append("hook")) == (20, Setting())
-    assert told.log == [1, "hook", 3]
+    clock._now_ns = 20  # not checked yet
+    recorder.answer = every(5)
+    assert timer.swap(every(15, 2), lambda: recorder.log.append("hook")) == (20, Setting())
+    assert recorder.log == [1, "hook", 3]
     assert timer.get()[1] == every(21, 2)
 
 
 def test_listener_may_change_the_setting() -> None:
     """What it returns counts, and is armed."""
-    clock, told, timer = synthetic()
-    told.answer = every(50)
+    clock, recorder, timer = synthetic()
+    recorder.answer = every(50)
     timer.swap(every(10))
     clock.store(10)
     clock.store(50)
-    assert told.log == [1, 1]
+    assert recorder.log == [1, 1]
 
 
 def test_answer_after_get() -> None:
     """Get returns what was computed before the answer, and keeps the answer."""
-    clock, told = ManualClock(), Told(every(50))
-    timer = Timer(clock, told, TimerQueue(MonotonicClock(HOST)))
+    clock, recorder = ManualClock(), Recorder(every(50))
+    timer = Timer(clock, recorder, TimerQueue(MonotonicClock(HOST)))
     timer.swap(every(10))
     clock._now_ns = 10
     assert timer.get() == (10, Setting())
@@ -115,28 +115,28 @@ def test_answer_after_get() -> None:
 
 def test_pause_and_resume() -> None:
     """A paused timer is silent and cannot be used; missed expirations come at resume."""
-    clock, told, timer = synthetic()
+    clock, recorder, timer = synthetic()
     timer.swap(every(10, 10))
     timer.pause()
     timer.pause()
     clock.store(35)
     timer.tick()
-    assert told.log == []
+    assert recorder.log == []
     for use in (timer.get, lambda: timer.swap(Setting())):
         with pytest.raises(TimerError, match="paused"):
             use()
     timer.resume()
-    assert told.log == [3]
+    assert recorder.log == [3]
     timer.resume()
     clock.store(40)
-    assert told.log == [3, 1]
+    assert recorder.log == [3, 1]
 
 
 def test_destroy() -> None:
-    """Nothing more is told, and use is refused; pause and resume are allowed."""
+    """Nothing more is reported, and use is refused; pause and resume are allowed."""
     clock = ManualClock()
-    told = Told()
-    timer = Timer(clock, told, TimerQueue(MonotonicClock(HOST)))
+    recorder = Recorder()
+    timer = Timer(clock, recorder, TimerQueue(MonotonicClock(HOST)))
     timer.swap(every(10))
     timer.destroy()
     timer.destroy()
@@ -144,36 +144,36 @@ def test_destroy() -> None:
     timer.tick()
     timer.pause()
     timer.resume()
-    assert told.log == ["destroyed"]
+    assert recorder.log == ["destroyed"]
     assert not clock.events
     with pytest.raises(TimerError, match="destroyed"):
         timer.get()
-    _, told, timer = synthetic()
+    _, recorder, timer = synthetic()
     timer.destroy()
-    assert told.log == ["destroyed"]
+    assert recorder.log == ["destroyed"]
 
 
 def test_atomically() -> None:
     """Nothing expires meanwhile, and the timer itself is out of reach."""
-    clock, told, timer = synthetic()
+    clock, recorder, timer = synthetic()
     timer.swap(every(10))
 
     def inside() -> None:
         clock._now_ns = 10
         with pytest.raises(TimerError, match="own listener"):
             timer.get()
-        assert told.log == []
+        assert recorder.log == []
 
     timer.atomically(inside)
     timer.tick()
-    assert told.log == [1]
+    assert recorder.log == [1]
 
 
 def test_listener_that_calls_its_timer() -> None:
     """It gets an exception and no deadlock, and the timer lives on."""
     clock = SyntheticClock()
 
-    class Wrong(Told):
+    class Wrong(Recorder):
         """Calls its timer."""
 
         def notify(self, expirations: int, setting: Setting) -> None:
@@ -191,24 +191,24 @@ def test_listener_that_calls_its_timer() -> None:
 
 def test_clock_events() -> None:
     """A manual or real clock that jumps has its timers look at once."""
-    manual, told = ManualClock(5), Told()
-    timer = Timer(manual, told, TimerQueue(MonotonicClock(HOST)))
+    manual, recorder = ManualClock(5), Recorder()
+    timer = Timer(manual, recorder, TimerQueue(MonotonicClock(HOST)))
     timer.swap(every(10))
     manual.advance(4)
-    assert told.log == []
+    assert recorder.log == []
     manual.advance(1)
-    assert told.log == [1]
+    assert recorder.log == [1]
     with pytest.raises(ValueError, match="set"):
         manual.advance(-1)
-    real, told = RealClock(HOST), Told()
+    real, recorder = RealClock(HOST), Recorder()
     queue = TimerQueue(MonotonicClock(HOST))
-    timer = Timer(real, told, queue)
+    timer = Timer(real, recorder, queue)
     timer.swap(every(real.now() + 1000 * 10**9))
     assert queue.next_ns > time.monotonic_ns() + 900 * 10**9
     real.step(999 * 10**9)
     assert queue.next_ns < time.monotonic_ns() + 2 * 10**9
     real.step(10**9)
-    assert told.log == [1]
+    assert recorder.log == [1]
     assert queue.next_ns == -1
     timer.swap(Setting())
 
@@ -225,10 +225,10 @@ class Jumpy(SyntheticClock):
 
 def test_clock_moves_while_a_timer_is_armed() -> None:
     """No expiration is late."""
-    clock, told = Jumpy(), Told()
-    timer = Timer(clock, told, clock)
+    clock, recorder = Jumpy(), Recorder()
+    timer = Timer(clock, recorder, clock)
     timer.swap(every(50, 30))
-    assert told.log == [2]
+    assert recorder.log == [2]
     assert timer.get() == (100, every(110, 30))
 
 
@@ -245,7 +245,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_against_counting(steps: list[tuple[str, int, int]]) -> None:
     """Any sequence of operations tells as many expirations as counting them nanosecond by nanosecond does."""
-    clock, told, timer = synthetic()
+    clock, recorder, timer = synthetic()
     now, paused, expected = 0, False, 0
     next_ns: int | None = None
     period = 0
@@ -274,7 +274,7 @@ def test_against_counting(steps: list[tuple[str, int, int]]) -> None:
             next_ns, period = (a, b) if a else (None, b)
         if not paused:
             settle()
-            assert told.total == expected
+            assert recorder.total == expected
 
 
 # -- threads
@@ -284,7 +284,7 @@ def test_thread_driver() -> None:
     """Expirations come in the driver's thread, in time; what was cancelled does not."""
     clock = MonotonicClock(HOST)
     with ThreadDriver(HOST) as driver:
-        timers = [Timer(clock, Told(), driver) for _ in range(300)]
+        timers = [Timer(clock, Recorder(), driver) for _ in range(300)]
         start = clock.now()
         for number, timer in enumerate(timers):
             timer.swap(every(start + (300 - number) * MILLISECOND // 10, MILLISECOND))
@@ -297,16 +297,16 @@ def test_thread_driver() -> None:
         time.sleep(0.04)
         assert threading.active_count() < 10
     for timer in timers[1::2]:
-        told = timer._listener
-        assert isinstance(told, Told)
-        assert told.total > 0
+        recorder = timer._listener
+        assert isinstance(recorder, Recorder)
+        assert recorder.total > 0
 
 
 def test_concurrent_use() -> None:
-    """Eight threads swap, get, pause and resume one timer: no expiration is lost or told twice."""
+    """Eight threads swap, get, pause and resume one timer: no expiration is lost or reported twice."""
     clock = MonotonicClock(HOST)
 
-    class Exact(Told):
+    class Exact(Recorder):
         """Sums up under the timer's lock."""
 
         count = 0
@@ -318,8 +318,8 @@ def test_concurrent_use() -> None:
             self.count = before + expirations
 
     with ThreadDriver(HOST) as driver:
-        told = Exact()
-        timer = Timer(clock, told, driver)
+        recorder = Exact()
+        timer = Timer(clock, recorder, driver)
         start = clock.now()
         timer.swap(every(start + MILLISECOND, MILLISECOND))
 
@@ -342,13 +342,13 @@ def test_concurrent_use() -> None:
         for thread in threads:
             thread.join()
         now, _ = timer.get()
-        assert told.count == (now - start) // MILLISECOND
+        assert recorder.count == (now - start) // MILLISECOND
         timer.destroy()
 
 
 def test_synthetic_clock_from_threads() -> None:
-    """Movers and users at once: in the end every expiration has been told."""
-    clock, told, timer = synthetic()
+    """Movers and users at once: in the end every expiration has been reported."""
+    clock, recorder, timer = synthetic()
     timer.swap(every(1, 1))
 
     def move() -> None:
@@ -361,7 +361,7 @@ def test_synthetic_clock_from_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert told.total == 2000
+    assert recorder.total == 2000
 
 
 def test_driver_ends() -> None:
@@ -369,11 +369,11 @@ def test_driver_ends() -> None:
     clock = MonotonicClock(HOST)
     driver = ThreadDriver(HOST)
     driver.close()
-    timer = Timer(clock, Told(), driver)
+    timer = Timer(clock, Recorder(), driver)
     with pytest.raises(DriverError, match="closed"):
         timer.swap(every(clock.now() + 10**12))
 
-    class Raising(Told):
+    class Raising(Recorder):
         """Fails."""
 
         def notify(self, expirations: int, setting: Setting) -> None:
@@ -390,7 +390,7 @@ def test_driver_ends() -> None:
     with pytest.raises(DriverError, match="raised"):
         driver.close()
 
-    class Closing(Told):
+    class Closing(Recorder):
         """Closes the driver that tells it."""
 
         def notify(self, expirations: int, setting: Setting) -> None:

@@ -1,6 +1,6 @@
-"""Credentials: who a task is and what it may do. Immutable; a change makes a new object.
+"""Credentials: a task's ids and what it may do. Immutable; a change makes a new object.
 
-Sources: credentials(7), capabilities(7), Linux include/linux/cred.h; facts section 4.
+Sources: credentials(7), capabilities(7), Linux include/linux/cred.h.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from sentry_auth._namespace import INITIAL, UserNamespace
 class Credentials(NamedTuple):
     """User and group ids, supplementary groups, capability sets (bit n is capability n), the user namespace.
 
-    Ids are kernel ids, groups are sorted. Readers need no lock; whoever owns the task publishes a new object.
+    Ids are kernel ids, groups are sorted. Readers need no lock; a change publishes a new object.
     """
 
     uid: KUID
@@ -81,7 +81,7 @@ def user_credentials(
 def root_credentials(user_ns: UserNamespace = INITIAL) -> Credentials:
     """Return the credentials of the superuser of a namespace: `user_ns`'s id 0, and every capability there.
 
-    Raises: ValueError if 0 means nobody there.
+    Raises: ValueError if 0 is not mapped there.
     """
     uid, gid = user_ns.kuid(0), user_ns.kgid(0)
     if NO_ID in (uid, gid):
@@ -91,7 +91,7 @@ def root_credentials(user_ns: UserNamespace = INITIAL) -> Credentials:
 
 
 def anonymous_credentials() -> Credentials:
-    """Return the credentials of nobody: the overflow ids, in a namespace of its own, with rights nowhere."""
+    """Return credentials without any rights: the overflow ids, in a namespace of their own."""
     return user_credentials(OVERFLOW_ID, OVERFLOW_ID, caps=0, user_ns=UserNamespace())
 
 

@@ -57,7 +57,7 @@ def exec_credentials(
 ) -> ExecCredentials:
     """Return what the credentials old become when they execute file.
 
-    `unsafe` is true if somebody could meddle with the privileged program: a tracer without the right to, or a process
+    `unsafe` is true if others could tamper with the privileged program: a tracer without the right to, or a process
     outside of the thread group that shares the filesystem context.
 
     Raises: EINVAL for a malformed attribute; EPERM if the file's effective bit is set and not all of its permitted

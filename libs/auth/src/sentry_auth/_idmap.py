@@ -25,7 +25,7 @@ _U32: Final = 0xFFFF_FFFF
 
 
 class Extent(NamedTuple):
-    """The ids first, first + 1, ... stand for lower, lower + 1, ...: length of them."""
+    """The ids first, first + 1, ... map to lower, lower + 1, ...: length of them."""
 
     first: int
     lower: int
@@ -71,7 +71,7 @@ class IdMap:
         return len(self.extents)
 
     def down(self, number: int, count: int = 1) -> int:
-        """Return what an id (the first of count in one extent) stands for, or `NO_ID`."""
+        """Return what an id (the first of count in one extent) maps to, or `NO_ID`."""
         index = bisect_right(self._starts, number) - 1
         if index < 0:
             return NO_ID
@@ -79,7 +79,7 @@ class IdMap:
         return lower + number - first if number + count <= first + length else NO_ID
 
     def up(self, number: int) -> int:
-        """Return the id that stands for number, or `NO_ID`."""
+        """Return the id that maps to number, or `NO_ID`."""
         index = bisect_right(self._lower_starts, number) - 1
         if index < 0:
             return NO_ID

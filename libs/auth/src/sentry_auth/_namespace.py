@@ -6,7 +6,7 @@ nothing that could not be saved; readers need no lock, because what they read is
 
 Lock order: the lock is a leaf; nothing foreign is called with it held.
 
-Sources: user_namespaces(7); Linux kernel/user_namespace.c; facts section 4.1.
+Sources: user_namespaces(7); Linux kernel/user_namespace.c.
 """
 
 from typing import Final

@@ -124,7 +124,7 @@ def _root_allowed(namespace: UserNamespace, extents: list[Extent], opener: "Cred
         return True
     if opener.user_ns is namespace:
         return namespace.parent_could_setfcap
-    return opener.has_capability_in(CAP_SETFCAP, opener.user_ns)  # the parent: nobody else gets here
+    return opener.has_capability_in(CAP_SETFCAP, opener.user_ns)  # the parent: no other gets here
 
 
 def _own_id_only(
@@ -142,7 +142,7 @@ def _own_id_only(
 def read_uid_map(namespace: UserNamespace, reader: UserNamespace) -> bytes:
     """Return /proc/PID/uid_map as a process of the namespace reader sees it.
 
-    The second column is in the reader's numbers, for a reader inside in the parent's; 4294967295 stands for no number.
+    The second column is in the reader's numbers, for a reader inside in the parent's; 4294967295 means none.
     """
     lower = _seen_from(namespace, reader)
     return _lines((first, lower.uid_map.up(kuid), count) for first, kuid, count in namespace.uid_map.extents)

@@ -84,7 +84,7 @@ def _with_gids(old: "Credentials", gid: KGID, egid: KGID, sgid: KGID, fsgid: KGI
 def setuid(creds: "Credentials", uid: int) -> "Credentials":
     """Set the effective user id, with CAP_SETUID the real and the saved one too.
 
-    Raises: EINVAL (uid means nobody), EPERM.
+    Raises: EINVAL (uid is not mapped), EPERM.
     """
     kuid = _kuid(creds, uid)
     if creds.effective & _SETUID:

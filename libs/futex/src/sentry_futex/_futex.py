@@ -1,9 +1,9 @@
-"""Futex wait queues: who waits for which word, and who is woken.
+"""Futex wait queues: waits for a word, and wakes.
 
 Nothing here blocks. A wait is a `Waiter`, a record: `wait` checks the word and queues it, a wake takes it off its
-queue, sets `woken` and calls `notify`, and whoever parked the task looks at `woken`. A wake is a grant: the word is
-not looked at again after it, because the waker may have changed it already (hazards, section 3). `cancel` leaves a
-queue; it tells whether the grant came first.
+queue, sets `woken` and calls `notify`, and the owner of the wait checks `woken`. A wake is a grant: the word is not
+checked again after it, because the waker may have changed it already. `cancel` leaves a queue and returns whether the
+grant came first.
 
 Keys. A private wait is keyed by (PRIVATE, address); a wait without FUTEX_PRIVATE_FLAG on private memory by
 (SHARED_PRIVATE, address): the same address, yet the two never meet. Both live in the address space's own table. A
@@ -15,10 +15,10 @@ which the address space implements.
 
 Locks: one, shared by all managers that share the shared table, so that a requeue between any two queues is one
 critical section. The seed has 1,025 of them and an order; under the GIL that buys nothing. `Waiter.notify` is called
-with the lock held and must only take note. `Target` is called with the lock held and must not call back.
+with the lock held and must only record it. `Target` is called with the lock held and must not call back.
 
 FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are left out, as in gVisor: C libraries gave them up (glibc in 2.25),
-and who calls them is told ENOSYS by the kernel.
+and the kernel refuses them with ENOSYS.
 
 Wrong use by the kernel itself, not by a guest, is a `FutexError`: a waiter that is queued twice, a value that no word
 can have.
@@ -89,7 +89,7 @@ class Waiter:
         self.woken = False
 
     def notify(self) -> None:
-        """Be told that `woken` is true now. Must only take note: the lock is held."""
+        """Wake callback: `woken` is true now. Must only record it: the lock is held."""
 
 
 _Queue = dict[Waiter, None]
@@ -97,12 +97,12 @@ _Queue = dict[Waiter, None]
 
 
 class Family:
-    """What all managers have in common that `fork` connects: one lock, and who waits on shared memory."""
+    """What all managers that `fork` connects have in common: one lock, and the waits on shared memory."""
 
     __slots__ = ("mu", "shared")
 
     def __init__(self) -> None:
-        """Begin with nobody waiting."""
+        """Begin without waits."""
         self.mu = RLock()
         self.shared: dict[Key, _Queue] = {}  # guarded by mu
 
@@ -113,7 +113,7 @@ class Manager:
     __slots__ = ("_family", "_mu", "_private", "_shared")
 
     def __init__(self) -> None:
-        """Begin with nobody waiting, and share with nobody."""
+        """Begin without waits, in a family of its own."""
         self._private: dict[Key, _Queue] = {}  # guarded by _mu
         self._join(Family())
 
@@ -123,7 +123,7 @@ class Manager:
         self._shared = family.shared
 
     def fork(self) -> "Manager":
-        """Return the manager of another address space: nobody waits privately there, shared memory is common."""
+        """Return the manager of another address space: without private waits; those on shared memory are common."""
         other = Manager()
         other._join(self._family)
         return other
@@ -166,7 +166,7 @@ class Manager:
             queue = table[key]
             del queue[waiter]
         except KeyError:
-            message = f"the waiter of thread {waiter.tid} stands in a queue of another manager"
+            message = f"the waiter of thread {waiter.tid} is in a queue of another manager"
             raise FutexError(message) from None
         if not queue:
             del table[key]
@@ -196,7 +196,7 @@ class Manager:
             self._append_locked(waiter, key)
 
     def cancel(self, waiter: Waiter) -> bool:
-        """Leave whatever queue the waiter is on by now; tell whether it had been woken before. Idempotent."""
+        """Leave the queue that the waiter is on by now; return whether it had been woken before. Idempotent."""
         with self._mu:
             key = waiter.key
             if key is not None:
@@ -207,7 +207,7 @@ class Manager:
         """Wake up to count waiters whose bitset overlaps, at least one, in order of arrival; return how many.
 
         Raises: EINVAL, EFAULT (shared wakes only: a private one does not look at the memory). EINVAL too when a waiter
-        of a PI lock stands in the queue, which only an unlock may wake; those before it have been woken.
+        of a PI lock is in the queue, which only an unlock may wake; those before it have been woken.
         Differs from the seed as Linux does: a count of 0 or less wakes one.
         Linux: kernel/futex/waitwake.c futex_wake.
         """
@@ -327,7 +327,7 @@ class Manager:
         """Take the lock at addr for waiter.tid: True if it has it, False if it waits and will be given it.
 
         only_try: raise EAGAIN instead of waiting.
-        Raises: EINVAL for a bad address or when somebody waits there without being in line for a lock; EFAULT; EDEADLK
+        Raises: EINVAL for a bad address or when a wait that is not for a lock is queued there; EFAULT; EDEADLK
         if the thread has it already; EAGAIN; FutexError for a waiter that is queued already or names no thread.
         Differs: first come, first served; the guest's priorities are not inherited, since the host schedules.
         Linux: kernel/futex/pi.c futex_lock_pi.
@@ -362,17 +362,17 @@ class Manager:
             return False
 
     def _heir_locked(self, key: Key) -> Waiter | None:
-        """Return who has waited longest for the lock. Raises: EINVAL if that is a wait and not a lock."""
+        """Return the first waiter for the lock. Raises: EINVAL if that is a wait and not a lock."""
         heir = next(iter(self._table(key).get(key, ())), None)
         if heir is not None and not heir.pi:
             raise EINVAL
         return heir
 
     def unlock_pi(self, target: Target, addr: int, tid: int, *, private: bool) -> None:
-        """Give the lock at addr to the thread that has waited longest, or to nobody.
+        """Give the lock at addr to its first waiter, if there is one.
 
         Ensures: the word names the new owner before that is woken.
-        Raises: EINVAL for a bad address or when the one who has waited longest is not in line for a lock; EFAULT; EPERM
+        Raises: EINVAL for a bad address or when the first waiter does not wait for a lock; EFAULT; EPERM
         if tid does not have it; EAGAIN if the word changed meanwhile.
         """
         key = self.key(target, addr, private=private)
@@ -426,7 +426,7 @@ class Manager:
                 while heir is not None and heir.pi:
                     word = target.load_u32(addr)
                     if word & TID_MASK:
-                        return  # somebody was faster
+                        return  # another thread was faster
                     if target.cas_u32(addr, word, heir.tid | OWNER_DIED | self._others_locked(key)) == word:
                         self._grant_locked(heir, key)
                         return

@@ -1,7 +1,7 @@
 """Robust lists: what a thread's end does to the locks that it still holds.
 
-The list is in guest memory and can be anything: at most 2,048 entries are looked at, and the first bad address ends
-the walk without a word. Sources: Linux kernel/futex/core.c exit_robust_list (6.1),
+The list is in guest memory and can be anything: at most 2,048 entries are read, and the first bad address ends
+the walk silently. Sources: Linux kernel/futex/core.c exit_robust_list (6.1),
 Documentation/locking/robust-futex-ABI.rst.
 """
 

@@ -1,4 +1,4 @@
-"""Listeners for those who wait: a channel that holds one token."""
+"""A listener for threads that wait: a channel that holds one token."""
 
 from threading import Condition
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ class Channel:
             self._changed.notify()
 
     def destroyed(self) -> None:
-        """Wake everyone; there will be no token any more."""
+        """Wake all waiting threads; no token will follow."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,10 +1,10 @@
 """Clocks: the host's, one that is set by hand, and the protocol that timers need.
 
-A clock that can jump, or begin to run faster, tells its listeners: whoever sleeps until a time of that clock has to
-look again. Nothing is told by clocks that only ever run as the wall does.
+A clock that can jump, or begin to run faster, notifies its listeners, because a sleep until a time of that clock has to
+be computed again. Clocks that run at the rate of the host's never notify.
 
-Thread-safe: reading needs no lock; changes of one clock are serialised by its own lock, and listeners are told without
-it, in the thread that made the change.
+Thread-safe: reading needs no lock; changes of one clock are serialised by its own lock, and listeners are notified
+without it, in the thread that made the change.
 """
 
 from threading import Lock
@@ -33,13 +33,13 @@ class Clock(Protocol):
     def wall_time_until(self, time_ns: int, now_ns: int) -> int:
         """Return an estimate of how long, in nanoseconds of the driver, it takes from now_ns to time_ns.
 
-        Too small costs a look in vain, too large makes expirations late: err low. Not positive means now.
+        Too small costs an early check, too large makes expirations late: err low. Not positive means now.
         """
         ...
 
     @property
     def events(self) -> Queue | None:
-        """Return where `DISCONTINUITY` and `RATE_INCREASE` are told; None if there are never any."""
+        """Return the queue for `DISCONTINUITY` and `RATE_INCREASE`; None if there are never any."""
         ...
 
 
@@ -103,18 +103,18 @@ class RealClock:
 
     @property
     def events(self) -> Queue:
-        """Return where `step` is told. Differs: a step of the host's own clock is not noticed."""
+        """Return the queue that `step` notifies. Differs: a step of the host's own clock is not noticed."""
         return self._events
 
     def step(self, delta_ns: int) -> None:
-        """Set the clock forward, or back; tell everyone."""
+        """Set the clock forward, or back; notify all listeners."""
         with self._mu:
             self._offset_ns += delta_ns
         self._events.notify(DISCONTINUITY)
 
 
 class ManualClock:
-    """A clock that stands still until somebody moves it; every listener looks at every change.
+    """A clock that moves only when it is set; every listener is notified of every change.
 
     For few timers. `SyntheticClock` finds those that are due by itself.
     """
@@ -132,22 +132,22 @@ class ManualClock:
         return self._now_ns
 
     def wall_time_until(self, time_ns: int, now_ns: int) -> int:
-        """Return now for what has come, and else never: a change is told."""
+        """Return 0 for a time that has come, else never: a change notifies."""
         return 0 if time_ns <= now_ns else MAX_NS
 
     @property
     def events(self) -> Queue:
-        """Return where changes are told."""
+        """Return the queue that changes notify."""
         return self._events
 
     def set(self, now_ns: int) -> None:
-        """Show another time, later or earlier; tell everyone."""
+        """Set the time, later or earlier; notify all listeners."""
         with self._mu:
             self._now_ns = saturate(now_ns)
         self._events.notify(DISCONTINUITY)
 
     def advance(self, duration_ns: int) -> None:
-        """Move the clock on; tell everyone. Raises: ValueError for a negative duration."""
+        """Advance the clock; notify all listeners. Raises: ValueError for a negative duration."""
         if duration_ns < 0:
             message = f"a clock cannot advance by {duration_ns} ns; set() sets it back"
             raise ValueError(message)

@@ -1,6 +1,6 @@
-"""Who wakes timers: the protocol, and one thread for users without a loop.
+"""What wakes timers: the protocol, and one thread for users without a loop.
 
-Lock order: a timer's lock, then the driver's. Timers are told without the driver's lock.
+Lock order: a timer's lock, then the driver's. Timers are called without the driver's lock.
 """
 
 from threading import Condition, Thread, current_thread
@@ -117,7 +117,7 @@ class ThreadDriver:
                 self._error = error
 
     def _next(self) -> Timed | None:
-        """Sleep until somebody's time has come; None when closed."""
+        """Sleep until a deadline has passed; None when closed."""
         with self._changed:
             while not self._closed:
                 now = self._queue.now()

@@ -1,4 +1,4 @@
-"""The queue of everything that waits for a time, for a loop that owns it: no thread, no lock.
+"""Deadlines in order, for a loop that owns the queue: no thread, no lock.
 
 A loop asks `next_ns`, sleeps until then in whatever call it sleeps in, and calls `expire`. Arming is O(log n) and
 disarming O(1): what is stale stays in the heap until it comes up, or until it is the larger half, when the heap is made
@@ -10,13 +10,13 @@ from typing import Protocol
 
 
 class Timed(Protocol):
-    """Something that the queue tells when its time has come."""
+    """An object with a deadline."""
 
     timer_seq: int
     """Which arming counts: the queue writes it; 0 is none."""
 
     def expired(self, now_ns: int) -> None:
-        """Be told, once per arming."""
+        """Deadline callback, once per arming."""
         ...
 
 
@@ -63,7 +63,7 @@ class TimerQueue:
         return self._clock.now()
 
     def arm(self, timed: Timed, deadline_ns: int) -> None:
-        """Tell timed when deadline_ns has come, instead of any time before."""
+        """Call timed.expired when deadline_ns has passed, in place of any earlier arming."""
         self._seq += 1
         timed.timer_seq = self._seq
         heapq.heappush(self._heap, (deadline_ns, self._seq, timed))
@@ -81,7 +81,7 @@ class TimerQueue:
                 self._settle()
 
     def expire(self) -> None:
-        """Tell everyone whose time has come, the earliest first."""
+        """Call `expired` of all whose deadline has passed, the earliest first."""
         now = self._clock.now()
         heap = self._heap
         while heap and heap[0][0] <= now:
@@ -93,7 +93,7 @@ class TimerQueue:
         self._settle()
 
     def take(self, now_ns: int) -> Timed | None:
-        """Return the earliest whose time has come by now_ns, disarmed and not told; None if there is none."""
+        """Return the earliest whose deadline has passed by now_ns, disarmed, without a call; None if there is none."""
         heap = self._heap
         while heap and heap[0][0] <= now_ns:
             _, seq, timed = heapq.heappop(heap)

@@ -1,8 +1,8 @@
 """What a timer is set to, and the arithmetic of expirations.
 
-Expirations are computed from the period, never counted by firing: however late somebody looks, the number is right.
+Expirations are computed from the period, never counted by firing: however late the check, the number is right.
 
-Sources: timer_settime(2), timerfd_settime(2); Linux kernel/time/hrtimer.c hrtimer_forward; facts section 1.
+Sources: timer_settime(2), timerfd_settime(2); Linux kernel/time/hrtimer.c hrtimer_forward.
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class Setting(NamedTuple):
     def remaining(self, now_ns: int) -> tuple[int, int]:
         """Return what is left until the next expiration, and the period; 0 is left of a stopped timer.
 
-        Not positive if the timer is due and nobody has looked: `at` settles it first.
+        Not positive if the timer is due: `at` settles it first.
         """
         return saturate(self.next_ns - now_ns) if self.enabled else 0, self.period_ns
 

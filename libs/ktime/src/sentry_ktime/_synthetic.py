@@ -1,9 +1,9 @@
 """A clock whose owner moves it, and which finds what is due by itself.
 
-It is a clock and the driver of its timers in one: moving it tells those whose time has come, the oldest deadline first,
-in the thread that moves it. Ten thousand timers that are not due cost nothing.
+It is a clock and the driver of its timers in one: moving it calls those whose deadline has passed, the oldest first, in
+the thread that moves it. Ten thousand timers that are not due cost nothing.
 
-Thread-safe. Lock order: a timer's lock, then the clock's; nobody is told with the clock's lock held.
+Thread-safe. Lock order: a timer's lock, then the clock's; nothing is called with the clock's lock held.
 """
 
 from threading import Lock
@@ -14,7 +14,7 @@ from sentry_waiter import Queue
 
 
 class SyntheticClock:
-    """Time as somebody's counter: CPU time used, ticks of a simulation."""
+    """Time as a counter of its owner's: CPU time used, ticks of a simulation."""
 
     __slots__ = ("_mu", "_now_ns", "_queue")
 
@@ -34,26 +34,26 @@ class SyntheticClock:
 
     @property
     def events(self) -> Queue | None:
-        """Return None: its timers stand in its own queue. Setting it back delays them."""
+        """Return None: its timers are in its own queue. Setting it back delays them."""
         return None
 
     def host_deadline(self, deadline_ns: int) -> int:
-        """Return the deadline: nobody sleeps for it."""
+        """Return the deadline: nothing sleeps for it."""
         return max(deadline_ns, 0)
 
     def store(self, now_ns: int) -> None:
-        """Show another time; tell those whose time has come."""
+        """Set the time; call those whose deadline has passed."""
         with self._mu:
             self._now_ns = saturate(now_ns)
-        self._tell()
+        self._expire()
 
     def advance(self, duration_ns: int) -> None:
-        """Move the clock on, or back; tell those whose time has come."""
+        """Move the clock forward, or back; call those whose deadline has passed."""
         with self._mu:
             self._now_ns = add(self._now_ns, duration_ns)
-        self._tell()
+        self._expire()
 
-    def _tell(self) -> None:
+    def _expire(self) -> None:
         while True:
             with self._mu:
                 now = self._now_ns
@@ -65,7 +65,7 @@ class SyntheticClock:
     # As a driver.
 
     def arm(self, timed: Timed, deadline_ns: int) -> None:
-        """Tell timed when the clock shows deadline_ns; at the next change, if it does already."""
+        """Call timed.expired when the clock reaches deadline_ns; at the next change, if it has already."""
         with self._mu:
             self._queue.arm(timed, deadline_ns)
 

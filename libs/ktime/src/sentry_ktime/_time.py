@@ -1,11 +1,11 @@
 """Points and lengths of time: signed 64-bit nanoseconds that saturate.
 
-A time is a plain int between `MIN_NS` and `MAX_NS`; MAX stands for "never", MIN for "always". Sums that would leave the
+A time is a plain int between `MIN_NS` and `MAX_NS`; MAX means "never", MIN "always". Sums that would leave the
 range stop at its ends, so that a deadline computed from a guest's numbers never wraps into the past.
 
 Differs: gVisor leaves very negative seconds unguarded; here they saturate too, as Linux's ktime_set does upwards.
 
-Sources: Linux include/linux/ktime.h; gVisor `pkg/sentry/ktime`; facts section 1.
+Sources: Linux include/linux/ktime.h; gVisor `pkg/sentry/ktime`.
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ def add(time_ns: int, duration_ns: int) -> int:
 
 
 def sub(later_ns: int, earlier_ns: int) -> int:
-    """Return how long it is from earlier to later; negative if the names lie."""
+    """Return the time from earlier to later; negative if it is the other way round."""
     return saturate(later_ns - earlier_ns)
 
 

@@ -1,15 +1,15 @@
-"""Timers: they sample a clock, compute how often they have expired, and tell a listener.
+"""Timers: they sample a clock, compute how often they have expired, and notify a listener.
 
-A timer's setting changes only under its lock, and its listener is told under that lock too. So nothing expires inside
-`atomically` or between the two halves of a `swap`; and a listener may take only locks that come after a timer's, and
-must not call the timer that tells it (TimerError).
+A timer's setting changes only under its lock, and its listener is notified under that lock too. So nothing expires
+inside `atomically` or between the two halves of a `swap`; and a listener may take only locks that come after a timer's,
+and must not call the timer that notifies it (TimerError).
 
 Restore: a loaded timer is inert until `resume`, because clocks may not have the time before that; what expired
 meanwhile is reported then.
 
 Lock order: Timer._mu, then what listeners take; the driver's and the clock's locks are leaves.
 
-Sources: gVisor `pkg/sentry/ktime` (SampledTimer), of 2019 where a listener may change the setting; facts section 1.
+Sources: gVisor `pkg/sentry/ktime` (SampledTimer), of 2019 where a listener may change the setting.
 """
 
 from collections.abc import Callable
@@ -32,17 +32,17 @@ class TimerError(RuntimeError):
 
 
 class Listener(Protocol):
-    """Who is told of expirations."""
+    """The receiver of expirations."""
 
     def notify(self, expirations: int, setting: Setting) -> Setting | None:
-        """Be told of expirations since the last time, at least one, and of the setting now; return another or None.
+        """Take the number of expirations since the last time, at least one, and the setting; return another or None.
 
         Called with the timer's lock held.
         """
         ...
 
     def destroyed(self) -> None:
-        """Be told that nothing more will be told."""
+        """Take note that the timer was destroyed: no call will follow."""
         ...
 
 
@@ -79,8 +79,8 @@ class Timer(Entry):
     def swap(self, setting: Setting, then: Callable[[], object] | None = None) -> tuple[int, Setting]:
         """Replace the setting; return the clock's time and the old setting as it is then.
 
-        One critical section: what the old setting has expired is told (what the listener returns is ignored); then is
-        called; what the new one has expired already is told. So a listener may hear twice.
+        One critical section: the old setting's expirations are reported (what the listener returns is ignored), `then`
+        is called, and those that the new one has already are reported. So a listener may be called twice.
 
         Raises: TimerError.
         """
@@ -100,7 +100,7 @@ class Timer(Entry):
         return now, old
 
     def get(self) -> tuple[int, Setting]:
-        """Return the clock's time and the setting as it is then; expirations are told first.
+        """Return the clock's time and the setting as it is then; expirations are reported first.
 
         Raises: TimerError.
         """
@@ -114,7 +114,7 @@ class Timer(Entry):
             self._unlock()
 
     def tick(self) -> None:
-        """Look at the clock and tell what has expired. Nothing happens to a paused or destroyed timer."""
+        """Check the clock and report expirations. Nothing happens to a paused or destroyed timer."""
         driver = self._driver
         if driver is None:
             return
@@ -139,7 +139,7 @@ class Timer(Entry):
             self._unlock()
 
     def resume(self, driver: "Driver | None" = None) -> None:
-        """Go on after `pause`, or after a load, for which a driver has to be given; tell what has expired meanwhile.
+        """Go on after `pause`, or after a load, which needs a driver; report what has expired meanwhile.
 
         Raises: TimerError for a loaded timer without a driver.
         """
@@ -167,7 +167,7 @@ class Timer(Entry):
             self._unlock()
 
     def destroy(self) -> None:
-        """Stop for ever and tell the listener. A destroyed timer may be destroyed again, but not used."""
+        """Stop for ever and notify the listener. A destroyed timer may be destroyed again, but not used."""
         self._lock()
         try:
             if self.destroyed:
@@ -186,11 +186,11 @@ class Timer(Entry):
     # -- what drivers and clocks call
 
     def expired(self, now_ns: int) -> None:
-        """Be woken by the driver."""
+        """Driver callback: the deadline has passed."""
         self.tick()
 
     def notify(self, queue: Queue, mask: int) -> None:
-        """Be told that the clock has jumped or runs faster."""
+        """Clock callback: it has jumped or runs faster."""
         self.tick()
 
     # -- inside
@@ -201,10 +201,10 @@ class Timer(Entry):
             events.register(self, EVENTS)
 
     def _apply_locked(self, setting: Setting, now: int, driver: "Driver", started: int) -> Setting:
-        """Make a setting the timer's, as it is at now, and tell; return it as it was before the listener's answer.
+        """Apply a setting, as it is at now, and report; return it as it was before the listener's answer.
 
         The driver's time was read before the clock's: the wait errs low. A clock that is its own driver may have been
-        moved past the deadline before that was armed, and nobody else would look: look again.
+        moved past the deadline before that was armed, and no callback would follow: check again.
         """
         clock = self._clock
         own_driver = cast("object", clock) is driver

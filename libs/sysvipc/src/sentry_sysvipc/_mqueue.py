@@ -1,12 +1,13 @@
 """POSIX message queues: named, read by priority, seen as files.
 
-As with the System V ones, a message goes at once to who waits for it, and a sender that waits for room has its message
-put in by who makes room. Source: Linux ipc/mqueue.c (6.1); mq_overview(7).
+As with the System V ones, a message goes at once to a waiting receiver, and the message of a sender that waits for
+space is put in by the receive that makes space. Source: Linux ipc/mqueue.c (6.1); mq_overview(7).
 """
 
 from bisect import insort
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sentry_abi.capability import CAP_FOWNER, CAP_SYS_RESOURCE
 from sentry_abi.errors import (
     EACCES,
     EBUSY,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from sentry_auth import Credentials
 
-CAP_FOWNER: Final = 3
-CAP_SYS_RESOURCE: Final = 24
 DEFAULT_MESSAGES: Final = 10
 DEFAULT_SIZE: Final = 8192
 MOST_QUEUES: Final = 256
@@ -53,23 +52,23 @@ class MqMessage(NamedTuple):
 
     @property
     def priority(self) -> int:
-        """What the sender said."""
+        """The sender's priority."""
         return -self.order
 
 
 class MqWaiter:
-    """Somebody who waits: for a message, or for room for one. Over when `done`; a receiver then has its message."""
+    """A wait: for a message, or for space for one. Over when `done`; a receiver then has its message."""
 
     __slots__ = ("done", "message", "queue")
 
     def __init__(self, message: MqMessage | None = None) -> None:
-        """Wait; with a message for room."""
+        """Wait for a message, or with a message for space."""
         self.message = message
         self.done = False
         self.queue = Queue()
 
     def end(self) -> None:
-        """Tell it that it is over."""
+        """End the wait."""
         self.done = True
         self.queue.notify(IN)
 
@@ -87,23 +86,23 @@ class Notification(NamedTuple):
 
 
 class MqQueue(Inode):
-    """One queue, also after its name is gone."""
+    """One queue, also after its unlink."""
 
     __slots__ = (
-        "capacity", "held", "largest", "messages", "notification", "number", "opened", "queue", "receivers", "room",
+        "capacity", "charge", "held", "largest", "messages", "notification", "number", "opened", "queue", "receivers",
         "senders", "user",
     )  # fmt: skip
 
     fs: "MqFilesystem"
 
     def __init__(
-        self, fs: "MqFilesystem", mode: int, creds: "Credentials", capacity: int, largest: int, room: int
+        self, fs: "MqFilesystem", mode: int, creds: "Credentials", capacity: int, largest: int, charge: int
     ) -> None:
-        """Make an empty queue for capacity messages of at most largest bytes; room is what it counts for its user."""
+        """Make an empty queue for capacity messages of at most largest bytes; charge is what it counts for its user."""
         super().__init__(fs, fs.new_ino(), S_IFREG | mode & 0o7777, int(creds.fsuid), int(creds.fsgid))
         self.capacity = capacity
         self.largest = largest
-        self.room = room
+        self.charge = charge
         self.user = int(creds.uid)
         self.messages: list[MqMessage] = []
         self.held = 0
@@ -119,7 +118,7 @@ class MqQueue(Inode):
         return _STATUS_SIZE
 
     def send(self, data: bytes, priority: int) -> tuple[MqWaiter | None, Notification | None]:
-        """Put a message in: (None, who is to be told), or (a waiter that stands in the queue, None) if it is full."""
+        """Put a message in: (None, the notification to send or None); if it is full: (a queued waiter, None)."""
         message = MqMessage(-priority, self.number, data)
         self.number += 1
         if len(self.messages) >= self.capacity:
@@ -131,19 +130,19 @@ class MqQueue(Inode):
             receiver.message = message
             receiver.end()
             return None, None
-        told = None
+        due = None
         self._insert(message)
         if len(self.messages) == 1:
-            told, self.notification = self.notification, None
+            due, self.notification = self.notification, None
         self.queue.notify(IN | RDNORM)
-        return None, told
+        return None, due
 
     def _insert(self, message: MqMessage) -> None:
         insort(self.messages, message)
         self.held += len(message.data)
 
     def receive(self) -> MqMessage | MqWaiter:
-        """Take the first message of the highest priority, or return a waiter that stands in the queue."""
+        """Take the first message of the highest priority, or return a queued waiter."""
         if not self.messages:
             waiter = MqWaiter()
             self.receivers[waiter] = None
@@ -166,13 +165,13 @@ class MqQueue(Inode):
         return waiter.done
 
     def ask(self, notification: Notification) -> None:
-        """Have somebody told of the next message. Raises: EBUSY."""
+        """Request a notification of the next message. Raises: EBUSY."""
         if self.notification is not None:
             raise EBUSY
         self.notification = notification
 
     def withdraw(self, owner: object) -> None:
-        """Take back what a process has asked for; nothing happens if it has not."""
+        """Cancel the request of a process; nothing happens if it has none."""
         if self.notification is not None and self.notification.owner is owner:
             self.notification = None
 
@@ -191,7 +190,7 @@ class MqFile(FileDescription):
         messages.opened += 1
 
     def release(self) -> None:
-        """Count one opening less; a queue without a name ends with the last."""
+        """Count one opening less; an unlinked queue ends with the last."""
         messages = self.messages
         if messages.notification is not None and messages.notification.file is self:
             messages.notification = None
@@ -199,7 +198,7 @@ class MqFile(FileDescription):
         messages.fs.ended(messages)
 
     def readiness(self) -> int:
-        """Readable with a message in it, writable with room."""
+        """Readable with a message in it, writable with space."""
         messages = self.messages
         ready = IN | RDNORM if messages.messages else 0
         return ready | (OUT | WRNORM if len(messages.messages) < messages.capacity else 0)
@@ -212,10 +211,10 @@ class MqFile(FileDescription):
 
     def pread(self, bufs: list[memoryview], pos: int) -> int:
         """Read the status text at pos."""
-        told = self.messages.notification
-        signo = told.signo if told is not None and told.signo >= 0 else 0
-        kind = 1 if told is not None and told.signo < 0 else 0
-        pid = getattr(told.owner, "tgid", 0) if told is not None else 0
+        notification = self.messages.notification
+        signo = notification.signo if notification is not None and notification.signo >= 0 else 0
+        kind = 1 if notification is not None and notification.signo < 0 else 0
+        pid = getattr(notification.owner, "tgid", 0) if notification is not None else 0
         text = b"QSIZE:%-10d NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n" % (self.messages.held, kind, signo, pid)
         return scatter(bufs, text[pos:])
 
@@ -237,9 +236,9 @@ class MqFilesystem(Filesystem):
         super().__init__(vfs)
         self.names: dict[bytes, MqQueue] = {}
         self.count = 0
-        """How many there are, with those that have no name any more."""
+        """How many there are, unlinked ones included."""
         self.used: dict[int, int] = {}
-        """Bytes that each user's queues may come to hold: RLIMIT_MSGQUEUE."""
+        """Bytes charged to each user for its queues: RLIMIT_MSGQUEUE."""
 
     @staticmethod
     def check_name(name: bytes) -> None:
@@ -288,17 +287,17 @@ class MqFilesystem(Filesystem):
         most, longest = (HARD_MESSAGES, HARD_SIZE) if privileged else (DEFAULT_MESSAGES, DEFAULT_SIZE)
         if not 0 < capacity <= most or not 0 < largest <= longest:
             raise EINVAL
-        room = capacity * (largest + _PER_MESSAGE) + min(capacity, MQ_PRIO_MAX) * _PER_MESSAGE
+        charge = capacity * (largest + _PER_MESSAGE) + min(capacity, MQ_PRIO_MAX) * _PER_MESSAGE
         user = int(creds.uid)
-        if self.used.get(user, 0) + room > limit:
+        if self.used.get(user, 0) + charge > limit:
             raise EMFILE
-        made = MqQueue(self, mode, creds, capacity, largest, room)
+        made = MqQueue(self, mode, creds, capacity, largest, charge)
         self.count += 1
-        self.used[user] = self.used.get(user, 0) + room
+        self.used[user] = self.used.get(user, 0) + charge
         return made
 
     def unlink(self, name: bytes, creds: "Credentials") -> None:
-        """Take a queue's name away: mq_unlink(3). Raises: ENOENT, EACCES, ENAMETOOLONG, EPERM (another's)."""
+        """Unlink a queue: mq_unlink(3). Raises: ENOENT, EACCES, ENAMETOOLONG, EPERM (another's)."""
         self.check_name(name)
         found = self.names.get(name)
         if found is None:
@@ -314,14 +313,14 @@ class MqFilesystem(Filesystem):
         return isinstance(file, MqFile)
 
     def notification(self, owner: object, signo: int, value: int, file: MqFile) -> Notification:
-        """Return what is to be asked for."""
+        """Return a request for `MqQueue.ask`."""
         return Notification(owner, signo, value, file)
 
     def ended(self, messages: MqQueue) -> None:
-        """Forget a queue that nobody can reach any more."""
+        """Uncharge a queue that has neither name nor opening any more."""
         if not messages.nlink and not messages.opened:
             self.count -= 1
-            left = self.used.pop(messages.user) - messages.room
+            left = self.used.pop(messages.user) - messages.charge
             if left:
                 self.used[messages.user] = left
 

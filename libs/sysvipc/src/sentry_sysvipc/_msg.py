@@ -1,4 +1,4 @@
-"""Message queues. A message that a waiting receiver wants goes to it at once and never stands in the queue.
+"""Message queues. A message that a waiting receiver wants goes to it at once and is never in the queue.
 
 Source: Linux ipc/msg.c (6.1).
 """
@@ -30,7 +30,7 @@ def wants(message: Message, kind: int, flags: int) -> bool:
 
 
 class Receiver:
-    """Somebody who waits for a message; it or an error will be in `message` or `error`."""
+    """A wait for a message; `message` or `error` is set when it is over."""
 
     __slots__ = ("error", "flags", "kind", "message", "owner", "pid", "queue", "size")
 
@@ -47,7 +47,7 @@ class Receiver:
         self.queue = Queue()
 
     def fail(self, error: int) -> None:
-        """Say that nothing will come."""
+        """End the wait with an error."""
         self.error = error
         self.queue.notify(IN)
 
@@ -57,7 +57,7 @@ class Receiver:
 
 
 class MessageQueue(Object):
-    """One queue. `senders` tells who waits for room."""
+    """One queue. Senders that wait for space register on `senders`."""
 
     __slots__ = (
         "_around", "held", "limit", "lrpid", "lspid", "messages", "receivers", "rtime", "senders", "stime",
@@ -68,9 +68,9 @@ class MessageQueue(Object):
         super().__init__(key, mode, creds, around.now())
         self._around = around
         self.limit = MSGMNB
-        """msg_qbytes: bytes, and messages, that may stand in it."""
+        """msg_qbytes: bytes, and messages, that may be in it."""
         self.held = 0
-        """Bytes that stand in it."""
+        """Bytes in it."""
         self.messages: list[Message] = []
         self.receivers: dict[Receiver, None] = {}
         self.senders = Queue()
@@ -104,7 +104,7 @@ class MessageQueue(Object):
         self.held += size
 
     def receive(self, kind: int, size: int, flags: int, pid: int, creds: "Credentials") -> Message | Receiver:
-        """Take a message of a type, or return a receiver that stands in the queue: msgrcv(2).
+        """Take a message of a type, or return a queued receiver: msgrcv(2).
 
         With MSG_COPY, which needs IPC_NOWAIT, kind is a position and the message stays.
         Raises: EACCES, E2BIG, ENOMSG (IPC_NOWAIT), EINVAL.
@@ -146,7 +146,7 @@ class MessageQueue(Object):
         return found
 
     def change(self, uid: int, gid: int, mode: int, limit: int) -> None:
-        """Change owner, permissions and msg_qbytes: IPC_SET; whoever waits looks again. Raises: EINVAL."""
+        """Change owner, permissions and msg_qbytes: IPC_SET; all waiters check again. Raises: EINVAL."""
         self.set(uid, gid, mode, self._around.now())
         self.limit = limit
         self._fail_all(EAGAIN.errno)
@@ -159,7 +159,7 @@ class MessageQueue(Object):
         self.senders.notify(OUT)
 
     def end(self) -> None:
-        """Let whoever waits go on: the queue is gone."""
+        """End all waits: the queue is removed."""
         self.messages.clear()
         self.held = 0
         self._fail_all(EIDRM.errno)
@@ -186,6 +186,6 @@ class Queues(Registry[MessageQueue]):
         return self.add(MessageQueue(self.around, key, flags, creds))
 
     def remove(self, gone: MessageQueue) -> None:
-        """Remove a queue and its messages; whoever waits for it gets EIDRM: IPC_RMID."""
+        """Remove a queue and its messages; its waiters get EIDRM: IPC_RMID."""
         self.drop(gone)
         gone.end()

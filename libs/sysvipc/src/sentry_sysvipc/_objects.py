@@ -1,11 +1,12 @@
 """What the three kinds share: keys, ids, owners, permissions.
 
-An id is a place in a table and how often the places have been gone through, so that an id of a removed object is not
-soon that of another. Source: Linux ipc/util.c (6.1).
+An id is an index into a table and a sequence number that counts the passes over the table, so that the id of a removed
+object is not soon that of another. Source: Linux ipc/util.c (6.1).
 """
 
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
+from sentry_abi.capability import CAP_IPC_OWNER, CAP_SYS_ADMIN
 from sentry_abi.errors import EACCES, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM
 from sentry_abi.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from sentry_auth import Credentials
 
-CAP_IPC_OWNER: Final = 15
-CAP_SYS_ADMIN: Final = 21
 READ: Final = 0o444
 WRITE: Final = 0o222
 EXECUTE: Final = 0o111
@@ -26,7 +25,7 @@ _CYCLE: Final = 64
 
 
 class Surroundings(Protocol):
-    """What objects note about their use."""
+    """What objects record about their use."""
 
     def now(self) -> int:
         """Return the time of day in seconds."""
@@ -51,7 +50,7 @@ class Object:
         self.gid = self.cgid = int(creds.egid)
         self.ctime = now
         self.removed = False
-        """Whoever has waited for it finds it gone."""
+        """Whether it was removed; waits for it end with EIDRM."""
 
     def check(self, creds: "Credentials", wanted: int) -> None:
         """Check permission: READ, WRITE, EXECUTE, or the mode bits of a *get call. Raises: EACCES. Linux: ipcperms."""
@@ -80,7 +79,7 @@ class Object:
 
     @property
     def sequence(self) -> int:
-        """How often the table had been gone through when the id was given."""
+        """The pass over the table in which the id was given."""
         return self.id >> _SHIFT
 
 

@@ -1,8 +1,8 @@
-"""Semaphores: sets of counters, changed all or nothing; who cannot go on stands in a queue.
+"""Semaphores: sets of counters, changed all or nothing; operations that cannot be done wait in a queue.
 
-Whoever changes a set carries out what that makes possible for those who wait, in their order, and notes it in their
-waiters: as in Linux, a semaphore that is given is taken at once by the first waiter and by no later caller. Source:
-Linux ipc/sem.c (6.1).
+A change of a set does at once the waiting operations that it makes possible, in their order, and records that in their
+waiters: as in Linux, a semaphore that is released is taken by the first waiter and by no later caller. Source: Linux
+ipc/sem.c (6.1).
 """
 
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -29,7 +29,7 @@ class SemOp(NamedTuple):
 
 
 class UndoList:
-    """What is to be given back when the last of the tasks that share it ends: semadj values by set."""
+    """What is undone when the last of the tasks that share it exits: semadj values by set."""
 
     __slots__ = ("sets",)
 
@@ -38,7 +38,7 @@ class UndoList:
         self.sets: dict[SemaphoreSet, list[int]] = {}
 
     def adjustments(self, owner: "SemaphoreSet") -> list[int]:
-        """Return the adjustments for a set, which it knows of from now on."""
+        """Return the adjustments for a set, which is entered if it is new."""
         found = self.sets.get(owner)
         if found is None:
             found = self.sets[owner] = [0] * len(owner.values)
@@ -46,7 +46,7 @@ class UndoList:
         return found
 
     def apply(self, pid: int) -> None:
-        """Undo everything, in the name of a process that ends. Linux: exit_sem."""
+        """Undo everything, on behalf of a process that exits. Linux: exit_sem."""
         for owner, adjustments in self.sets.items():
             del owner.undos[self]
             owner.undo(adjustments, pid)
@@ -54,7 +54,7 @@ class UndoList:
 
 
 class SemWaiter:
-    """Somebody whose operations wait; `done` and `error` say how it ended."""
+    """Operations that wait; `done` and `error` say how it ended."""
 
     __slots__ = ("blocking", "changes", "done", "error", "operations", "owner", "pid", "queue", "undo")
 
@@ -75,7 +75,7 @@ class SemWaiter:
         self.queue = Queue()
 
     def end(self, error: int = 0) -> None:
-        """Say how it ended."""
+        """End the wait."""
         self.done = not error
         self.error = error
         self.queue.notify(IN)
@@ -98,18 +98,18 @@ class SemaphoreSet(Object):
         self.otime = 0
         self.values = [0] * count
         self.pids = [0] * count
-        """Who changed each semaphore last."""
+        """The process that changed each semaphore last."""
         self.waiting: dict[SemWaiter, None] = {}
-        """In the order in which they came."""
+        """In order of arrival."""
         self.undos: dict[UndoList, None] = {}
 
     def operate(
         self, wanted: "Iterable[tuple[int, int, int]]", undo: UndoList | None, pid: int, creds: "Credentials"
     ) -> SemWaiter | None:
-        """Do all operations, or none and return a waiter that stands in the queue: semop(2).
+        """Do all operations, or none and return a queued waiter: semop(2).
 
         wanted: semaphore, change and flags of each operation, as in `SemOp`.
-        undo: where SEM_UNDO notes what was done.
+        undo: where SEM_UNDO records what was done.
         Raises: EFBIG, EACCES, ERANGE, EAGAIN (IPC_NOWAIT).
         """
         operations = tuple(map(SemOp._make, wanted))
@@ -157,7 +157,7 @@ class SemaphoreSet(Object):
         return None
 
     def settle(self) -> None:
-        """Carry out what can be done now for those who wait; those who wait for zero come first."""
+        """Do the waiting operations that can be done now; those that wait for zero come first."""
         again = bool(self.waiting)
         while again:
             again = False
@@ -167,7 +167,7 @@ class SemaphoreSet(Object):
                     break
 
     def _try(self, waiter: SemWaiter) -> bool:
-        """Carry out the operations of a waiter if that can be; return whether they were."""
+        """Do the operations of a waiter if they can be done; return whether they were."""
         try:
             blocking = self._perform(waiter.operations, waiter.undo, waiter.pid)
         except LinuxError as error:
@@ -183,7 +183,7 @@ class SemaphoreSet(Object):
         return True
 
     def undo(self, adjustments: "Sequence[int]", pid: int) -> None:
-        """Give back what a process that ended had changed with SEM_UNDO."""
+        """Apply the SEM_UNDO adjustments of a process that exits."""
         for number, adjustment in enumerate(adjustments):
             if adjustment:
                 self.values[number] = min(max(self.values[number] + adjustment, 0), SEMVMX)
@@ -204,7 +204,7 @@ class SemaphoreSet(Object):
         )
 
     def set_value(self, number: int, value: int) -> None:
-        """Set one semaphore and forget what was to be undone there: SETVAL. Raises: ERANGE, EINVAL."""
+        """Set one semaphore and clear its undo adjustments: SETVAL. Raises: ERANGE, EINVAL."""
         if not 0 <= value <= SEMVMX:
             raise ERANGE
         self.value(number)
@@ -260,7 +260,7 @@ class Semaphores(Registry[SemaphoreSet]):
         return self.add(SemaphoreSet(self.around, key, count, flags, creds))
 
     def remove(self, gone: SemaphoreSet) -> None:
-        """Remove a set; whoever waits for it gets EIDRM: IPC_RMID."""
+        """Remove a set; its waiters get EIDRM: IPC_RMID."""
         self.drop(gone)
         for undo in gone.undos:
             del undo.sets[gone]

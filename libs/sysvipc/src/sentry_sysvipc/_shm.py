@@ -1,6 +1,6 @@
 """Shared memory: segments are files without a name that mm maps.
 
-How often a segment is attached is looked up in the address spaces that map it. Source: Linux ipc/shm.c (6.1).
+How often a segment is attached is counted in the address spaces that map it. Source: Linux ipc/shm.c (6.1).
 """
 
 from typing import TYPE_CHECKING, Final
@@ -38,7 +38,7 @@ class Segment(Object):
         if size > _LARGEST:
             raise ENOMEM
         self.size = size
-        """Bytes, as asked for."""
+        """Bytes, as requested."""
         self.atime = self.dtime = 0
         self.cpid = around.pid()
         self.lpid = 0
@@ -46,7 +46,7 @@ class Segment(Object):
         self._segments = segments
         self._pages = SharedMemory(segments.memory, (size + PAGE_SIZE - 1) & -PAGE_SIZE)
 
-    # as something to be mapped
+    # as a Mappable
 
     def extents(self, offset: int, length: int, *, shared: bool, write: bool) -> list[Extent]:
         """See `sentry_mm.Mappable`."""
@@ -61,14 +61,14 @@ class Segment(Object):
         return self
 
     def mapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
-        """Note one VMA more. Linux: shm_open."""
+        """Count one VMA more. Linux: shm_open."""
         self.mappers.add(mm, length, writable=writable)
         around = self._segments.around
         self.atime = around.now()
         self.lpid = around.pid()
 
     def unmapped(self, mm: Mapper, length: int, *, writable: bool) -> None:
-        """Note one VMA less; the last one destroys what has been removed. Linux: shm_close."""
+        """Count one VMA less; the last one destroys a removed segment. Linux: shm_close."""
         self.mappers.remove(mm, length, writable=writable)
         around = self._segments.around
         self.dtime = around.now()
@@ -94,7 +94,7 @@ class Segment(Object):
         return sum(end - start for start, end in held) // PAGE_SIZE
 
     def destroy(self) -> None:
-        """Give the pages back. Linux: shm_destroy."""
+        """Free the pages. Linux: shm_destroy."""
         self._pages.release()
 
 
@@ -139,7 +139,7 @@ class Segments(Registry[Segment]):
             self.drop(segment)
 
     def drop(self, gone: Segment) -> None:
-        """Take a segment out of the tables and give its pages back."""
+        """Remove a segment from the tables and free its pages."""
         super().drop(gone)
         gone.destroy()
 
