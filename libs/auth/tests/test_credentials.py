@@ -39,15 +39,15 @@ def gids(creds: Credentials) -> tuple[int, int, int, int]:
 
 
 def test_makers() -> None:
-    """Root has all capabilities, a user none, nobody no rights anywhere."""
+    """Root has all capabilities, a user none, anonymous credentials no rights anywhere."""
     assert (ROOT.permitted, ROOT.effective, ROOT.bounding, ROOT.inheritable) == (ALL_CAPS, ALL_CAPS, ALL_CAPS, 0)
     assert (USER.permitted, USER.effective, USER.bounding) == (0, 0, ALL_CAPS)
     assert USER.groups == (5, 7)
     assert auth.user_credentials(5, 5, caps=3).effective == 3
-    nobody = auth.anonymous_credentials()
-    assert (nobody.uid, nobody.fsgid) == (65534, 65534)
-    assert not nobody.capable(0)
-    assert not ROOT.has_capability_in(0, nobody.user_ns)
+    anonymous = auth.anonymous_credentials()
+    assert (anonymous.uid, anonymous.fsgid) == (65534, 65534)
+    assert not anonymous.capable(0)
+    assert not ROOT.has_capability_in(0, anonymous.user_ns)
     inside = nested()
     assert ids(auth.root_credentials(inside.user_ns)) == (1000,) * 4
     with pytest.raises(ValueError, match="no root"):
@@ -197,7 +197,7 @@ def test_bounding_and_ambient() -> None:
 
 
 def test_securebits() -> None:
-    """Locks hold, unknown bits are refused, two bits are everybody's."""
+    """Locks hold, unknown bits are refused, two bits need no privilege."""
     locked = auth.set_securebits(ROOT, securebits.NOROOT | securebits.NOROOT_LOCKED)
     for bits in (0, securebits.NOROOT, securebits.NOROOT_LOCKED, locked.securebits | 1 << 12):
         with pytest.raises(EPERM):

@@ -92,7 +92,7 @@ def test_arguments() -> None:
 
 
 def test_mhz(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What the first processor's line says; 0 if nobody says anything."""
+    """What the first processor's line says; 0 if there is none."""
     assert c.host_mhz() == float(host_rows().get("cpu MHz", 0))
     real = open
 

@@ -10,14 +10,14 @@ ROUNDS = 20_000
 event = UnimplementedSyscall(7, Amd64Registers(*range(1 << 40, (1 << 40) + 27)))
 small = UnimplementedSyscall(7)
 sink = SocketEmitter(os.open("/dev/null", os.O_WRONLY))
-nobody, limited, full = MultiEmitter(), MultiEmitter(), MultiEmitter()
+empty, limited, full = MultiEmitter(), MultiEmitter(), MultiEmitter()
 limited.add(RateLimitedEmitter(sink, 1, 1, time.monotonic_ns))
 read, write = os.pipe()
 full.add(SocketEmitter(write, buffer=0))
 for _ in range(10_000):
     full.emit(event)
 for what, emitter, message in (
-    ("nobody listens", nobody, event),
+    ("no emitter", empty, event),
     ("over the limit", limited, event),
     ("27 registers to /dev/null", sink, event),
     ("a number to /dev/null", sink, small),

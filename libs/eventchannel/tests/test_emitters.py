@@ -33,7 +33,7 @@ SECOND = 1_000_000_000
 
 
 class Memory:
-    """Keeps what it is given; hangs up or fails when told to."""
+    """Keeps what it is given; hangs up or fails on demand."""
 
     def __init__(self) -> None:
         """Begin empty."""

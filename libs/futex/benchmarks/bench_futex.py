@@ -29,7 +29,7 @@ class Memory:
 
 
 def main() -> None:
-    """Wait and wake, alone and among ten thousand other waiters; a wake that finds nobody."""
+    """Wait and wake, alone and among ten thousand other waiters; a wake without waiters."""
     memory, manager, waiter = Memory(), Manager(), Waiter()
 
     def turn() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
         manager.wait(memory, Waiter(), 4096 + 4 * n, 0, private=True)
     print(f"the same, 10,000 more  {timeit.timeit(turn, number=ROUNDS) / ROUNDS * 1e6:6.2f}")
     empty = timeit.timeit(lambda: manager.wake(memory, 64, 1, private=True), number=ROUNDS) / ROUNDS * 1e6
-    print(f"wake of nobody         {empty:6.2f}")
+    print(f"wake without waiters   {empty:6.2f}")
 
 
 if __name__ == "__main__":

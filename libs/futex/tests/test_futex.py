@@ -68,7 +68,7 @@ class Words:
         return ("file", addr - 0x8000) if addr >= 0x8000 else None
 
 
-class Told(Waiter):
+class Noting(Waiter):
     """A waiter that counts notices."""
 
     __slots__ = ("notices",)
@@ -97,8 +97,8 @@ def manager() -> Manager:
     return Manager()
 
 
-def _wait(manager: Manager, words: Words, addr: int = A, *, private: bool = True, bitset: int = MATCH_ANY) -> Told:
-    waiter = Told()
+def _wait(manager: Manager, words: Words, addr: int = A, *, private: bool = True, bitset: int = MATCH_ANY) -> Noting:
+    waiter = Noting()
     manager.wait(words, waiter, addr, words.words[addr], private=private, bitset=bitset)
     return waiter
 
@@ -111,7 +111,7 @@ def test_readme() -> None:
 
 
 def test_wake_is_first_come_first_served(manager: Manager, words: Words) -> None:
-    """Two of three, unrelated addresses untouched, and nobody twice."""
+    """Two of three, unrelated addresses untouched, and none twice."""
     waiters = [_wait(manager, words) for _ in range(3)]
     other = _wait(manager, words, B)
     assert manager.wake(words, A, 2, private=True) == 2
@@ -133,7 +133,7 @@ def test_wake_of_none_wakes_one(manager: Manager, words: Words) -> None:
 
 def test_wait_checks_the_word(manager: Manager, words: Words) -> None:
     """Another value, a bad address, a crooked one, an empty bitset."""
-    waiter = Told()
+    waiter = Noting()
     words.words[A] = 5
     with pytest.raises(EAGAIN):
         manager.wait(words, waiter, A, 4, private=True)
@@ -216,7 +216,7 @@ def test_requeue_checks(manager: Manager, words: Words) -> None:
 
 
 def _wait_for(manager: Manager, words: Words, value: int, bitset: int = MATCH_ANY) -> None:
-    manager.wait(words, Told(), A, value, private=True, bitset=bitset)
+    manager.wait(words, Noting(), A, value, private=True, bitset=bitset)
 
 
 def test_requeue_moves_the_key_too(manager: Manager, words: Words) -> None:
@@ -253,7 +253,7 @@ def test_wrong_use_is_named(manager: Manager, words: Words) -> None:
             manager.requeue(words, A, B, 0, 0, private=True, expected=value)
     for tid in (0, -1, 1 << 30):
         with pytest.raises(FutexError, match="number from 1"):
-            _lock(manager, words, Told(tid))
+            _lock(manager, words, Noting(tid))
     with pytest.raises(EPERM):
         manager.unlock_pi(words, A, 0, private=True)
     for addr in (1 << 47, -4, 1 << 64):
@@ -267,14 +267,14 @@ def _lock(manager: Manager, words: Words, waiter: Waiter) -> bool:
 
 def test_waits_and_locks_on_one_word_do_not_mix(manager: Manager, words: Words) -> None:
     """Only an unlock wakes who is in line for a lock, since its wake means that it owns it; Linux: EINVAL."""
-    assert manager.lock_pi(words, Told(11), A, private=True)
+    assert manager.lock_pi(words, Noting(11), A, private=True)
     early = _wait(manager, words)
     with pytest.raises(EINVAL):
-        manager.lock_pi(words, Told(12), A, private=True)
+        manager.lock_pi(words, Noting(12), A, private=True)
     with pytest.raises(EINVAL):
         manager.unlock_pi(words, A, 11, private=True)
     manager.cancel(early)
-    heir = Told(12)
+    heir = Noting(12)
     assert not manager.lock_pi(words, heir, A, private=True)
     with pytest.raises(EINVAL):
         manager.wake(words, A, 1, private=True)
@@ -290,7 +290,7 @@ def test_waits_and_locks_on_one_word_do_not_mix(manager: Manager, words: Words) 
     manager.unlock_pi(words, A, 11, private=True)
     assert heir.woken
     assert words.words[A] == 12 | WAITERS
-    plain, lock = _wait(manager, words, B), Told(13)
+    plain, lock = _wait(manager, words, B), Noting(13)
     words.words[B] = 9
     lock.pi = True
     manager.cancel(late)
@@ -338,7 +338,7 @@ def test_wake_op_counts_on_one_address(manager: Manager, words: Words) -> None:
 def test_wake_op_that_does_not_exist(manager: Manager, words: Words) -> None:
     """An unknown operation changes nothing; an unknown comparison is found after the word was changed.
 
-    Races are retried, faults wake nobody.
+    Races are retried, faults wake none.
     """
     waiter = _wait(manager, words)
     with pytest.raises(ENOSYS):
@@ -358,9 +358,9 @@ def test_wake_op_that_does_not_exist(manager: Manager, words: Words) -> None:
 def test_pi_lock_is_handed_over(manager: Manager, words: Words) -> None:
     """The unlock writes the new owner's number before it wakes it, which need not look at the word.
 
-    The waiters bit stays while somebody waits.
+    The waiters bit stays while a thread waits.
     """
-    one, two, three = Told(11), Told(12), Told(13)
+    one, two, three = Noting(11), Noting(12), Noting(13)
     assert manager.lock_pi(words, one, A, private=True)
     assert words.words[A] == 11
     with pytest.raises(EDEADLK):
@@ -385,23 +385,23 @@ def test_pi_lock_is_handed_over(manager: Manager, words: Words) -> None:
 def test_pi_lock_races(manager: Manager, words: Words) -> None:
     """A word that changes between look and swap."""
     words.races = [(A, OWNER_DIED)]
-    assert manager.lock_pi(words, Told(11), A, private=True)
+    assert manager.lock_pi(words, Noting(11), A, private=True)
     assert words.words[A] == OWNER_DIED | 11
     words.races = [(A, 11 | OWNER_DIED)]
     words.words[A] = 11
     with pytest.raises(EAGAIN):
         manager.unlock_pi(words, A, 11, private=True)
     words.words[A] = 11
-    assert not manager.lock_pi(words, Told(12), A, private=True)
+    assert not manager.lock_pi(words, Noting(12), A, private=True)
     words.races = [(A, 99)]
     with pytest.raises(EINVAL):
         manager.unlock_pi(words, A, 11, private=True)
     words.words[A] = 0
-    assert manager.lock_pi(words, Told(14), A, private=True)
+    assert manager.lock_pi(words, Noting(14), A, private=True)
     assert words.words[A] == 14 | WAITERS
     words.words[A] = 14
     words.races = [(A, 15)]
-    assert not manager.lock_pi(words, Told(16), A, private=True)
+    assert not manager.lock_pi(words, Noting(16), A, private=True)
     assert words.words[A] == 15 | WAITERS
 
 
@@ -419,7 +419,7 @@ def test_robust_list_marks_what_the_dead_held(manager: Manager, words: Words) ->
     for at, word in ((0x3008, 7 | WAITERS), (0x3108, 8), (0x3208, 7), (0x3308, 7 | WAITERS)):
         words.words[at] = word
     woken = [_wait(manager, words, 0x3008, private=False) for _ in range(2)]
-    heir = Told(9)
+    heir = Noting(9)
     assert not manager.lock_pi(words, heir, 0x3308, private=True)
     head = _list(words, [(0x3000, 0), (0x3100, 0), (0x3200, 0), (0x3300, 1)], pending=0x3200)
     walk_robust_list(manager, words, head, 7)
@@ -463,7 +463,7 @@ def test_robust_list_of_a_hostile_guest(manager: Manager, words: Words) -> None:
 def test_dead_pi_owner_hands_over_once_more(manager: Manager, words: Words) -> None:
     """Two wait: the first gets the lock with both bits; a race leaves them waiting."""
     words.words[0x3308] = 7 | WAITERS
-    one, two = Told(9), Told(10)
+    one, two = Noting(9), Noting(10)
     manager.lock_pi(words, one, 0x3308, private=False)
     manager.lock_pi(words, two, 0x3308, private=False)
     walk_robust_list(manager, words, _list(words, [(0x3300, 1)]), 7)
@@ -472,13 +472,13 @@ def test_dead_pi_owner_hands_over_once_more(manager: Manager, words: Words) -> N
 
 
 def test_dead_pi_owner_races(manager: Manager, words: Words) -> None:
-    """The word changes while the lock is passed on: to somebody else, who keeps it, or in its bits alone."""
+    """The word changes while the lock is passed on: to another thread, which keeps it, or in its bits alone."""
     for races, woken, word in (
         ([(0x3308, 8 | OWNER_DIED), (0, 0)], False, 8 | OWNER_DIED),
         ([(0x3308, OWNER_DIED), (0, 0)], True, 9 | OWNER_DIED),
     ):
         words.words[0x3308] = 7 | WAITERS
-        heir = Told(9)
+        heir = Noting(9)
         assert not manager.lock_pi(words, heir, 0x3308, private=False)
         words.races = races
         walk_robust_list(manager, words, _list(words, [(0x3300, 1)]), 7)
@@ -494,11 +494,11 @@ def test_saved_with_all_who_wait(manager: Manager, words: Words) -> None:
     """Waits stay queued across a save: private ones, and shared ones of all managers of a family, in their order."""
     registry = Registry()
     register(registry)
-    registry.savable("test.Told", fields=("notices",))(Told)
+    registry.savable("test.Noting", fields=("notices",))(Noting)
     other = manager.fork()
     waiters = [_wait(manager, words), _wait(other, words), _wait(manager, words, 0x8000, private=False, bitset=6)]
     waiters += [_wait(other, words, 0x8000, private=False, bitset=3), _wait(manager, words, B)]
-    lock = Told(12)
+    lock = Noting(12)
     words.words[B + 4] = 11
     assert not manager.lock_pi(words, lock, B + 4, private=True)
     manager.wake(words, B, 1, private=True)
@@ -596,14 +596,14 @@ def test_queues_against_plain_lists(program: list[tuple[object, ...]]) -> None:
     """Whatever the order of calls, the same waiters wake as in lists."""
     words, manager = Words(), Manager()
     addresses = (A, B, 0x8000)
-    queues: list[list[tuple[Told, int]]] = [[], [], []]
-    everyone: list[Told] = []
+    queues: list[list[tuple[Noting, int]]] = [[], [], []]
+    waiters_made: list[Noting] = []
     for name, *numbers in program:
         args = [n for n in numbers if isinstance(n, int)]
         if name == "wait":
             waiter = _wait(manager, words, addresses[args[0]], private=False, bitset=args[1])
             queues[args[0]].append((waiter, args[1]))
-            everyone.append(waiter)
+            waiters_made.append(waiter)
         elif name == "wake":
             chosen = [pair for pair in queues[args[0]] if pair[1] & args[2]][: args[1]]
             assert manager.wake(words, addresses[args[0]], args[1], private=False, bitset=args[2]) == len(chosen)
@@ -620,8 +620,8 @@ def test_queues_against_plain_lists(program: list[tuple[object, ...]]) -> None:
             else:
                 queues[source] = queues[source][wake + move :]
                 queues[target] += moved
-        elif everyone:
-            waiter = everyone[args[0] % len(everyone)]
+        elif waiters_made:
+            waiter = waiters_made[args[0] % len(waiters_made)]
             manager.cancel(waiter)
             queues = [[pair for pair in queue if pair[0] is not waiter] for queue in queues]
         assert manager.waiting() == sum(map(len, queues))

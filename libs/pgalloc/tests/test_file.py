@@ -49,7 +49,7 @@ def test_large_ranges_are_aligned_and_leave_usable_holes(memory: MemoryFile) -> 
 
 
 def test_memory_is_zero_after_reuse(memory: MemoryFile) -> None:
-    """Dropping the last reference frees nothing: a page is zeroed before anybody gets it, and is SYSTEM's meanwhile."""
+    """Dropping the last reference frees nothing: a page is zeroed before it is allocated, and is SYSTEM's meanwhile."""
     at = memory.allocate(PAGE, ANON)
     memory.view[at : at + 5] = b"hello"
     assert memory.update_usage() == [0, PAGE, 0, 0, 0, 0]

@@ -432,7 +432,7 @@ def access_of(rig: Rig, code: str) -> int | None:
     return event.args[5]
 
 
-def test_reads_and_writes_are_told_apart(rig: Rig) -> None:
+def test_reads_and_writes_are_distinguished(rig: Rig) -> None:
     """The access of a fault at an unmapped address is what the instruction does; all of them are of the base set."""
     assert {code: access_of(rig, code) for code in READS} == dict.fromkeys(READS, FAULT_READ)
     assert {code: access_of(rig, code) for code in WRITES} == dict.fromkeys(WRITES, FAULT_WRITE)
@@ -487,7 +487,7 @@ def test_the_platform_own_pages_are_no_secret_of_the_guest(rig: Rig) -> None:
 
 
 def test_threads_of_one_space(rig: Rig) -> None:
-    """Eight threads run at once and are told apart."""
+    """Eight threads run at once, each with its own events."""
     rig.code(COUNTING)
     contexts = {}
     for i in range(8):

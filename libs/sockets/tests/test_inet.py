@@ -160,7 +160,7 @@ def test_shutdown() -> None:
 
 
 def test_nonblocking_connect() -> None:
-    """The outcome is told later, once."""
+    """The outcome is reported later, once."""
     network = Network(VFS)
     server, client = listener(network), tcp(network)
     with pytest.raises(EINPROGRESS):

@@ -10,7 +10,7 @@ CREDS = (None, Ucred(1, 2, 3), Ucred(4, 5, 6))
 
 
 def description() -> FileDescription:
-    """Return a description that stands for any."""
+    """Return a description without a file."""
     return FileDescription(0, None, None)
 
 

@@ -63,7 +63,7 @@ ME = Ucred(7, 8, 9)
 
 
 class Caller:
-    """Who always calls."""
+    """The maker of all calls."""
 
     def ucred(self) -> Ucred:
         """Return the same credentials."""
@@ -272,7 +272,7 @@ def test_datagrams() -> None:
 
 @pytest.mark.parametrize("kind", [SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM])
 def test_rights(kind: int) -> None:
-    """A message holds what it carries until somebody has it; peeking counts once more; who never asks drops it."""
+    """A message owns its descriptions until it is received; peeking counts once more; a plain read closes them."""
     left, right = pair(kind)
     file = Closing(0, None, None)
     file.incref()
@@ -334,7 +334,7 @@ def test_cycles_are_collected() -> None:
 
 
 def test_embryo_holds_rights() -> None:
-    """Messages to a connection that nobody accepted are looked at too."""
+    """Messages to a connection that was not accepted are searched too."""
     network = Network(VFS, Caller())
     server, client = make(SOCK_STREAM, network), make(SOCK_STREAM, network)
     server.bind_abstract(b"")

@@ -134,9 +134,9 @@ def test_posix_queues() -> None:
     assert isinstance(first, MqMessage)
     assert (first.data, first.priority, waiter.done) == (b"first", 1, True)
     assert file.messages.receive() == (-5, 1, b"second")
-    _, told = file.messages.send(b"third", 0)
-    assert told is not None
-    assert (told.signo, told.file) == (10, file)
+    _, due = file.messages.send(b"third", 0)
+    assert due is not None
+    assert (due.signo, due.file) == (10, file)
     fs.unlink(b"q", ROOT)
     file.decref()
     assert (fs.count, fs.used) == (0, {})

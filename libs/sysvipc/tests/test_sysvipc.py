@@ -37,8 +37,8 @@ class Clock:
         return self.process
 
 
-class Told(Entry):
-    """Notes what it was told."""
+class Recorder(Entry):
+    """Records notifications."""
 
     def __init__(self, queue: Queue) -> None:
         """Listen."""
@@ -276,10 +276,10 @@ def test_waiters_are_served_in_order() -> None:
     assert found.pids[0] == 11
     assert found.count_waiting(0, for_zero=False) == 1
     assert found.count_waiting(0, for_zero=True) == 0
-    told = Told(small.queue)
+    recorder = Recorder(small.queue)
     assert not small.cancel()
     assert found.count_waiting(0, for_zero=False) == 0
-    assert told.masks == []
+    assert recorder.masks == []
     failing = found.operate([(1, -1, 0), (0, -1, ipc.IPC_NOWAIT)], None, 15, ROOT)
     assert failing is not None
     found.set_value(1, 1)
@@ -295,9 +295,9 @@ def test_removal_ends_waits() -> None:
     found.operate([(0, 1, ipc.SEM_UNDO)], undo, 1, ROOT)
     waiter = found.operate([(0, -5, 0)], None, 1, ROOT)
     assert waiter is not None
-    told = Told(waiter.queue)
+    recorder = Recorder(waiter.queue)
     semaphores.remove(found)
-    assert (waiter.error, told.masks, undo.sets) == (errors.EIDRM.errno, [IN], {})
+    assert (waiter.error, recorder.masks, undo.sets) == (errors.EIDRM.errno, [IN], {})
     undo.apply(1)
 
 
@@ -400,9 +400,14 @@ def test_receivers() -> None:
     assert isinstance(other, Receiver)
     assert isinstance(small, Receiver)
     assert isinstance(fitting, Receiver)
-    told = Told(fitting.queue)
+    recorder = Recorder(fitting.queue)
     queue.send(1, b"text", 1, ROOT)
-    assert (small.error, fitting.message, other.message, told.masks) == (errors.E2BIG.errno, (1, b"text"), None, [IN])
+    assert (small.error, fitting.message, other.message, recorder.masks) == (
+        errors.E2BIG.errno,
+        (1, b"text"),
+        None,
+        [IN],
+    )
     assert (queue.messages, queue.lrpid) == ([], 21)
     other.cancel()
     other.cancel()
@@ -411,11 +416,11 @@ def test_receivers() -> None:
 
 
 def test_full_and_removed() -> None:
-    """No room is EAGAIN until somebody takes or the limit grows; removal tells everybody."""
+    """A full queue is EAGAIN until a message is taken or the limit grows; removal notifies all."""
     queues = Queues(Clock())
     queue = queues.get(4, ipc.IPC_CREAT | 0o600, ROOT)
     assert queues.get(4, 0o600, ROOT) is queue
-    told = Told(queue.senders)
+    recorder = Recorder(queue.senders)
     queue.change(0, 0, 0o600, 4)
     queue.send(1, b"1234", 1, ROOT)
     with pytest.raises(errors.EAGAIN):
@@ -432,7 +437,7 @@ def test_full_and_removed() -> None:
     assert isinstance(waiter, Receiver)
     queues.remove(queue)
     assert waiter.error == errors.EIDRM.errno
-    assert told.masks == [OUT] * 4
+    assert recorder.masks == [OUT] * 4
     with pytest.raises(errors.EIDRM):
         queue.send(1, b"", 1, ROOT)
 

@@ -37,5 +37,5 @@ for others in (0, 10_000):
 one = Queue()
 one.register(Sink(), IN)
 print(
-    f"notify one {measure('queue.notify(IN)', one):.2f} us, notify nobody {measure('queue.notify(IN)', Queue()):.2f} us"
+    f"notify one {measure('queue.notify(IN)', one):.2f} us, notify none {measure('queue.notify(IN)', Queue()):.2f} us"
 )

@@ -14,21 +14,21 @@ from sentry_waiter._state import register
 
 
 class Listener(Entry):
-    """Writes down what it is told."""
+    """Records its notifications."""
 
-    __slots__ = ("told",)
+    __slots__ = ("notified",)
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self.told: list[tuple[Queue, int]] = []
+        self.notified: list[tuple[Queue, int]] = []
 
     def notify(self, queue: Queue, mask: int) -> None:
         """Note it."""
-        self.told.append((queue, mask))
+        self.notified.append((queue, mask))
 
 
 class Leaver(Listener):
-    """Leaves the queue when told, and takes another entry with it."""
+    """Leaves the queue when notified, and takes another entry with it."""
 
     __slots__ = ("other",)
 
@@ -48,7 +48,7 @@ class Leaver(Listener):
     st.lists(st.tuples(st.sampled_from(["register", "unregister", "notify"]), st.integers(0, 4), st.integers(0, 31)))
 )
 def test_against_a_model(steps: list[tuple[str, int, int]]) -> None:
-    """Who is told what, and in which order."""
+    """Which entries are notified of which bits, and in which order."""
     queue = Queue()
     order: list[str] = []
 
@@ -89,12 +89,12 @@ def test_entries_may_come_and_go_while_told() -> None:
     queue.register(leaver, IN | OUT)
     queue.register(last, HUP | IN)
     queue.notify(IN)
-    assert [m for _, m in leaver.told] == [IN]
-    assert [m for _, m in last.told] == [IN]
-    assert late.told == []
+    assert [m for _, m in leaver.notified] == [IN]
+    assert [m for _, m in last.notified] == [IN]
+    assert late.notified == []
     queue.notify(IN)
-    assert len(late.told) == 1
-    assert len(leaver.told) == 1
+    assert len(late.notified) == 1
+    assert len(leaver.notified) == 1
 
 
 def test_one_entry_in_several_queues() -> None:
@@ -103,7 +103,7 @@ def test_one_entry_in_several_queues() -> None:
     one.register(listener, IN)
     two.register(listener, IN)
     two.notify(IN)
-    assert listener.told == [(two, IN)]
+    assert listener.notified == [(two, IN)]
 
 
 def test_an_entry_must_define_notify() -> None:
@@ -116,10 +116,10 @@ def test_an_entry_must_define_notify() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 31))), st.integers(0, 31))
 def test_saved_with_its_entries(steps: list[tuple[int, int, int]], mask: int) -> None:
-    """Who stands in which queue, in which order and for what, is the same after a save."""
+    """Entries, their order and their masks are the same after a save."""
     registry = Registry()
     register(registry)
-    registry.savable("test.Listener", fields=("told",))(Listener)
+    registry.savable("test.Listener", fields=("notified",))(Listener)
     queues, entries = [Queue(), Queue()], [Listener() for _ in range(5)]
     for which, entry, wanted in steps:
         queues[which].register(entries[entry], wanted)
@@ -133,7 +133,9 @@ def test_saved_with_its_entries(steps: list[tuple[int, int, int]], mask: int) ->
         queue.notify(mask)
         copy.notify(mask)
     for original, listener in zip(entries, listeners, strict=True):
-        assert [(copies.index(q), m) for q, m in listener.told] == [(queues.index(q), m) for q, m in original.told]
+        assert [(copies.index(q), m) for q, m in listener.notified] == [
+            (queues.index(q), m) for q, m in original.notified
+        ]
 
 
 def test_readme() -> None:

@@ -38,7 +38,7 @@ MXCSR_MASK: Final = 0xFFFF
 XFEATURES_FRAME: Final = 0x2E7
 """Components that a frame carries.
 
-X87, SSE, AVX, AVX-512 (three) and PKRU; AMX tiles only where a program asked for them.
+X87, SSE, AVX, AVX-512 (three) and PKRU; no AMX tiles.
 """
 _FRAME_XSTATE_SIZE: Final = 2696
 """End of PKRU in the standard format, the last of XFEATURES_FRAME."""

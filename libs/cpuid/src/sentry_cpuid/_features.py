@@ -4,7 +4,7 @@ A feature's number is 32 times its block plus its bit; a block is one register o
 of 2019, the others follow. The flags line is in the order of Linux's words, not of our numbers, and shows only what
 Linux names (since 6.10: what cpufeatures.h has in quotation marks).
 
-Sources: Linux arch/x86/include/asm/cpufeatures.h, arch/x86/kernel/cpu/scattered.c (6.18); facts section 5.
+Sources: Linux arch/x86/include/asm/cpufeatures.h, arch/x86/kernel/cpu/scattered.c (6.18).
 """
 
 from typing import Final, NamedTuple

@@ -1,13 +1,13 @@
 """The description of a processor: which features it has, who made it, how large its extended state is.
 
 A `FeatureSet` is plain data: it is read once, from CPUID or any function that answers like it, can be saved, compared,
-cut down, shown as /proc/cpuinfo and as CPUID, and asked whether a host can run what ran on it.
+cut down, shown as /proc/cpuinfo and as CPUID, and compared with the host that is to run what ran on it.
 
 Differs, all towards what Linux shows on the host, where guests run natively: gVisor adds family and model with its own
-formula, shows no feature beyond leaf 7 ECX, and knows no model name.
+formula, shows no feature beyond leaf 7 ECX, and has no model name.
 
 Sources: Intel SDM volume 2, CPUID; AMD APM volume 3, appendix E; Linux arch/x86/kernel/cpu/{common,proc}.c; gVisor
-`pkg/cpuid`; facts section 5.
+`pkg/cpuid`.
 """
 
 from collections.abc import Callable, Iterable
@@ -364,7 +364,7 @@ def _read_caches(ask: Query, line: int) -> tuple[Cache, ...]:
 
 
 def _cache_leaf(cache: Cache) -> Leaf:
-    """Return a sub-leaf of leaf 4: self-initialising, shared by nobody."""
+    """Return a sub-leaf of leaf 4: self-initialising, not shared."""
     eax = cache.kind | cache.level << 5 | 1 << 8 | cache.fully_associative << 9
     ebx = cache.line_bytes - 1 | cache.partitions - 1 << 12 | cache.ways - 1 << 22
     return Leaf(eax, ebx, cache.sets - 1, cache.flags)

@@ -17,14 +17,14 @@ from sentry_eventchannel._wire import varint
 
 SECOND: Final = 1_000_000_000
 BUFFER: Final = 256 << 10
-"""Bytes that a socket emitter keeps for a slow reader unless told otherwise."""
+"""Bytes that a socket emitter keeps for a slow reader by default."""
 
 
 class Emitter(Protocol):
     """Takes events."""
 
     def emit(self, message: Message) -> bool:
-        """Send message on; return True when nobody is there any more."""
+        """Send message on; return True when the receiver is gone for good."""
         ...
 
     def close(self) -> None:
@@ -33,7 +33,7 @@ class Emitter(Protocol):
 
 
 def frame(message: Message) -> bytes:
-    """Return message as it stands in a stream: a varint length, then the bytes of an Any. Raises: UsageError."""
+    """Return message in the form of the stream: a varint length, then the bytes of an Any. Raises: UsageError."""
     data = pack(message)
     return varint(len(data)) + data
 
@@ -41,7 +41,7 @@ def frame(message: Message) -> bytes:
 class SocketEmitter:
     """Writes events to a stream: a connected socket or a pipe. Thread-safe; never waits for the reader.
 
-    What the reader has not taken is kept, up to a number of bytes; an event that finds no room is dropped whole and
+    What the reader has not taken is kept, up to a number of bytes; an event that does not fit is dropped whole and
     counted, so the reader always sees whole events. `flush` sends on what is kept; each `emit` does so first. A
     reader that is gone is a hang-up.
     """
@@ -64,7 +64,7 @@ class SocketEmitter:
 
     @property
     def dropped(self) -> int:
-        """How many events found no room."""
+        """How many events did not fit."""
         return self._dropped
 
     @property
@@ -174,7 +174,7 @@ class MultiEmitter:
         self._report = report
 
     def __bool__(self) -> bool:
-        """Return whether there is any emitter: whoever makes costly events asks first."""
+        """Return whether there is any emitter: check it before making a costly event."""
         return bool(self._emitters)
 
     def add(self, emitter: Emitter) -> None:
@@ -307,4 +307,4 @@ class LogEmitter:
         return False
 
     def close(self) -> None:
-        """Do nothing: the log is somebody else's."""
+        """Do nothing: the log has another owner."""

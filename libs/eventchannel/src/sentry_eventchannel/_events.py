@@ -1,4 +1,4 @@
-"""The events that a kernel tells of, with gVisor's names and field numbers, so that either side can read the other.
+"""The events of a kernel, with gVisor's names and field numbers, so that either side can read the other.
 
 `type_name` is the message's full protobuf name; `encode` gives its fields; `decode` skips what it does not know.
 """
@@ -10,11 +10,11 @@ from sentry_eventchannel._errors import UsageError, WireError
 from sentry_eventchannel._wire import bytes_field, fields, integer_field
 
 URL_PREFIX: Final = "type.googleapis.com/"
-"""What stands before the name of a type in an Any."""
+"""The prefix of a type's name in an Any."""
 
 
 class Message(Protocol):
-    """What an emitter takes: anything that knows its protobuf name and its bytes."""
+    """What an emitter takes: an object with a protobuf name and an encoding."""
 
     @property
     def type_name(self) -> str:
@@ -159,7 +159,7 @@ class DebugEvent(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """An event of a type that the reader does not know, as it came."""
+    """An event of an unknown type, undecoded."""
 
     type_name: str
     data: bytes
@@ -185,7 +185,7 @@ def pack(message: Message) -> bytes:
     """Return the bytes of a google.protobuf.Any that holds message. Raises: UsageError, also for a nameless type."""
     name = message.type_name
     if not name or name[-1] == "/":
-        complaint = f"an event of the type {name!r}: no reader could tell what it is"
+        complaint = f"an event of the type {name!r}: no reader could identify it"
         raise UsageError(complaint)
     data = message.encode()
     return bytes_field(1, (URL_PREFIX + name).encode()) + (bytes_field(2, data) if data else b"")

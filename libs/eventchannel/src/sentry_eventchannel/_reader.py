@@ -8,7 +8,7 @@ from sentry_eventchannel._events import Event, unpack
 from sentry_eventchannel._wire import MASK64, MAX_VARINT
 
 LONGEST: Final = 1 << 20
-"""Bytes of one event that a reader takes unless told otherwise."""
+"""Bytes of one event that a reader takes by default."""
 
 _PIECE: Final = 64 << 10
 

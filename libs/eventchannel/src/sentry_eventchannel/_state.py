@@ -26,9 +26,9 @@ UNSAVABLE: Final[dict[type, str]] = {
     SocketEmitter: "a descriptor of this process",
     UncaughtSignal: "written as soon as it is made",
     UnimplementedSyscall: "written as soon as it is made",
-    Unknown: "what a reader makes of an event that it does not know",
+    Unknown: "made by a reader, outside of the sandbox",
 }
 
 
 def register(registry: "Registry") -> None:
-    """Register nothing: a sandbox that is loaded sends its events where its new process is told to."""
+    """Register nothing: a loaded sandbox has the emitters of its new process."""

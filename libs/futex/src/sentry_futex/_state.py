@@ -14,7 +14,7 @@ UNSAVABLE: Final[dict[type, str]] = {}
 def register(registry: "Registry") -> None:
     """Register managers with all waiters: a wait is a record and stays queued across a save.
 
-    A subclass of `Waiter` is registered by whoever defines it, and so is what a key names (`Target.shared_key`).
+    The definer of a subclass of `Waiter` registers it, and so does that of an identity in a key (`Target.shared_key`).
     """
     registry.savable("futex.Waiter", fields=Waiter.__slots__)(Waiter)
     registry.savable("futex.Family", fields=("shared",), fresh={"mu": RLock})(Family)

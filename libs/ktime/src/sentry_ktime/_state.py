@@ -23,7 +23,7 @@ UNSAVABLE: Final[dict[type, str]] = {
 def register(registry: "Registry") -> None:
     """Register clocks, timers and queues of deadlines. Needs the queues of sentry_waiter; the host is an external.
 
-    A loaded timer is inert until `Timer.resume`; whoever loads a clock of the host sets its offset.
+    A loaded timer is inert until `Timer.resume`; a loaded clock of the host needs a new offset.
     """
     registry.savable("ktime.Setting")(Setting)
     hosts = {"_host_ns": "the host's function; after_load takes it again"}

@@ -1,12 +1,12 @@
 """The sixteen resource limits of a thread group: a soft and a hard value each.
 
 A `LimitSet` belongs to one thread group: its threads share the object, a fork copies it, execve keeps it. It decides
-what may be set and tells what is set; enforcing a limit is the work of whoever owns the resource, and whoever changes
+what may be set and returns what is set; the owner of a resource enforces its limit, and the caller that changes
 RLIMIT_CPU re-arms the group's timer. Not thread-safe: one kernel thread.
 
 Differs from the seed (gVisor kernel/limits), as Linux: a kind that was never set is unlimited and obeys the same
 rules as any other, soft above hard is found before a missing privilege, a hard limit of open files above `NR_OPEN` is
-refused to everyone.
+refused even with privilege.
 
 Sources: Linux kernel/sys.c do_prlimit (6.1), include/asm-generic/resource.h INIT_RLIMITS, fs/proc/base.c lnames;
 getrlimit(2).
@@ -19,7 +19,7 @@ from sentry_abi import resource
 from sentry_abi.errors import EINVAL, EPERM
 
 UNLIMITED: Final = resource.RLIM_INFINITY
-"""Value that stands for no limit, 2^64 - 1."""
+"""The value for no limit, 2^64 - 1."""
 
 NR_OPEN: Final = 1 << 20
 """Highest number of open files that a hard limit may allow: fs.nr_open of Linux."""
@@ -157,7 +157,7 @@ class LimitSet:
         return old
 
     def put(self, kind: int, limit: Limit) -> None:
-        """Set a kind without any rule, for whoever makes a process from outside.
+        """Set a kind without any check, for a process that is made from outside.
 
         Raises: EINVAL if there is no such kind. ValueError for a number that no guest can pass.
         """

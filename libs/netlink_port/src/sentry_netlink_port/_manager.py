@@ -1,7 +1,7 @@
 """Netlink port ids: which are in use, for each protocol.
 
-A socket asks for its process id and gets it while it is free. Further sockets of a process get negative ids, looked for
-from a random place downwards: Linux does the same (net/netlink/af_netlink.c netlink_autobind, 6.1), so that ids of
+A socket asks for its process id and gets it while it is free. Further sockets of a process get negative ids, searched
+from a random number downwards: Linux does the same (net/netlink/af_netlink.c netlink_autobind, 6.1), so that ids of
 processes stay free for them.
 """
 
@@ -20,7 +20,7 @@ HIGHEST: Final = -4097
 
 
 class PortError(Exception):
-    """The caller asked for what cannot be: a port id that is none, or a release of what is not in use."""
+    """Wrong use: a number that is no port id, or a release of one that is not in use."""
 
 
 class Manager:
@@ -36,7 +36,7 @@ class Manager:
         self._lock = allocate_lock()
         self._ports: dict[int, set[int]] = {}  # guarded by _lock
         self.random_bytes = random_bytes
-        """Chooses where a search begins; whoever loads a manager sets it."""
+        """Gives the number where a search begins; to be set after a load."""
 
     def allocate(self, protocol: int, hint: int) -> int | None:
         """Take a port id of protocol and return it: hint when free, else a negative one; None when all are taken.

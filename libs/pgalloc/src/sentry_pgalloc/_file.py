@@ -8,11 +8,11 @@ Memory never moves, translation is an addition, and no page of the window ever g
 chunks of 1 GiB on first use; a mapping costs one host VMA and nothing else, whatever its length, so chunks buy
 nothing and cost a lookup per access.
 
-Life of a page: free -> used (one reference or more) -> waste (no reference, content not yet given back) -> free. Only
+Life of a page: free -> used (one reference or more) -> waste (no reference, content not yet punched out) -> free. Only
 `reclaim` turns waste into free pages: punching 2 MiB that are in use takes 437 us, so the kernel does it in slices
 between events. A free page always reads as zeros.
 
-Reference counts and kinds stand in one map of ranges that is kept maximally merged: a million pages that were allocated
+Reference counts and kinds are in one map of ranges that is kept maximally merged: a million pages that were allocated
 side by side are one entry.
 
 Locks: one, innermost everywhere; `Evictable.evict` is called without it.
@@ -253,7 +253,7 @@ class MemoryFile:
     # -- looking ------------------------------------------------------------------------------------------------------
 
     def exclusive(self, offset: int, length: int) -> bool:
-        """Tell whether every page of the range has exactly one reference. Raises: ValueError for no page."""
+        """Return whether every page of the range has exactly one reference. Raises: ValueError for no page."""
         if length <= 0:
             message = f"exclusive({offset:#x}, {length:#x}): not a range"
             raise ValueError(message)
@@ -264,7 +264,7 @@ class MemoryFile:
     def exclusive_around(self, offset: int, low: int, high: int) -> tuple[int, int] | None:
         """Return the longest range of pages with exactly one reference that holds offset, clipped to [low, high).
 
-        None when the page at offset is not alone. Raises: ValueError for an offset outside of what is asked for.
+        None when the page at offset is not alone. Raises: ValueError for an offset outside of [low, high).
         """
         if not low <= offset < high:
             message = f"exclusive_around({offset:#x}): not in [{low:#x}, {high:#x})"
@@ -286,7 +286,7 @@ class MemoryFile:
         with self._mu:
             return [(start, end, value & _KIND, value >> 3) for start, end, value in self._used]
 
-    # -- giving back --------------------------------------------------------------------------------------------------
+    # -- freeing --------------------------------------------------------------------------------------------------
 
     def decommit(self, offset: int, length: int) -> None:
         """Make the range read as zeros and cost nothing; references stay.
@@ -304,7 +304,7 @@ class MemoryFile:
         return self._waste_bytes
 
     def reclaim(self, budget: int = 2 << 20) -> bool:
-        """Turn waste into free pages, punching about budget bytes that were in use; tell whether something is left.
+        """Turn waste into free pages, punching about budget bytes that were in use; return whether something is left.
 
         The default takes half a millisecond. Ranges that were never touched cost nothing, however long.
         """
@@ -338,7 +338,7 @@ class MemoryFile:
     def _zero(self, start: int, end: int) -> None:
         try:
             _host.punch(self.fd, start, end - start)
-        except OSError:  # no room in the host for splitting a huge page: clear by hand, the pages stay
+        except OSError:  # the host has no memory for splitting a huge page: clear by hand, the pages stay
             for at in range(start, end, 1 << 20):
                 stop = min(at + (1 << 20), end)
                 self.view[at:stop] = bytes(stop - at)
@@ -431,7 +431,7 @@ class MemoryFile:
     def save_to(self, writer: Writer) -> None:
         """Write everything that is allocated, zero pages left out (gVisor: SaveTo).
 
-        Requires: nobody changes the memory meanwhile; nothing waits to be evicted.
+        Requires: the memory does not change meanwhile; nothing waits to be evicted.
         Ensures: nothing waits for reclaim, and pages that turned out to be all zeros take no memory any more.
         Raises: RuntimeError while something is marked evictable; OSError if the writer takes no more.
         """

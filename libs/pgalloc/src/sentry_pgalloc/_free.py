@@ -4,7 +4,7 @@ Two frontiers: everything between `low` and `high` was never handed out or has c
 requests, `high` falls for top-down ones, so that memory which grows up (heaps) and memory which grows down (mappings,
 placed below each other) both stay contiguous in the file and their host mappings merge. Holes below `low` and above
 `high` are kept by size class and by both ends; neighbours are joined. A class holds sizes with the same bit length in
-pages: every hole of a higher class fits, of the own class at most eight are looked at. All operations are O(1) in the
+pages: every hole of a higher class fits, of the own class at most eight are tried. All operations are O(1) in the
 number of holes.
 
 Weighed: first fit upward from the lowest hole, as the seed does. It needs an augmented tree to be fast among a million
@@ -15,7 +15,7 @@ from typing import Final
 
 from sentry_abi.memory import HUGE_PAGE_SIZE, PAGE_SHIFT, PAGE_SIZE
 
-_LOOKS: Final = 8
+_TRIES: Final = 8
 
 
 class FreeSpace:
@@ -54,7 +54,7 @@ class FreeSpace:
             self._used_bins &= ~(1 << size_class)
 
     def take(self, length: int, *, top_down: bool) -> int:
-        """Return the offset of length free bytes, 2 MiB aligned from 2 MiB on; -1 if there is no room."""
+        """Return the offset of length free bytes, 2 MiB aligned from 2 MiB on; -1 if there is no such range."""
         align = HUGE_PAGE_SIZE if length >= HUGE_PAGE_SIZE else PAGE_SIZE
         if self._used_bins:
             start = self._take_hole(length, align, top_down=top_down)
@@ -85,14 +85,14 @@ class FreeSpace:
         while candidates:
             size_class = (candidates & -candidates).bit_length() - 1
             candidates &= candidates - 1
-            looks = _LOOKS if size_class < sure else 1
+            tries = _TRIES if size_class < sure else 1
             for hole, hole_end in reversed(self._bins[size_class].items()):
                 start = (hole_end - length) & -align if top_down else (hole + align - 1) & -align
                 if start >= hole and start + length <= hole_end:
                     self._carve(hole, hole_end, start, start + length)
                     return start
-                looks -= 1
-                if not looks:
+                tries -= 1
+                if not tries:
                     break
         return -1
 
@@ -123,7 +123,7 @@ class FreeSpace:
             self._add_hole(end, hole_end)
 
     def give(self, start: int, end: int) -> None:
-        """Take back [start, end)."""
+        """Free [start, end)."""
         before = self._by_end.get(start, -1)
         if before >= 0:
             self._drop_hole(before, start)

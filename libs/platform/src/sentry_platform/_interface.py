@@ -1,7 +1,7 @@
 """The platform interface: how guest code runs, whatever runs it.
 
-A platform owns guest threads (`Context`) and host address spaces (`AddressSpace`). Nothing above it knows of stubs,
-thread ids, injection or guest-physical addresses. Addresses and lengths are bytes and page-aligned; deadlines are
+A platform owns guest threads (`Context`) and host address spaces (`AddressSpace`). Stubs, thread ids, injection and
+guest-physical addresses are hidden below it. Addresses and lengths are bytes and page-aligned; deadlines are
 nanoseconds of CLOCK_MONOTONIC. All calls come from the kernel thread, which made the platform, except `Platform.wake`.
 
 `AddressSpace.apply` is a promise that the guest's next access then succeeds without the kernel's help, not that pages
@@ -207,7 +207,7 @@ class PlatformError(Exception):
 
 
 class Platform(Protocol):
-    """A way to run guest code. Making one needs the host's consent: PlatformError says what it refuses.
+    """A way to run guest code.
 
     The kernel's loop is `next_event`, which answers one context and waits in one host call.
     """

@@ -24,4 +24,4 @@ UNSAVABLE: Final[dict[type, str]] = {
 
 
 def register(registry: "Registry") -> None:
-    """Register nothing: guests are saved by what the kernel knows of them, and run on another platform after it."""
+    """Register nothing: the kernel saves registers and memory, and makes new contexts after a load."""

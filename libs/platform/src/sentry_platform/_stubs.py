@@ -179,7 +179,7 @@ class StubContext:
         lib.ks_answer(self._core, self.index, value)
 
     def interrupt(self) -> None:
-        """Ask for an INTERRUPTED event; nothing happens unless it is running."""
+        """Request an INTERRUPTED event; nothing happens unless it is running."""
         lib.ks_interrupt(self._core, self.index)
 
     def running(self) -> bool:
@@ -206,7 +206,7 @@ class StubPlatform(HostLoop):
 
     name = "stubs"
     works = ""
-    """What the probe says when it is so."""
+    """The probe's reason when the platform works."""
     _sysemu = 0
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Readiness masks and wait queues: the one way in which anything in the kernel waits for anything else.
 
-An object that can become ready owns a `Queue`. A waiter registers an `Entry` with a mask of poll(2) bits; whoever
-changes the object calls `Queue.notify` with the bits that may have become true. A notification is a hint: the waiter
+An object that can become ready owns a `Queue`. A waiter registers an `Entry` with a mask of poll(2) bits; a change
+of the object calls `Queue.notify` with the bits that may have become true. A notification is a hint: the waiter
 checks again, and nothing is handed over. All operations are O(1) in the number of entries, except notify, which is
 O(entries notified). Entries are notified in the order in which they registered.
 
@@ -26,16 +26,16 @@ RDHUP: Final = 0x2000
 READABLE: Final = IN | RDNORM
 WRITABLE: Final = OUT | WRNORM
 ALWAYS: Final = ERR | HUP
-"""Bits that poll(2) and epoll(7) report whether asked for or not."""
+"""Bits that poll(2) and epoll(7) report whether requested or not."""
 
 
 class Entry:
-    """One listener; it may stand in several queues at once. Subclass and define `notify`."""
+    """One listener; it may be in several queues at once. Subclass and define `notify`."""
 
     __slots__ = ()
 
     def notify(self, queue: "Queue", mask: int) -> None:
-        """Be told that some of the bits of mask, all of them asked for, may now be true of what owns queue.
+        """Take a notification: some of the bits of mask, all of them requested, may now be true of the queue's owner.
 
         Must only take note (queue a task, mark an item): it runs in the middle of the owner's operation.
         """
@@ -44,7 +44,7 @@ class Entry:
 
 
 class Queue:
-    """The listeners of one thing."""
+    """The listeners of one object."""
 
     __slots__ = ("_entries",)
 
@@ -53,11 +53,11 @@ class Queue:
         self._entries: dict[Entry, int] = {}
 
     def register(self, entry: Entry, mask: int) -> None:
-        """Tell entry of the bits in mask from now on; an entry already here gets the new mask and keeps its place."""
+        """Notify entry of the bits in mask from now on; an entry already here gets the new mask and keeps its place."""
         self._entries[entry] = mask
 
     def unregister(self, entry: Entry) -> None:
-        """Tell entry nothing more; nothing happens if it is not here."""
+        """Remove entry; nothing happens if it is not here."""
         self._entries.pop(entry, None)
 
     def notify(self, mask: int) -> None:

@@ -11,5 +11,5 @@ UNSAVABLE: Final[dict[type, str]] = {}
 
 
 def register(registry: "Registry") -> None:
-    """Register queues, which are saved with their entries; whoever defines a class of entries registers it."""
+    """Register queues, which are saved with their entries; the definer of a class of entries registers that."""
     registry.savable("waiter.Queue", fields=Queue.__slots__)(Queue)

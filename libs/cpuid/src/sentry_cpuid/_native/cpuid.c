@@ -2,7 +2,7 @@
 #include "ks_cpuid.h"
 
 /*
- * Ask the processor that runs this thread. Pre: registers has room for four words. Post: they hold EAX, EBX, ECX, EDX.
+ * Execute CPUID on the processor that runs this thread. Pre: registers holds four words. Post: they hold EAX, EBX, ECX, EDX.
  * In a virtual machine each call leaves the guest: some microseconds.
  */
 void ks_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t *registers) {

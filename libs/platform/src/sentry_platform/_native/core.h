@@ -24,7 +24,7 @@ struct context {
 	uint8_t helper;
 	uint8_t fresh;  // bit 0: registers, bit 1: extended state still to be written before it may run
 	uint8_t trapped; // stopped at a call that a filter trapped, and not answered yet
-	uint8_t wanted; // an interrupt was asked for and no event came since
+	uint8_t wanted; // an interrupt was requested and no event came since
 	uint8_t stale;  // another event came first: the stop that still follows is absorbed
 	uint8_t pinned; // held on the sentry's CPU
 	uint8_t quick;  // sysemu: stops in a row that followed each other closely

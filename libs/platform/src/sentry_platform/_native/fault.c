@@ -7,7 +7,7 @@
 //               a read when it is not known here. An access to the address of the instruction itself is taken for its fetch, and so
 //               is one to the next page when opcode or ModRM byte lie there; a fetch that lacks less than those counts as a read.
 //   error code  from access and si_code. A page that the host has not mapped counts as not present.
-//   vector      from signal, si_code, and the instruction where two exceptions give the same. int 4 looks like a protection fault.
+//   vector      from signal, si_code, and the instruction where two exceptions give the same. int 4 is reported as a protection fault.
 #include "core.h"
 #include <sys/ptrace.h>
 
@@ -18,7 +18,7 @@ enum { MAX_INSN = 15 };
 
 struct insn {
 	uint8_t code[MAX_INSN + 16];
-	int size, at;  // bytes that could be read; the one looked at
+	int size, at;  // bytes that could be read; the next one to read
 	int ran_out;   // the instruction goes on where nothing can be read
 	int map, pp;   // opcode map (1: 0f, 2: 0f 38, 3: 0f 3a); last prefix of 66, f3, f2 as 1, 2, 3
 	int vex, evex; // encoded with a VEX (or EVEX) prefix
@@ -193,7 +193,7 @@ static int page_fault(struct ks_event *e, int tid, const struct ks_regs *regs, c
 		access = accesses(tid, regs, addr);
 	else
 		access = straddles && accesses(tid, regs, addr) != KS_WRITE ? KS_EXEC : KS_WRITE;
-	if (addr >= KS_STUB && addr < KS_TOP) { // nothing is mapped there, as far as a guest knows
+	if (addr >= KS_STUB && addr < KS_TOP) { // for a guest nothing is mapped there
 		protection = 0;
 		code = SEGV_MAPERR;
 	}

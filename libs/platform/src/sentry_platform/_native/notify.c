@@ -27,7 +27,7 @@ static int reap(struct ks_core *core, struct ks_event *e)
 	int tid = ks_host_wait(-1, &status, WNOHANG);
 	if (tid <= 0)
 		return 0;
-	// One signal may stand for several changes: look again until there is none.
+	// One signal may report several changes: wait again until there is none.
 	__atomic_or_fetch(&ks_flags, KS_FLAG_CHILD, __ATOMIC_SEQ_CST);
 	return ks_taken(core, tid, status, e);
 }

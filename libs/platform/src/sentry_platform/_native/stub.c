@@ -1,13 +1,13 @@
 // The stub: the one read-only page of code that the sentry puts into every guest address space.
 //
-// park    makes a call that no Linux knows and waits for the sentry's answer: below zero means that the sentry has
+// park    makes a call that does not exist in Linux and waits for the sentry's answer: below zero means that the sentry has
 //         gone, and the stub ends itself; otherwise the batch page holds that many host calls.
 // walk    makes them one after the other, and parks again with how many were made (rdi) and what the last one
 //         returned (rsi); it ends early at one that failed. It keeps everything in registers: the batch page is read-only, and
 //         guest threads of the same space cannot disturb it.
 //
 // A guest thread that jumps here makes ordinary calls, which the sentry treats as the guest's own: it lets a call through
-// only for a helper, at the one place below, with every argument as it was asked for.
+// only for a helper, at the one place below, with every argument as the sentry set it.
 #include "stub.h"
 
 __asm__(".pushsection .rodata\n"

@@ -1,4 +1,4 @@
-// The sysemu trap: guest calls arrive as ptrace stops before the host kernel looks at them (PTRACE_SYSEMU).
+// The sysemu trap: guest calls arrive as ptrace stops before the host kernel sees them (PTRACE_SYSEMU).
 //
 // All news is wait statuses, so one blocking wait4 serves for everything. Helpers run with PTRACE_CONT, and park by a breakpoint
 // instead of a call. A filter lets them make the calls of a batch, from the stub page alone, and traps anything else: one wrong
@@ -122,7 +122,7 @@ static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 		if (tid < 0)
 			return (int)tid;
 		int kind = take(core, (int)tid, status, e);
-		// wait4 looks through the children in a fixed order: one that stops often would hide those behind it. So
+		// wait4 searches the children in a fixed order: one that stops often would hide those behind it. So
 		// all that have stopped by now take their turn first.
 		while (core->running > 0) {
 			struct ks_event other;

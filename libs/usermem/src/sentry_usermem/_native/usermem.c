@@ -1,6 +1,6 @@
 /*
  * Sequentially consistent atomics at addresses of the sentry's own mapping of guest memory. Precondition of all: address is
- * a multiple of 4 and lies in a mapping that cannot raise SIGBUS (the memory file is sealed against shrinking). None blocks.
+ * a multiple of 4 and is in a mapping that cannot raise SIGBUS (the memory file is sealed against shrinking). None blocks.
  */
 #include "ks_usermem.h"
 
