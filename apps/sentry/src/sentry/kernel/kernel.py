@@ -464,12 +464,12 @@ class Kernel:
         return self.vfs.fsnotify_get_cookie()
 
     def record_socket(self, socket: "Socket") -> int:
-        """Add a socket, weakly, to the table of all sockets; return its entry number, from 0 on."""
+        """Add a socket to the table of all open sockets; return its entry number, from 0 on."""
         return self.state.record_socket(socket)
 
     def list_sockets(self) -> "list[tuple[int, Socket]]":
         """Return the sockets that are still open, by rising entry number."""
-        return sorted((item for item in self.state.sockets.items() if item[1].refs), key=lambda item: item[0])
+        return self.state.open_sockets()
 
     def emit_unimplemented_event(self, task: "Task", nr: int) -> None:
         """Report a call that does not exist here to the instrument, if there is one."""

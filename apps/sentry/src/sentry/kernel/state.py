@@ -8,7 +8,6 @@ hold fields and the lookups that follow from the fields. What is done to them li
 from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
-from weakref import WeakValueDictionary
 
 from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.siginfo import SignalHandlers, SignalQueue
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
 
 PID_MAX: Final = 65536
 FIRST_REUSED: Final = 2
+SOCKETS_LIMIT: Final = 64
+"""Entries of the table of sockets below which closed ones are not looked for."""
 NO_STACK: Final = StackT(0, SS_DISABLE, 0)
 RELEASE: Final = b"6.1.0-sentry"
 VERSION: Final = b"#1 SMP PREEMPT_DYNAMIC Sun Jan 10 15:06:54 PST 2016"
@@ -547,7 +548,6 @@ class KernelState:
     """All data of one emulated kernel. `Kernel` owns it; every task refers to it."""
 
     __slots__ = (
-        "__weakref__",
         "application_cores",
         "boot_id",
         "clock",
@@ -577,6 +577,7 @@ class KernelState:
         "root_uts_namespace",
         "signalfds",
         "sockets",
+        "sockets_limit",
         "started",
         "table",
         "timers",
@@ -645,7 +646,9 @@ class KernelState:
         self.futexes = Manager()
         self.signalfds: list[SignalListener] = []
         self.netlink_ports = NetlinkPorts(self.host.random_bytes)
-        self.sockets: WeakValueDictionary[int, Socket] = WeakValueDictionary()
+        self.sockets: dict[int, Socket] = {}
+        """Sockets by entry number; closed ones are dropped when the table is listed or has doubled."""
+        self.sockets_limit = SOCKETS_LIMIT
         self.next_socket_id = 0
         self.last_unique_id = 0
 
@@ -670,11 +673,19 @@ class KernelState:
         return self.init_task().ns if task is None else task.ns
 
     def record_socket(self, socket: "Socket") -> int:
-        """Add a socket, weakly, to the table of all sockets; return its entry number, from 0 on."""
+        """Add a socket to the table of all open sockets; return its entry number, from 0 on."""
         entry = self.next_socket_id
         self.next_socket_id += 1
         self.sockets[entry] = socket
+        if len(self.sockets) > self.sockets_limit:
+            self.open_sockets()
+            self.sockets_limit = max(SOCKETS_LIMIT, 2 * len(self.sockets))
         return entry
+
+    def open_sockets(self) -> "list[tuple[int, Socket]]":
+        """Return the sockets that are open, by rising entry number."""
+        self.sockets = {entry: socket for entry, socket in self.sockets.items() if socket.refs}
+        return list(self.sockets.items())
 
     def is_executed(self, inode: "Inode") -> bool:
         """Return whether a living process executes the file, which then cannot be opened for writing."""

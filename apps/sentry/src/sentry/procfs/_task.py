@@ -8,7 +8,7 @@ from sentry.procfs._maps import maps, smaps
 from sentry.procfs._mounts import mountinfo, mounts, mountstats
 from sentry.procfs._net import NetDirectory
 from sentry.procfs._stat import auxv, cmdline, comm, environ, limits, stat, statm, status
-from sentry.procfs._taskfile import TaskFile, permit
+from sentry.procfs._taskfile import Content, TaskFile, permit
 from sentry_abi.errors import EINVAL, ENOENT, ESRCH
 from sentry_abi.stat import DT_DIR, DT_LNK, DT_REG
 from sentry_fs import GeneratedDirectory, Link
@@ -127,38 +127,29 @@ def _id_map(_task: "Task") -> bytes:
     return b"%10d %10d %10d\n" % (0, 0, 4294967295)
 
 
-def _constant(text: bytes) -> "Callable[[Task], bytes]":
-    """Return a maker of fixed content."""
-
-    def make(_task: "Task") -> bytes:
-        return text
-
-    return make
-
-
-FILES: "Final[dict[bytes, tuple[Callable[[Task], bytes], int]]]" = {
+FILES: Final[dict[bytes, tuple[Content, int]]] = {
     b"auxv": (auxv, 0o400),
-    b"cgroup": (_constant(b"0::/\n"), 0o444),
+    b"cgroup": (b"0::/\n", 0o444),
     b"cmdline": (cmdline, 0o444),
     b"environ": (environ, 0o400),
     b"gid_map": (_id_map, 0o444),
-    b"io": (_constant(b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n"), 0o400),
+    b"io": (b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\n", 0o400),
     b"limits": (limits, 0o444),
-    b"loginuid": (_constant(b"4294967295"), 0o444),
+    b"loginuid": (b"4294967295", 0o444),
     b"maps": (maps, 0o444),
     b"mountinfo": (mountinfo, 0o444),
     b"mounts": (mounts, 0o444),
     b"mountstats": (mountstats, 0o400),
-    b"oom_score": (_constant(b"0\n"), 0o444),
-    b"personality": (_constant(b"00000000\n"), 0o400),
-    b"sessionid": (_constant(b"4294967295"), 0o444),
-    b"setgroups": (_constant(b"allow\n"), 0o444),
+    b"oom_score": (b"0\n", 0o444),
+    b"personality": (b"00000000\n", 0o400),
+    b"sessionid": (b"4294967295", 0o444),
+    b"setgroups": (b"allow\n", 0o444),
     b"smaps": (smaps, 0o444),
     b"stat": (stat, 0o444),
     b"statm": (statm, 0o444),
     b"status": (status, 0o444),
     b"uid_map": (_id_map, 0o444),
-    b"wchan": (_constant(b"0"), 0o444),
+    b"wchan": (b"0", 0o444),
 }
 
 

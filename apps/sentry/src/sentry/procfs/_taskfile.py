@@ -1,5 +1,6 @@
 """What the files of a task in /proc share: the task itself, and who may look."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sentry.kernel.state import ZOMBIE
@@ -9,10 +10,12 @@ from sentry_fs import Generated
 from sentry_vfs import Filesystem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sentry.kernel.state import Task
     from sentry_mm import MemoryManager
+
+
+Content = Callable[["Task"], bytes] | bytes
+"""What a file holds: a function of its task, or bytes."""
 
 
 def gone(task: "Task") -> bool:
@@ -26,11 +29,11 @@ def memory_of(task: "Task") -> "MemoryManager | None":
 
 
 class TaskFile(Generated):
-    """A file about a task; a function makes its content."""
+    """A file about a task, with content that a function makes or that is always the same."""
 
     __slots__ = ("_make", "task")
 
-    def __init__(self, fs: Filesystem, task: "Task", make: "Callable[[Task], bytes]", mode: int) -> None:
+    def __init__(self, fs: Filesystem, task: "Task", make: Content, mode: int) -> None:
         """Make the file; it belongs to the task's user."""
         super().__init__(fs, mode, task.creds.euid, task.creds.egid)
         self.task = task
@@ -44,7 +47,8 @@ class TaskFile(Generated):
         """Return the content. Raises: ESRCH when the task is gone."""
         if not self.alive():
             raise ESRCH
-        return self._make(self.task)
+        make = self._make
+        return make if isinstance(make, bytes) else make(self.task)
 
 
 def permit(task: "Task") -> None:
