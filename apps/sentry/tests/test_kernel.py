@@ -16,8 +16,10 @@ from sentry.testing import init_args, new_kernel, process_args
 from sentry_abi.errors import EACCES, ENOENT, ENOEXEC, ESRCH
 from sentry_auth import INITIAL, root_credentials, user_credentials
 from sentry_cpuid import feature
+from sentry_fs import build_default_root
 from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
+from sentry_sockets import AbstractSocketNamespace
 from sentry_vfs import FSContext, do_filp_open
 
 
@@ -210,6 +212,36 @@ def test_create_process_takes_namespaces(box: Box) -> None:
     box.kernel.start()
     box.kernel.wait_exited()
     assert box.said().split() == ["elsewhere", "sentry"]
+
+
+LISTEN = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind('\\0name'); print(sys.argv[1], flush=True)"
+
+
+def test_abstract_socket_namespaces(box: Box) -> None:
+    """Processes with one namespace share abstract names; another namespace has its own."""
+    names = AbstractSocketNamespace()
+    python = [b"/usr/bin/python3", b"-c", (LISTEN + "; import time; time.sleep(0.6)").encode()]
+    box.kernel.create_process(box.args("")._replace(argv=[*python, b"root"]))
+    box.kernel.create_process(box.args("")._replace(argv=[*python, b"other"], abstract_socket_namespace=names))
+    box.kernel.create_process(box.args(f'sleep 0.3; /usr/bin/python3 -c "{LISTEN}" same 2>&1 | tail -n 1'))
+    box.kernel.start()
+    box.kernel.wait_exited()
+    assert sorted(box.said().splitlines()[:2]) == ["other", "root"]
+    assert box.said().splitlines()[2] == "OSError: [Errno 98] Address already in use"
+    assert box.kernel.root_abstract_socket_namespace is box.kernel.network_stack.abstract
+
+
+def test_without_a_network_stack(box: Box) -> None:
+    """There are unix sockets, and no internet sockets."""
+    kernel = Kernel(box.kernel.platform, box.kernel.memory, box.kernel.host)
+    kernel.init(init_args(kernel)._replace(network_stack=None))
+    mnt = build_default_root(kernel.vfs, kernel.memory, cwd=b"/")
+    script = b"import socket; socket.socketpair(); print('unix', flush=True); socket.socket(socket.AF_INET)"
+    kernel.create_process(process_args(kernel, mnt, [b"/usr/bin/python3", b"-c", script], box.out))
+    kernel.start()
+    kernel.wait_exited()
+    assert box.said().startswith("unix\n")
+    assert box.said().endswith("[Errno 97] Address family not supported by protocol\n")
 
 
 def test_start_process_after_start(box: Box) -> None:

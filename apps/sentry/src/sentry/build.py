@@ -25,6 +25,7 @@ from sentry_cpuid import host_features
 from sentry_fs import Devpts, HostFile, HostFilesystem, mount_at, set_terminal, show_terminal
 from sentry_pgalloc import MemoryFile
 from sentry_platform import PlatformError, UnknownPlatformError, open_platform, probe_platforms
+from sentry_sockets import Network
 from sentry_vfs import FDTable, FSContext, d_path, filename_lookup
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def _kernel(platform: "Platform", host: "Host") -> Kernel:
             application_cores=host.online_cpus,
             table=amd64(),
             vdso=Vdso(memory, platform, clock),
+            network_stack=Network(kernel.vfs),
             root_uts_namespace=UTSNamespace(os.uname().nodename.encode(), b"(none)", INITIAL),
         )
     )

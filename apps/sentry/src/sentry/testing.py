@@ -14,6 +14,7 @@ from sentry_fs import HostFile, HostFilesystem, build_default_root
 from sentry_host import real_host
 from sentry_pgalloc import MemoryFile
 from sentry_platform import open_platform
+from sentry_sockets import Network
 from sentry_vfs import FDTable
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def init_args(kernel: Kernel) -> InitKernelArgs:
         application_cores=2,
         table=amd64(),
         vdso=Vdso(kernel.memory, kernel.platform, clock),
+        network_stack=Network(kernel.vfs),
     )
 
 

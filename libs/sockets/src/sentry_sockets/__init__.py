@@ -3,6 +3,7 @@
 Nothing here waits: what would raises EAGAIN, and the socket's `queue` is notified when it is time to try again.
 """
 
+from sentry_sockets._abstract import AbstractSocketNamespace
 from sentry_sockets._address import family_of, inet_place, pack_inet, pack_unix, unix_name
 from sentry_sockets._inet import InetSocket
 from sentry_sockets._network import Caller, Network
@@ -25,6 +26,7 @@ __all__ = [
     "SHUT_BOTH",
     "SHUT_READ",
     "SHUT_WRITE",
+    "AbstractSocketNamespace",
     "ByteQueue",
     "Caller",
     "Control",

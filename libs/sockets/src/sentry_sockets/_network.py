@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from sentry_abi.errors import EADDRINUSE, ENOSPC
+from sentry_sockets._abstract import AbstractSocketNamespace
 from sentry_sockets._ports import Loopback
 from sentry_sockets._queue import UNKNOWN, Ucred
 from sentry_sockets._rights import Flight
@@ -24,35 +24,38 @@ class Caller(Protocol):
 class Network:
     """A network namespace."""
 
-    __slots__ = ("_next_name", "abstract", "bound", "caller", "flight", "fs", "loopback")
+    __slots__ = ("abstract", "bound", "caller", "flight", "fs", "internet", "loopback")
 
-    def __init__(self, vfs: KernelWide, caller: Caller | None = None) -> None:
-        """Make a namespace without sockets; without a caller, credentials are UNKNOWN where a sender names none."""
+    def __init__(
+        self,
+        vfs: KernelWide,
+        caller: Caller | None = None,
+        *,
+        abstract: AbstractSocketNamespace | None = None,
+        internet: bool = True,
+    ) -> None:
+        """Make a namespace without sockets.
+
+        Without a caller, credentials are UNKNOWN where a sender names none. `internet` False: there are no internet
+        sockets (EAFNOSUPPORT), only unix ones.
+        """
         self.fs = SocketFilesystem(vfs, b"sockfs")
         self.caller = caller
         self.flight = Flight()
-        self.abstract: dict[bytes, Socket] = {}
-        """Unix sockets by abstract name."""
+        self.abstract = abstract or AbstractSocketNamespace()
         self.bound: dict[Inode, Socket] = {}
         """Unix sockets by the inode of their path."""
+        self.internet = internet
         self.loopback = Loopback()
-        self._next_name = 0
+
+    def sharing(self, abstract: AbstractSocketNamespace) -> "Network":
+        """Return this network with other abstract names; everything else is shared."""
+        other = Network.__new__(Network)
+        other.fs, other.caller, other.flight = self.fs, self.caller, self.flight
+        other.bound, other.internet, other.loopback = self.bound, self.internet, self.loopback
+        other.abstract = abstract
+        return other
 
     def ucred(self) -> Ucred:
         """Return the credentials of the maker of the call under way."""
         return UNKNOWN if self.caller is None else self.caller.ucred()
-
-    def bind_abstract(self, name: bytes, socket: Socket) -> None:
-        """Bind socket to an abstract name. Raises: EADDRINUSE."""
-        if name in self.abstract:
-            raise EADDRINUSE
-        self.abstract[name] = socket
-
-    def free_name(self) -> bytes:
-        """Return an unused abstract name, a NUL and five hexadecimal digits (unix_autobind). Raises: ENOSPC."""
-        for _ in range(1 << 20):
-            self._next_name = self._next_name + 1 & 0xF_FFFF
-            name = b"\0%05x" % self._next_name
-            if name not in self.abstract:
-                return name
-        raise ENOSPC

@@ -24,6 +24,6 @@ KINDS: Final[dict[int, type[UnixSocket]]] = {
 
 def open_inet(network: Network, inode: Inode, family: int, kind: int, flags: int, protocol: int) -> InetSocket:
     """Return a new socket; kind and protocol are already checked. Raises: EAFNOSUPPORT."""
-    if family not in {AF_INET, AF_INET6}:
+    if family not in {AF_INET, AF_INET6} or not network.internet:
         raise EAFNOSUPPORT
     return (TcpSocket if kind == SOCK_STREAM else UdpSocket)(network, inode, flags, protocol, family)

@@ -51,8 +51,8 @@ class UnixSocket(Socket, Holder):
             if not name:
                 return
             raise EINVAL
-        name = name or self.network.free_name()
-        self.network.bind_abstract(name, self)
+        name = name or self.network.abstract.free_name()
+        self.network.abstract.bind(name, self)
         self.name = name
 
     def autobind(self) -> None:
@@ -103,8 +103,8 @@ class UnixSocket(Socket, Holder):
         network = self.network
         if self.bound_inode is not None:
             network.bound.pop(self.bound_inode, None)
-        elif self.name and network.abstract.get(self.name) is self:
-            del network.abstract[self.name]
+        elif self.name:
+            network.abstract.unbind(self.name, self)
         self.leave_peer()
         if network.flight:
             network.flight.gc()

@@ -16,7 +16,7 @@ from sentry.kernel.fork import Parts, new_mm, new_task
 from sentry.kernel.instruments import unimplemented
 from sentry.kernel.loop import Loop
 from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
-from sentry.kernel.network import new_network
+from sentry.kernel.network import CallingTask
 from sentry.kernel.send import send_group, send_pgrp
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.signal import start_group_exit
@@ -29,6 +29,7 @@ from sentry_abi.signal import SI_KERNEL, SI_USER, SIGINT, SIGQUIT
 from sentry_arch import initial_regs
 from sentry_auth import root_credentials
 from sentry_limits import LimitSet
+from sentry_sockets import Network
 from sentry_vfs import FSContext, VirtualFilesystem, filename_lookup
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from sentry_netlink_port import Manager as NetlinkPorts
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Platform
-    from sentry_sockets import Network, Socket
+    from sentry_sockets import AbstractSocketNamespace, Socket
     from sentry_vfs import FDTable, FileDescription, MountNamespace, Path
 
 CLOCK_TICK_NS: Final = 10_000_000
@@ -69,7 +70,8 @@ class InitKernelArgs(NamedTuple):
     vdso: Vdso | None = None
     """The vDSO and its parameter page; None: programs have none."""
     network_stack: "Network | None" = None
-    """The initial network namespace; None: one with a loopback interface of its own."""
+    """The initial network namespace; None: unix sockets alone."""
+    root_abstract_socket_namespace: "AbstractSocketNamespace | None" = None
     root_uts_namespace: UTSNamespace | None = None
     root_ipc_namespace: IPCNamespace | None = None
     pid_namespace: PIDNamespace | None = None
@@ -93,8 +95,9 @@ class CreateProcessArgs(NamedTuple):
     max_symlink_traversals: int = MAX_SYMLINK_TRAVERSALS
     """Symbolic links followed at most while the working directory is looked up, and again for the program."""
     uts_namespace: UTSNamespace | None = None
-    """None, for this and the next two: the kernel's root namespace."""
+    """None, for this and the next three: the kernel's root namespace."""
     ipc_namespace: IPCNamespace | None = None
+    abstract_socket_namespace: "AbstractSocketNamespace | None" = None
     pid_namespace: PIDNamespace | None = None
     mount_namespace: "MountNamespace | None" = None
     """None: init's."""
@@ -177,7 +180,12 @@ class Kernel:
         state.root_pid_namespace = args.pid_namespace or PIDNamespace(user)
         state.root_uts_namespace = args.root_uts_namespace or UTSNamespace(b"sentry", b"(none)", user)
         state.root_ipc_namespace = args.root_ipc_namespace or IPCNamespace(user, state)
-        state.network_stack = args.network_stack or new_network(state)
+        net = args.network_stack or Network(self.vfs, internet=False)
+        if args.root_abstract_socket_namespace is not None:
+            net = net.sharing(args.root_abstract_socket_namespace)
+        if net.caller is None:
+            net.caller = CallingTask(state)
+        state.network_stack = net
         state.cpu_ticker = CpuTicker(state)
         self.state = state
         self.terminals = Terminals(state)
@@ -240,6 +248,7 @@ class Kernel:
 
     def _namespaces(self, args: CreateProcessArgs) -> NSProxy:
         state = self.state
+        abstract = args.abstract_socket_namespace
         mnt = args.mount_namespace
         if mnt is None:
             if state.global_init is None:
@@ -251,7 +260,7 @@ class Kernel:
             pid=args.pid_namespace or state.root_pid_namespace,
             ipc=args.ipc_namespace or state.root_ipc_namespace,
             uts=args.uts_namespace or state.root_uts_namespace,
-            net=state.network_stack,
+            net=state.network_stack if abstract is None else state.network_stack.sharing(abstract),
             user=state.root_user_namespace,
         )
 
@@ -399,6 +408,11 @@ class Kernel:
     def root_pid_namespace(self) -> PIDNamespace:
         """The root PID namespace."""
         return self.state.root_pid_namespace
+
+    @property
+    def root_abstract_socket_namespace(self) -> "AbstractSocketNamespace":
+        """The abstract names of unix sockets."""
+        return self.state.network_stack.abstract
 
     @property
     def network_stack(self) -> "Network":

@@ -1,8 +1,8 @@
-"""The sandbox's sockets: one network namespace, which asks the kernel who makes the call that is under way."""
+"""The sender's credentials, for sockets that pass them on."""
 
 from typing import TYPE_CHECKING
 
-from sentry_sockets import Network, Ucred
+from sentry_sockets import Ucred
 
 if TYPE_CHECKING:
     from sentry.kernel.state import KernelState
@@ -22,8 +22,3 @@ class CallingTask:
         task = self.kernel.current
         assert task is not None
         return Ucred(task.group.tgid, task.creds.uid, task.creds.gid)
-
-
-def new_network(kernel: "KernelState") -> Network:
-    """Return the network namespace of a kernel."""
-    return Network(kernel.vfs, CallingTask(kernel))

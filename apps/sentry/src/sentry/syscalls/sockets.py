@@ -172,7 +172,7 @@ def unix_target(t: "Task", raw: bytes) -> UnixSocket:
     name = checked_name(raw)
     network = t.ns.net
     if name[0] == 0:
-        found = network.abstract.get(name)
+        found = network.abstract.find(name)
     else:
         where = filename_lookup(None, name, t.fs, t.creds)
         inode = where.dentry.positive()
