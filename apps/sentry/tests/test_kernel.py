@@ -13,14 +13,14 @@ from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
 from sentry.kernel.state import PIDNamespace
 from sentry.procfs import mount_proc
 from sentry.testing import init_args, new_kernel, process_args
-from sentry_abi.errors import EACCES, ENOENT, ENOEXEC, ESRCH
+from sentry_abi.errors import EACCES, ELOOP, ENOENT, ENOEXEC, ESRCH
 from sentry_auth import INITIAL, root_credentials, user_credentials
 from sentry_cpuid import feature
 from sentry_fs import build_default_root
 from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
 from sentry_sockets import AbstractSocketNamespace
-from sentry_vfs import FSContext, do_filp_open
+from sentry_vfs import FSContext, do_filp_open, do_symlinkat
 
 
 class Box:
@@ -202,6 +202,23 @@ def test_create_process_working_directory_and_umask(box: Box) -> None:
     box.kernel.start()
     box.kernel.wait_exited()
     assert box.said().split() == ["/usr/lib", "0027"]
+
+
+def test_create_process_limits_symlinks(box: Box) -> None:
+    """The limit holds for the working directory and, counted anew, for the program."""
+    kernel = box.kernel
+    fs = FSContext(box.tree.root)
+    do_symlinkat(None, b"/one", b"/usr", fs, box.creds)
+    do_symlinkat(None, b"/two", b"/one", fs, box.creds)
+    do_symlinkat(None, b"/three", b"/two", fs, box.creds)
+    do_symlinkat(None, b"/four", b"/three", fs, box.creds)
+    do_symlinkat(None, b"/program", b"/four/bin/true", fs, box.creds)
+    args = box.args("")._replace(argv=[b"/usr/bin/true"], max_symlink_traversals=3)
+    with pytest.raises(StateError, match=r"'/four': Too many levels of symbolic links$"):
+        kernel.create_process(args._replace(working_directory=b"/four"))
+    with pytest.raises(ELOOP):
+        kernel.create_process(args._replace(filename=b"/program"))
+    kernel.create_process(args._replace(working_directory=b"/three"))
 
 
 def test_create_process_takes_namespaces(box: Box) -> None:

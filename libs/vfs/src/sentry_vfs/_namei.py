@@ -41,22 +41,31 @@ raised when the walk needs it, since Linux finds other errors first."""
 class NameiData:
     """The state of one walk (struct nameidata)."""
 
-    __slots__ = ("cacheable", "creds", "flags", "root", "slashed")
+    __slots__ = ("cacheable", "creds", "flags", "max_links", "root", "slashed")
 
-    def __init__(self, root: Path, creds: Credentials, flags: int) -> None:
-        """Prepare a walk that ends at root."""
+    def __init__(self, root: Path, creds: Credentials, flags: int, max_links: int = SYMLINK_MAX_FOLLOW) -> None:
+        """Prepare a walk that ends at root and follows at most max_links symbolic links."""
         self.root = root
         self.creds = creds
         self.flags = flags
+        self.max_links = max_links
         self.cacheable = True
         """The walk went through no volatile file system."""
         self.slashed = False
         """The walk ended at a name that is no directory but has a slash after it, in the path or in a link's target."""
 
 
-def filename_lookup(start: Start, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW) -> Path:
-    """Return the place of an existing file. Raises: as `path_lookup`; ENOENT if there is none."""
-    found = path_lookup(start, path, ctx, creds, flags)
+def filename_lookup(
+    start: Start, path: bytes, ctx: FSContext, creds: Credentials, flags: int = FOLLOW, max_links: int | None = None
+) -> Path:
+    """Return the place of an existing file, following at most max_links symbolic links; None: Linux's limit.
+
+    Raises: as `path_lookup`; ENOENT if there is none.
+    """
+    if max_links is None:
+        found = path_lookup(start, path, ctx, creds, flags)
+    else:
+        found = path_lookupat(NameiData(ctx.root, creds, flags, max_links), start, path, ctx)
     if found[1].inode is None:
         raise ENOENT
     return found
@@ -160,7 +169,7 @@ def path_lookupat(nd: NameiData, start: Start, path: bytes, ctx: FSContext) -> P
         found = child.inode
         if found is not None and found.is_symlink and (names or flags & FOLLOW or (must_be_dir and not flags & NAME)):
             links += 1
-            if links > SYMLINK_MAX_FOLLOW or flags & NO_LINKS:
+            if links > nd.max_links or flags & NO_LINKS:
                 raise ELOOP
             target = found.follow()
             if isinstance(target, Path):

@@ -42,6 +42,8 @@ class BinPrm(NamedTuple):
     flags: int = 0
     """AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW."""
     no_new_privs: bool = False
+    max_links: int | None = None
+    """Symbolic links followed at most for each file; None: Linux's limit."""
     shared: bool = False
     """Another process shares the filesystem context, so that privileges of the file do not count (LSM_UNSAFE_SHARE)."""
 
@@ -192,7 +194,7 @@ def _open_exec(request: BinPrm, start: Path | None, path: bytes, flags: int) -> 
     or on a mount that says noexec; ETXTBSY while it is open for writing.
     """
     follow = 0 if flags & AT_SYMLINK_NOFOLLOW else FOLLOW
-    where = filename_lookup(start, path, request.fs, request.creds, follow)
+    where = filename_lookup(start, path, request.fs, request.creds, follow, request.max_links)
     if where.dentry.positive().mode & S_IFMT == S_IFLNK:
         raise ELOOP
     executable = _open_at(request, where)

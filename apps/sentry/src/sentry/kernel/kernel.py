@@ -30,7 +30,7 @@ from sentry_arch import initial_regs
 from sentry_auth import root_credentials
 from sentry_limits import LimitSet
 from sentry_sockets import Network
-from sentry_vfs import FSContext, VirtualFilesystem, filename_lookup
+from sentry_vfs import FOLLOW, FSContext, VirtualFilesystem, filename_lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from sentry_vfs import FDTable, FileDescription, MountNamespace, Path
 
 CLOCK_TICK_NS: Final = 10_000_000
-MAX_SYMLINK_TRAVERSALS: Final = 40
-"""Linux's MAXSYMLINKS."""
 
 
 class InitKernelArgs(NamedTuple):
@@ -92,8 +90,8 @@ class CreateProcessArgs(NamedTuple):
     working_directory: bytes = b""
     """Initial working directory; the root if empty."""
     umask: int = 0o022
-    max_symlink_traversals: int = MAX_SYMLINK_TRAVERSALS
-    """Symbolic links followed at most while the working directory is looked up, and again for the program."""
+    max_symlink_traversals: int | None = None
+    """Symbolic links followed at most on the way to the working directory, and again to the program; None: 40."""
     uts_namespace: UTSNamespace | None = None
     """None, for this and the next three: the kernel's root namespace."""
     ipc_namespace: IPCNamespace | None = None
@@ -222,7 +220,16 @@ class Kernel:
             filename = args.argv[0] if args.argv else b""
             if file is None:
                 filename = _absolute(args.argv)
-        request = BinPrm(fs, args.credentials, args.limits, filename, args.argv, args.envv, file)
+        request = BinPrm(
+            fs,
+            args.credentials,
+            args.limits,
+            filename,
+            args.argv,
+            args.envv,
+            file,
+            max_links=args.max_symlink_traversals,
+        )
         program = open_program(state, request)
         try:
             tgid = ns.pid.allocate()
@@ -268,7 +275,9 @@ class Kernel:
     def _working_directory(args: CreateProcessArgs, fs: FSContext) -> "Path":
         """Look up the initial working directory. Raises: StateError."""
         try:
-            where = filename_lookup(None, args.working_directory, fs, args.credentials)
+            where = filename_lookup(
+                None, args.working_directory, fs, args.credentials, FOLLOW, args.max_symlink_traversals
+            )
             if not where.dentry.positive().is_dir:
                 raise ENOTDIR
         except LinuxError as error:
