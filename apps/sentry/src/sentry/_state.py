@@ -58,7 +58,7 @@ from sentry.report import Report
 from sentry.spec import SandboxSpec
 from sentry.strace import Names, Strace
 from sentry.syscalls import table
-from sentry.syscalls.attributes import Stamps
+from sentry.syscalls.attributes import RealIds, Stamps
 from sentry.syscalls.binder import Calls, Convert
 from sentry.syscalls.futex import Call, FutexWaiter, Wait
 from sentry.syscalls.guest import SigEvent
@@ -118,6 +118,7 @@ UNSAVABLE: Final[dict[type, str]] = {
     PlaceLink: _PROC,
     ProcessDirectory: _PROC,
     Program: _CALL,
+    RealIds: _CALL,
     Report: _RUN,
     Root: _PROC,
     SandboxSpec: _RUN,

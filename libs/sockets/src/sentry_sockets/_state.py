@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from sentry_sockets._abstract import AbstractSocketNamespace
 from sentry_sockets._datagram import DatagramSocket, Message, MessageQueue
 from sentry_sockets._inet import InetSocket
 from sentry_sockets._network import Network
@@ -38,6 +39,9 @@ def register(registry: "Registry") -> None:
     registry.savable("sockets.Loopback", fields=Loopback.__slots__)(Loopback)
     registry.savable("sockets.Flight", fields=("_sockets",), fresh={"_busy": bool})(Flight)
     registry.savable("sockets.SocketFilesystem")(SocketFilesystem)
+    registry.savable("sockets.AbstractSocketNamespace", fields=AbstractSocketNamespace.__slots__)(
+        AbstractSocketNamespace
+    )
     registry.savable("sockets.Network", fields=Network.__slots__)(Network)
     _register_sockets(registry)
 

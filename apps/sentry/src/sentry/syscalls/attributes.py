@@ -203,7 +203,7 @@ def truncate(t: "Task", path: PathPtr, length: Long) -> Result:
     return 0
 
 
-class _Real:
+class RealIds:
     """Credentials as access(2) uses them: the real ids, with what a program of theirs would be capable of.
 
     That is all that is permitted for the superuser and nothing for others (access_override_creds).
@@ -212,6 +212,7 @@ class _Real:
     __slots__ = ("_creds", "fsgid", "fsuid", "groups")
 
     def __init__(self, creds: "Credentials") -> None:
+        """Check with the real ids of these."""
         self._creds = creds
         self.fsuid = creds.uid
         self.fsgid = creds.gid
@@ -231,7 +232,7 @@ def _access(t: "Task", dirfd: int, path: int, mode: int, flags: int) -> int:
     creds = t.creds
     same = creds.uid == creds.fsuid and creds.gid == creds.fsgid
     usual = creds.effective == (creds.permitted if creds.uid == 0 else 0)
-    asking = creds if flags & AT_EACCESS or (same and usual) else _Real(creds)
+    asking = creds if flags & AT_EACCESS or (same and usual) else RealIds(creds)
     text = path_at(t, path)
     if not text and empty:
         place = find(t, dirfd, text, empty=True)
