@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from sentry_eventchannel._errors import UsageError, WireError
 from sentry_eventchannel._wire import bytes_field, fields, integer_field
@@ -93,7 +93,8 @@ class UnimplementedSyscall(NamedTuple):
     @classmethod
     def decode(cls, data: bytes) -> "UnimplementedSyscall":
         """Return the message of some bytes. Raises: WireError."""
-        return cls(**_decoded(data, {1: ("tid", 0, _int32), 2: ("registers", None, _registers_of)}))
+        found = _fields(data)
+        return cls(_last(found, 1, _int32, 0), _last(found, 2, _registers_of, None))
 
 
 class UncaughtSignal(NamedTuple):
@@ -123,14 +124,14 @@ class UncaughtSignal(NamedTuple):
     @classmethod
     def decode(cls, data: bytes) -> "UncaughtSignal":
         """Return the message of some bytes. Raises: WireError."""
-        table: _Table = {
-            1: ("tid", 0, _int32),
-            2: ("pid", 0, _int32),
-            3: ("registers", None, _registers_of),
-            4: ("signal_number", 0, _int32),
-            5: ("fault_address", 0, _integer),
-        }
-        return cls(**_decoded(data, table))
+        found = _fields(data)
+        return cls(
+            _last(found, 1, _int32, 0),
+            _last(found, 2, _int32, 0),
+            _last(found, 3, _registers_of, None),
+            _last(found, 4, _int32, 0),
+            _last(found, 5, _integer, 0),
+        )
 
 
 class DebugEvent(NamedTuple):
@@ -155,7 +156,8 @@ class DebugEvent(NamedTuple):
     @classmethod
     def decode(cls, data: bytes) -> "DebugEvent":
         """Return the message of some bytes. Raises: WireError."""
-        return cls(**_decoded(data, {1: ("name", "", _text), 2: ("text", "", _text)}))
+        found = _fields(data)
+        return cls(_last(found, 1, _text, ""), _last(found, 2, _text, ""))
 
 
 class Unknown(NamedTuple):
@@ -172,7 +174,7 @@ class Unknown(NamedTuple):
 Event = UnimplementedSyscall | UncaughtSignal | DebugEvent | Unknown
 """What a reader gives."""
 
-_Table = dict[int, tuple[str, Any, Callable[[int | bytes], Any]]]
+T = TypeVar("T")
 
 _KNOWN: Final[dict[str, Callable[[bytes], Event]]] = {
     "gvisor.UnimplementedSyscall": UnimplementedSyscall.decode,
@@ -193,13 +195,14 @@ def pack(message: Message) -> bytes:
 
 def unpack(data: bytes) -> Event:
     """Return the event in the bytes of a google.protobuf.Any. Raises: WireError."""
-    found = _decoded(data, {1: ("url", "", _text), 2: ("value", b"", _bytes)})
-    name: str = found["url"].rpartition("/")[2]
+    found = _fields(data)
+    url, value = _last(found, 1, _text, ""), _last(found, 2, _bytes, b"")
+    name = url.rpartition("/")[2]
     if not name:
-        message = f"an event of the type {found['url']!r}"
+        message = f"an event of the type {url!r}"
         raise WireError(message)
     decode = _KNOWN.get(name)
-    return Unknown(name, found["value"]) if decode is None else decode(found["value"])
+    return Unknown(name, value) if decode is None else decode(value)
 
 
 def as_text(message: Message) -> str:
@@ -236,14 +239,17 @@ def _registers(number: int, value: Amd64Registers | None) -> bytes:
     return b"" if value is None else bytes_field(number, value.encode())
 
 
-def _decoded(data: bytes, table: _Table) -> dict[str, Any]:
-    """Return the fields of a message by name; the last of several wins, as protobuf has it."""
-    found = {name: default for name, default, _ in table.values()}
-    for number, value in fields(data):
-        if number in table:
-            name, _, convert = table[number]
-            found[name] = convert(value)
-    return found
+def _fields(data: bytes) -> list[tuple[int, int | bytes]]:
+    """Return number and value of each field of a message."""
+    return list(fields(data))
+
+
+def _last(found: list[tuple[int, int | bytes]], number: int, convert: Callable[[int | bytes], T], default: T) -> T:
+    """Return the value of a field; the last of several wins, as protobuf has it."""
+    for other, value in found:
+        if other == number:
+            default = convert(value)
+    return default
 
 
 def _integer(value: int | bytes) -> int:

@@ -1,4 +1,4 @@
-"""One conformance suite for the platforms whose guests run in stubs; the guests are a few bytes of machine code."""
+"""What every platform does alike; the guests are a few bytes of machine code."""
 
 import mmap
 import os
