@@ -149,6 +149,54 @@ static void groups(void) {
     CALL("kill of a wrong signal", kill(getpid(), 65));
 }
 
+/* A process group that becomes orphaned with a stopped member is hung up; one that was orphaned before is not. */
+static void orphaned_groups(void) {
+    int status;
+    pid_t leader = fork();
+    if (leader == 0) {
+        setsid();
+        pid_t stopped = fork();
+        if (stopped == 0) {
+            raise(SIGSTOP);
+            _exit(7);
+        }
+        waitpid(stopped, &status, WUNTRACED);
+        pid_t other = fork();
+        if (other == 0) _exit(0);
+        waitpid(other, &status, 0);
+        int still = waitpid(stopped, &status, WNOHANG | WCONTINUED) == 0;
+        kill(stopped, SIGCONT);
+        waitpid(stopped, &status, 0);
+        _exit(still && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    }
+    reap("exit in a group that was orphaned before", leader);
+    int tell[2];
+    if (pipe(tell)) return;
+    leader = fork();
+    if (leader == 0) {
+        setsid();
+        pid_t middle = fork();
+        if (middle == 0) {
+            setpgid(0, 0);
+            pid_t stopped = fork();
+            if (stopped == 0) {
+                raise(SIGSTOP);
+                _exit(8);
+            }
+            waitpid(stopped, &status, WUNTRACED);
+            if (write(tell[1], &stopped, sizeof stopped) < 0) _exit(1);
+            _exit(0);
+        }
+        waitpid(middle, &status, 0);
+        _exit(0);
+    }
+    reap("exit that orphans a group", leader);
+    pid_t stopped;
+    if (read(tell[0], &stopped, sizeof stopped) != sizeof stopped) return;
+    TRUTH("stopped member is reaped", waitpid(stopped, &status, 0) == stopped);
+    show_status("stopped member", status);
+}
+
 int main(void) {
     codes();
     relations();
@@ -157,6 +205,7 @@ int main(void) {
     data_is_copied();
     vforks();
     orphans();
+    orphaned_groups();
     groups();
     return 17;
 }

@@ -125,11 +125,13 @@ def _zap_pid_namespace(init: "ThreadGroup") -> None:
 
 
 def _forget_original_parent(group: "ThreadGroup") -> None:
-    """Give the children of a group to their reaper."""
+    """Give the children of a group to their reaper; hang up the process groups that this, or its end, orphans."""
     reaper = _find_reaper(group)
-    affected: list[ProcessGroup] = [group.pgrp]
+    affected: list[ProcessGroup] = []
+    if group.parent is not None and _counts_for(group.parent, group.pgrp):
+        affected.append(group.pgrp)
     for child in list(group.children.values()):
-        if child.pgrp not in affected:
+        if _counts_for(group, child.pgrp) and child.pgrp not in affected:
             affected.append(child.pgrp)
         if child.leader.pdeath_signal and child.tasks:
             send_group(child, SigInfo(child.leader.pdeath_signal))
@@ -143,6 +145,11 @@ def _forget_original_parent(group: "ThreadGroup") -> None:
             start_group_exit(child, SIGKILL)
     group.children.clear()
     kill_orphaned_pgrps(affected)
+
+
+def _counts_for(parent: "ThreadGroup", pgrp: "ProcessGroup") -> bool:
+    """Return whether a parent keeps a process group of its children from being orphaned (kill_orphaned_pgrp)."""
+    return parent.pgrp is not pgrp and parent.pgrp.session is pgrp.session
 
 
 def _find_reaper(group: "ThreadGroup") -> "ThreadGroup | None":

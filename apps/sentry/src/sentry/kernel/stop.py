@@ -74,9 +74,11 @@ def _notify_parent(group: "ThreadGroup", code: int, status: int) -> None:
 
 
 def is_orphaned_pgrp(pgrp: "ProcessGroup") -> bool:
-    """Return whether no member has a parent in another group of the same session."""
+    """Return whether no living member has a parent in another group of the same session."""
     for group in pgrp.members.values():
         parent = group.parent
+        if not group.tasks:
+            continue
         if parent is not None and parent.tasks and parent.pgrp is not pgrp and parent.pgrp.session is pgrp.session:
             return False
     return True
