@@ -162,7 +162,7 @@ static void orphaned_groups(void) {
         }
         waitpid(stopped, &status, WUNTRACED);
         pid_t other = fork();
-        if (other == 0) _exit(0);
+        if (other == 0) _exit(setpgid(0, 0));
         waitpid(other, &status, 0);
         int still = waitpid(stopped, &status, WNOHANG | WCONTINUED) == 0;
         kill(stopped, SIGCONT);

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from sentry.kernel.send import kill_orphaned_pgrps
 from sentry.kernel.state import ProcessGroup, Session, ThreadGroup
 from sentry.syscalls.binder import Calls, Int, Ptr, ULong
 from sentry_abi.errors import EACCES, EINVAL, EPERM, ESRCH
@@ -97,9 +96,7 @@ def setpgid(t: "Task", pid: Int, pgid: Int) -> int:
         pgrp = ProcessGroup(pgid, session)
     elif pgrp.session is not session:
         raise EPERM
-    old = group.pgrp
     group.join(pgrp)
-    kill_orphaned_pgrps([old])
     return 0
 
 
