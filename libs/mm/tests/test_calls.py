@@ -1130,6 +1130,57 @@ def test_mincore(w: World) -> None:
 # -- life ---------------------------------------------------------------------------------------------------------
 
 
+class Program:
+    """Counts its owners."""
+
+    def __init__(self) -> None:
+        """Begin with one."""
+        self.owners = 1
+
+    def incref(self) -> None:
+        """Count."""
+        self.owners += 1
+
+    def decref(self) -> None:
+        """Count."""
+        self.owners -= 1
+
+
+def test_the_program_is_counted(w: World) -> None:
+    """By each address space of a family, until it ends or runs another one."""
+    program = w.mm.exe = Program()
+    child = w.fork()
+    assert (child.exe, program.owners) == (program, 2)
+    child.retain()
+    child.release()
+    assert program.owners == 2
+    child.begin()
+    child.reset()
+    child.commit()
+    assert (child.exe, program.owners) == (None, 1)
+    child.release()
+    w.fork().release()
+    assert program.owners == 1
+
+
+def test_several_vmas_are_moved_one_by_one(w: World) -> None:
+    """MREMAP_FIXED of a range with a gap keeps the gap, as Linux 6.17 does; a file knows how many VMAs it has."""
+    tmpfs = MemoryFileFile(w.memory, b"t" * 2 * PAGE)
+    w.anon(2)
+    w.store(BASE, 7)
+    w.mm.mmap(BASE + 3 * PAGE, PAGE, RW, MAP_SHARED | MAP_FIXED, tmpfs)
+    w.mm.mmap(BASE + 4 * PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, tmpfs)
+    assert w.mm.vmas_of(tmpfs) == 2
+    to = BASE + 64 * PAGE
+    assert w.mm.mremap(BASE, 5 * PAGE, 5 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to
+    assert w.shape() == [(64, 2, RW), (67, 1, RW), (68, 1, PROT_READ)]
+    assert (w.load(to), w.load(to + 3 * PAGE)) == (7, ord("t"))
+    assert (w.mm.vmas_of(tmpfs), tmpfs.mappers.lengths) == (2, {w.mm: 2 * PAGE})
+    w.mm.munmap(to + 3 * PAGE, 2 * PAGE)
+    assert not tmpfs.used
+    tmpfs.close()
+
+
 def test_users_are_counted(w: World) -> None:
     """The last user gives everything back."""
     w.anon(1)
