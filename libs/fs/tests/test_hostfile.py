@@ -9,8 +9,11 @@ from pathlib import Path as HostPath
 import pytest
 
 from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, ENODEV, ENOTTY, EPIPE, ESPIPE
+from sentry_abi.fcntl import O_RDWR
+from sentry_abi.structs import STAT
 from sentry_fs import HostFile, HostFilesystem
 from sentry_fs.testing import VFS
+from sentry_vfs import Dentry, FileDescription, Mount, Path
 from sentry_waiter import ERR, HUP, IN, OUT, Queue
 
 
@@ -139,6 +142,18 @@ def test_regular_file_shares_its_position(tmp_path: HostPath) -> None:
         assert [(extent.offset, extent.length) for extent in extents] == [(0, 4096)]
         with pytest.raises(EINVAL):
             file.seek(0, 99)
+        file.seek(1, 0)
+        file.advance(2)
+        assert (file.has_positions(), file.position(), host.tell()) == (True, 3, 3)
+        where = Path(Mount(file.inode.fs, Dentry(b"", None, None)), Dentry(b"fd", None, file.inode))
+        again = file.inode.open(where, O_RDWR)
+        assert isinstance(again, FileDescription)
+        assert again.write([b"end"]) == 3
+        assert (tmp_path / "f").read_bytes() == b"012end"
+        file.inode.truncate(None, 1)
+        assert (STAT.unpack(file.inode.stat())[7], file.inode.size()) == (1, 1)
+        with pytest.raises(ENODEV):
+            file.mappable().extents(0, 8192, shared=True, write=True)
 
 
 def test_terminal() -> None:
