@@ -1,11 +1,14 @@
-"""docs/calls.md: every system call and how it stands, from the table itself."""
+"""docs/calls.md, the page of system calls, and the index of handlers, from the handlers themselves."""
 
 import subprocess
 import sys
+import textwrap
 
 from tools.house.workspace import BIN, ROOT
 
 PAGE = ROOT / "docs" / "calls.md"
+HANDLERS = ROOT / "apps" / "sentry" / "src" / "sentry" / "syscalls"
+INDEX = HANDLERS / "_index.py"
 HEAD = """# System calls
 
 Every call of x86-64 Linux up to number 462: handled, handled in part, or absent with the reason. Written by
@@ -15,10 +18,12 @@ is not what the table says. An absent call answers ENOSYS, is listed at the end 
 
 """
 LIST = """
-from sentry.syscalls.table import ABSENT, GROUPS
+from sentry.syscalls.absent import ABSENT
+from sentry.syscalls.subjects import subjects
 from sentry_abi.numbers import AMD64
-handled = {name: group.subject for group in GROUPS for name in group.handlers}
-partial = {name: note for group in GROUPS for name, note in group.partial.items()}
+groups = subjects().values()
+handled = {name: group.subject for group in groups for name in group.handlers}
+partial = {name: note for group in groups for name, note in group.partial.items()}
 count = len(handled)
 print(f"{count} are handled, {len(AMD64) - count} are not.\\n")
 print("| number | call | |")
@@ -34,21 +39,54 @@ for number, name in sorted(AMD64.items()):
 """
 
 
+INDEX_HEAD = '''"""Which call is handled in which module. Written by `tools/dev calls` from the modules themselves."""
+
+from typing import Final
+
+SUBJECTS: Final = {
+'''
+SCAN = """
+import importlib, sys
+for name in sys.argv[1:]:
+    print(name, *sorted(importlib.import_module(f"sentry.syscalls.{name}").calls.handlers))
+"""
+
+
 def page() -> str:
     """Return what the page should say."""
     done = subprocess.run([BIN / "python", "-c", LIST], check=True, capture_output=True, text=True)
     return HEAD + done.stdout
 
 
+def index() -> str:
+    """Return what the index should say."""
+    modules = sorted(path.stem for path in HANDLERS.glob("*.py") if "calls = Calls(" in path.read_text())
+    done = subprocess.run([BIN / "python", "-c", SCAN, *modules], check=True, capture_output=True, text=True)
+    lines = []
+    for line in done.stdout.splitlines():
+        module, _, names = line.partition(" ")
+        wrapped = textwrap.wrap(names, 108)
+        if len(wrapped) == 1 and len(module) + len(names) < 108:
+            lines.append(f'    "{module}": "{names}",')
+        else:
+            lines.append(f'    "{module}": (')
+            lines += [f'        "{part} "' for part in wrapped[:-1]]
+            lines += [f'        "{wrapped[-1]}"', "    ),"]
+    return INDEX_HEAD + "\n".join(lines) + "\n}\n"
+
+
 def write() -> int:
-    """Write the page."""
+    """Write the index, then the page."""
+    INDEX.write_text(index())
     PAGE.write_text(page())
     return 0
 
 
 def check() -> int:
-    """Compare the page; return 1 if it is not what the table says."""
-    if PAGE.exists() and PAGE.read_text() == page():
+    """Compare both; return 1 if one is not what the handlers say."""
+    if INDEX.read_text() == index() and PAGE.exists() and PAGE.read_text() == page():
         return 0
-    print("docs/calls.md is not what the table says: tools/dev calls writes it", file=sys.stderr)
+    print(
+        "docs/calls.md or syscalls/_index.py is not what the handlers say: tools/dev calls writes them", file=sys.stderr
+    )
     return 1

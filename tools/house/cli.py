@@ -95,7 +95,7 @@ def hostcalls_() -> None:
 
 @app.command("calls")
 def calls_() -> None:
-    """Write docs/calls.md, the page of system calls, from the table."""
+    """Write docs/calls.md and the index of handlers from the modules of handlers."""
     finish(calls.write())
 
 

@@ -245,7 +245,7 @@ def test_abstract_socket_namespaces(box: Box) -> None:
     box.kernel.wait_exited()
     assert sorted(box.said().splitlines()[:2]) == ["other", "root"]
     assert box.said().splitlines()[2] == "OSError: [Errno 98] Address already in use"
-    assert box.kernel.root_abstract_socket_namespace is box.kernel.network_stack.abstract
+    assert box.kernel.root_abstract_socket_namespace is box.kernel.network_stack.stack.abstract
 
 
 def test_without_a_network_stack(box: Box) -> None:

@@ -1,13 +1,17 @@
 """The binder and the table: conversions, refusals, and that every number is accounted for."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sentry.kernel.state import Instrument
+from sentry.syscalls.absent import ABSENT
 from sentry.syscalls.binder import Calls, Fd, Flags, Int, Long, Ptr, Size, bind, converters
-from sentry.syscalls.table import ABSENT, GROUPS, amd64, build
+from sentry.syscalls.subjects import NAMES, all_handlers, subjects
+from sentry.syscalls.table import amd64, build
 from sentry_abi.numbers import AMD64
 
 M64 = (1 << 64) - 1
@@ -59,14 +63,14 @@ def test_a_parameter_without_a_converter_is_refused() -> None:
 
 def test_every_handler_can_be_bound() -> None:
     """No signature is wrong, though numbers are bound on their first call only."""
-    for group in GROUPS:
-        for name, handler in group.handlers.items():
-            assert len(converters(handler)) <= 6, name
+    for name, handler in all_handlers().items():
+        assert len(converters(handler)) <= 6, name
 
 
 def test_every_number_is_accounted_for() -> None:
     """Handled, or absent with a reason."""
-    handled = {name for group in GROUPS for name in group.handlers}
+    handled = {name for calls in subjects().values() for name in calls.handlers}
+    assert handled == set(NAMES)
     assert handled | set(ABSENT) == set(AMD64.values())
     assert not handled & set(ABSENT)
     assert all(len(reason) > 10 for reason in ABSENT.values())
@@ -74,25 +78,34 @@ def test_every_number_is_accounted_for() -> None:
 
 
 def test_build_refuses_what_is_wrong() -> None:
-    """Handled twice, both, neither, unknown."""
-    one, two = Calls("one"), Calls("two")
-    for group in (one, two):
-        group.named("read")(lambda _task: 0)
-    with pytest.raises(ValueError, match="read is handled twice"):
-        build({0: "read"}, (one, two), {})
+    """Both, neither, unknown; a call with two handlers."""
     with pytest.raises(ValueError, match="read"):
-        build({0: "read"}, (one,), {"read": "because"})
+        build({0: "read"}, {"read": "io"}, {"read": "because"})
     with pytest.raises(ValueError, match="write"):
-        build({0: "read", 1: "write"}, (one,), {})
+        build({0: "read", 1: "write"}, {"read": "io"}, {})
     with pytest.raises(ValueError, match="sing"):
-        build({0: "read"}, (one,), {"sing": "no such call"})
+        build({0: "read"}, {"read": "io"}, {"sing": "no such call"})
+    one = Calls("one")
+    one.named("read")(lambda _task: 0)
     with pytest.raises(ValueError, match="two handlers"):
         one.named("read")(lambda _task: 0)
+    assert sum(len(calls.handlers) for calls in subjects().values()) == len(NAMES), "a call is in two modules"
+
+
+def test_a_subject_is_imported_on_its_first_call() -> None:
+    """The table alone imports no handler."""
+    script = (
+        "import sys; from sentry.syscalls.table import amd64; t = amd64(); a = 'sentry.syscalls.pids' in sys.modules;"
+    )
+    script += "from types import SimpleNamespace as N; r = t[39](N(group=N(tgid=7)), 0, 0, 0, 0, 0, 0);"
+    script += "print(a, r, 'sentry.syscalls.pids' in sys.modules, 'sentry.syscalls.msg' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False 7 True False\n"
 
 
 def test_absent_and_unknown_numbers_are_reported() -> None:
     """ENOSYS, and the instrument sees it."""
-    table = build({0: "read", 3: "close"}, (), {"read": "later", "close": "later"})
+    table = build({0: "read", 3: "close"}, {}, {"read": "later", "close": "later"})
     seen: list[int] = []
 
     class Watching(Instrument):

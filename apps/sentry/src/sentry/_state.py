@@ -19,8 +19,7 @@ from sentry.kernel.instruments import Instruments
 from sentry.kernel.itimer import Alarm, TimerSpec
 from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel, KernelContext
 from sentry.kernel.loop import Loop
-from sentry.kernel.namespaces import IPCNamespace, SharedUndo, UTSNamespace
-from sentry.kernel.network import CallingTask
+from sentry.kernel.namespaces import IPCNamespace, NetNamespace, SharedUndo, UTSNamespace
 from sentry.kernel.pending import ENDED, KEEP, Control, Pending, attempts
 from sentry.kernel.pidfd import PidFile
 from sentry.kernel.posix_timers import SignalTimer
@@ -57,7 +56,6 @@ from sentry.procfs._taskfile import TaskFile
 from sentry.report import Report
 from sentry.spec import SandboxSpec
 from sentry.strace import Names, Strace
-from sentry.syscalls import table
 from sentry.syscalls.attributes import RealIds, Stamps
 from sentry.syscalls.binder import Calls, Convert
 from sentry.syscalls.futex import Call, FutexWaiter, Wait
@@ -73,6 +71,7 @@ from sentry.syscalls.sem import SemWait
 from sentry.syscalls.signals import SigWaitState
 from sentry.syscalls.sockets import Accept, Connect
 from sentry.syscalls.splice import Copy, Giving, Splice, Tee
+from sentry.syscalls.subjects import subjects
 from sentry.syscalls.time import SleepState
 from sentry.syscalls.wait import WaitState
 from sentry.syscalls.xattrs import Attribute
@@ -155,7 +154,7 @@ def register(registry: "Registry") -> None:
 
 def _register_names(registry: "Registry") -> None:
     """Register functions, error classes and lone values that state refers to, under chosen names."""
-    assert table.GROUPS  # every handler module has been imported, and with it every attempt
+    subjects()  # imports every attempt
     for name, function in attempts.items():
         registry.named(f"attempt.{name.removeprefix('sentry.')}")(function)
     for name, value in vars(errors).items():
@@ -207,7 +206,7 @@ def _register_kernel(registry: "Registry") -> None:
     registry.savable("kernel.UTSNamespace", fields=UTSNamespace.__slots__)(UTSNamespace)
     registry.savable("kernel.IPCNamespace", fields=IPCNamespace.__slots__)(IPCNamespace)
     registry.savable("kernel.SharedUndo", fields=SharedUndo.__slots__)(SharedUndo)
-    registry.savable("kernel.CallingTask", fields=CallingTask.__slots__)(CallingTask)
+    registry.savable("kernel.NetNamespace", fields=NetNamespace.__slots__)(NetNamespace)
     registry.savable("kernel.Terminals", fields=Terminals.__slots__)(Terminals)
     registry.savable(
         "kernel.Vdso",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sentry.failures import HostFailure, UsageFailure
 from sentry.kernel.clocks import KernelClock
 from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
-from sentry.kernel.namespaces import UTSNamespace
+from sentry.kernel.namespaces import NetNamespace, UTSNamespace
 from sentry.kernel.vdso import Vdso
 from sentry.procfs import mount_proc
 from sentry.programs import describe, find_program, unusable
@@ -25,7 +25,6 @@ from sentry_cpuid import host_features
 from sentry_fs import Devpts, HostFile, HostFilesystem, mount_at, set_terminal, show_terminal
 from sentry_pgalloc import MemoryFile
 from sentry_platform import PlatformError, UnknownPlatformError, open_platform, probe_platforms
-from sentry_sockets import Network
 from sentry_vfs import FDTable, FSContext, d_path, filename_lookup
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def _kernel(platform: "Platform", host: "Host") -> Kernel:
             application_cores=host.online_cpus,
             table=amd64(),
             vdso=Vdso(memory, platform, clock),
-            network_stack=Network(kernel.vfs),
+            network_stack=NetNamespace(INITIAL),
             root_uts_namespace=UTSNamespace(os.uname().nodename.encode(), b"(none)", INITIAL),
         )
     )

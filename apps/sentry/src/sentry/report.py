@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sentry.failures import UsageFailure
 from sentry.kernel.instruments import add_instrument
 from sentry.kernel.state import Instrument
-from sentry.syscalls.table import all_handlers
+from sentry.syscalls.subjects import all_handlers
 
 if TYPE_CHECKING:
     from sentry.kernel.events import Events

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from sentry.kernel.clocks import KernelClock
 from sentry.kernel.kernel import CreateProcessArgs, InitKernelArgs, Kernel
+from sentry.kernel.namespaces import NetNamespace
 from sentry.kernel.vdso import Vdso
 from sentry.procfs import mount_proc
 from sentry.syscalls.table import amd64
@@ -14,7 +15,6 @@ from sentry_fs import HostFile, HostFilesystem, build_default_root
 from sentry_host import real_host
 from sentry_pgalloc import MemoryFile
 from sentry_platform import open_platform
-from sentry_sockets import Network
 from sentry_vfs import FDTable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def init_args(kernel: Kernel) -> InitKernelArgs:
         application_cores=2,
         table=amd64(),
         vdso=Vdso(kernel.memory, kernel.platform, clock),
-        network_stack=Network(kernel.vfs),
+        network_stack=NetNamespace(INITIAL),
     )
 
 

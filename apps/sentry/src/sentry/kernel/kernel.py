@@ -15,8 +15,7 @@ from sentry.kernel.cputimers import CpuTicker
 from sentry.kernel.fork import Parts, new_mm, new_task
 from sentry.kernel.instruments import unimplemented
 from sentry.kernel.loop import Loop
-from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
-from sentry.kernel.network import CallingTask
+from sentry.kernel.namespaces import IPCNamespace, NetNamespace, UTSNamespace
 from sentry.kernel.send import send_group, send_pgrp
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.signal import start_group_exit
@@ -29,7 +28,6 @@ from sentry_abi.signal import SI_KERNEL, SI_USER, SIGINT, SIGQUIT
 from sentry_arch import initial_regs
 from sentry_auth import root_credentials
 from sentry_limits import LimitSet
-from sentry_sockets import Network
 from sentry_vfs import FOLLOW, FSContext, VirtualFilesystem, filename_lookup
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ class InitKernelArgs(NamedTuple):
     """Entries that every program's auxiliary vector has besides those of the loader."""
     vdso: Vdso | None = None
     """The vDSO and its parameter page; None: programs have none."""
-    network_stack: "Network | None" = None
+    network_stack: NetNamespace | None = None
     """The initial network namespace; None: unix sockets alone."""
     root_abstract_socket_namespace: "AbstractSocketNamespace | None" = None
     root_uts_namespace: UTSNamespace | None = None
@@ -178,12 +176,10 @@ class Kernel:
         state.root_pid_namespace = args.pid_namespace or PIDNamespace(user)
         state.root_uts_namespace = args.root_uts_namespace or UTSNamespace(b"sentry", b"(none)", user)
         state.root_ipc_namespace = args.root_ipc_namespace or IPCNamespace(user, state)
-        net = args.network_stack or Network(self.vfs, internet=False)
-        if args.root_abstract_socket_namespace is not None:
-            net = net.sharing(args.root_abstract_socket_namespace)
-        if net.caller is None:
-            net.caller = CallingTask(state)
-        state.network_stack = net
+        net = args.network_stack or NetNamespace(user, internet=False)
+        net.host = state
+        abstract = args.root_abstract_socket_namespace
+        state.network_stack = net if abstract is None else net.sharing(abstract)
         state.cpu_ticker = CpuTicker(state)
         self.state = state
         self.terminals = Terminals(state)
@@ -421,10 +417,10 @@ class Kernel:
     @property
     def root_abstract_socket_namespace(self) -> "AbstractSocketNamespace":
         """The abstract names of unix sockets."""
-        return self.state.network_stack.abstract
+        return self.state.network_stack.stack.abstract
 
     @property
-    def network_stack(self) -> "Network":
+    def network_stack(self) -> NetNamespace:
         """The initial network namespace."""
         return self.state.network_stack
 

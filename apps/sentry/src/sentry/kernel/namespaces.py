@@ -1,10 +1,14 @@
-"""UTS and IPC namespaces: names of the host, System V IPC and POSIX message queues."""
+"""UTS, IPC and network namespaces.
+
+The libraries behind IPC and sockets are imported on first use: most programs need neither.
+"""
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from sentry_auth import UserNamespace
     from sentry_pgalloc import MemoryFile
+    from sentry_sockets import AbstractSocketNamespace, Network, Ucred
     from sentry_sysvipc import MqFilesystem, Queues, Segments, Semaphores, UndoList
     from sentry_vfs import VirtualFilesystem
 
@@ -38,8 +42,8 @@ class SharedUndo:
             self.undo.apply(pid)
 
 
-class IPCHost(Protocol):
-    """What an IPC namespace asks of its kernel."""
+class NamespaceHost(Protocol):
+    """What a namespace asks of its kernel."""
 
     @property
     def memory(self) -> "MemoryFile":
@@ -59,13 +63,17 @@ class IPCHost(Protocol):
         """Return the process whose call is under way, 0 outside of a call."""
         ...
 
+    def current_ids(self) -> tuple[int, int, int]:
+        """Return process, real user and real group of the task whose call is under way."""
+        ...
+
 
 class IPCNamespace:
-    """System V IPC objects and POSIX message queues. The library is imported on first use: most programs need none."""
+    """System V IPC objects and POSIX message queues."""
 
     __slots__ = ("_posix_queues", "_queues", "_segments", "_semaphores", "host", "user_namespace")
 
-    def __init__(self, user_namespace: "UserNamespace", host: IPCHost) -> None:
+    def __init__(self, user_namespace: "UserNamespace", host: NamespaceHost) -> None:
         """Make an empty namespace of a kernel (`KernelState`)."""
         self.user_namespace = user_namespace
         self.host = host
@@ -117,3 +125,38 @@ class IPCNamespace:
 
             self._posix_queues = MqFilesystem(self.host.vfs)
         return self._posix_queues
+
+
+class NetNamespace:
+    """Sockets: a loopback internet of its own, or none, and the names of unix sockets."""
+
+    __slots__ = ("_internet", "_stack", "host", "user_namespace")
+
+    def __init__(self, user_namespace: "UserNamespace", *, internet: bool = True) -> None:
+        """Make a namespace without sockets, of unix ones alone if not `internet`; `Kernel.init` sets its host."""
+        self.user_namespace = user_namespace
+        self.host: NamespaceHost
+        self._internet = internet
+        self._stack: Network | None = None
+
+    @property
+    def stack(self) -> "Network":
+        """The network."""
+        if self._stack is None:
+            from sentry_sockets import Network  # noqa: PLC0415  (not at start-up)
+
+            self._stack = Network(self.host.vfs, self, internet=self._internet)
+        return self._stack
+
+    def sharing(self, abstract: "AbstractSocketNamespace") -> "NetNamespace":
+        """Return a namespace with other abstract names and everything else of this one."""
+        other = NetNamespace(self.user_namespace, internet=self._internet)
+        other.host = self.host
+        other._stack = self.stack.sharing(abstract)
+        return other
+
+    def ucred(self) -> "Ucred":
+        """Return the credentials of a sender that names none: see `sentry_sockets.Network`."""
+        from sentry_sockets import Ucred  # noqa: PLC0415  (not at start-up)
+
+        return Ucred(*self.host.current_ids())

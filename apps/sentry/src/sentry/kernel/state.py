@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sentry.kernel.clocks import KernelClock
-    from sentry.kernel.namespaces import IPCNamespace, SharedUndo, UTSNamespace
+    from sentry.kernel.namespaces import IPCNamespace, NetNamespace, SharedUndo, UTSNamespace
     from sentry.kernel.pending import Bound, Outcome, Pending, WaitFilter
     from sentry.kernel.siginfo import SigInfo
     from sentry_auth import Credentials, UserNamespace
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sentry_mm import Mappable, MemoryManager
     from sentry_pgalloc import MemoryFile
     from sentry_platform import Context, Platform
-    from sentry_sockets import Network, Socket
+    from sentry_sockets import Socket
     from sentry_tty import Tty
     from sentry_vfs import FDTable, FSContext, Inode, MountNamespace, VirtualFilesystem
 
@@ -82,7 +82,7 @@ class NSProxy(NamedTuple):
     pid: "PIDNamespace"
     ipc: "IPCNamespace"
     uts: "UTSNamespace"
-    net: "Network"
+    net: "NetNamespace"
     user: "UserNamespace"
 
 
@@ -629,7 +629,7 @@ class KernelState:
         self.root_pid_namespace: PIDNamespace
         self.root_uts_namespace: UTSNamespace
         self.root_ipc_namespace: IPCNamespace
-        self.network_stack: Network
+        self.network_stack: NetNamespace
 
         # tasks
         self.contexts: dict[int, Task] = {}
@@ -660,6 +660,12 @@ class KernelState:
         """Return the process whose call is under way, 0 outside of a call."""
         task = self.current
         return 0 if task is None else task.group.tgid
+
+    def current_ids(self) -> tuple[int, int, int]:
+        """Return process, real user and real group of the task whose call is under way."""
+        task = self.current
+        assert task is not None
+        return task.group.tgid, task.creds.uid, task.creds.gid
 
     def init_task(self) -> Task:
         """Return the leader of init, whose namespaces are those of the sandbox as a whole."""

@@ -96,7 +96,7 @@ def _open(t: "Task", family: int, kind: int, protocol: int) -> Socket:
         raise EAFNOSUPPORT
     if not kind <= 10:
         raise EINVAL
-    network = t.ns.net
+    network = t.ns.net.stack
     inode = new_inode(network.fs, t.creds.fsuid, t.creds.fsgid)
     if family == AF_UNIX:
         if protocol not in {0, AF_UNIX}:
@@ -170,7 +170,7 @@ def checked_name(raw: bytes) -> bytes:
 def unix_target(t: "Task", raw: bytes) -> UnixSocket:
     """Return the socket behind a unix address. Raises: EINVAL, ECONNREFUSED and what walking the path raises."""
     name = checked_name(raw)
-    network = t.ns.net
+    network = t.ns.net.stack
     if name[0] == 0:
         found = network.abstract.find(name)
     else:
