@@ -50,8 +50,8 @@ CLOCK_TICK_NS: Final = 10_000_000
 class InitKernelArgs(NamedTuple):
     """What a kernel is made of (gVisor: InitKernelArgs)."""
 
-    feature_set: "FeatureSet | None"
-    """The CPU as guests see it."""
+    feature_set: "FeatureSet | Callable[[], FeatureSet] | None"
+    """The CPU as guests see it, or a function that returns it, called when it is first asked for."""
     timekeeper: KernelClock | None
     """The clocks of all tasks."""
     root_user_namespace: "UserNamespace | None"

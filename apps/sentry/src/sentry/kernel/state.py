@@ -22,7 +22,7 @@ from sentry_vfs import PathRef
 from sentry_waiter import Entry, Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sentry.kernel.clocks import KernelClock
     from sentry.kernel.namespaces import IPCNamespace, NetNamespace, SharedUndo, UTSNamespace
@@ -548,6 +548,7 @@ class KernelState:
     """All data of one emulated kernel. `Kernel` owns it; every task refers to it."""
 
     __slots__ = (
+        "_feature_set",
         "application_cores",
         "boot_id",
         "clock",
@@ -556,7 +557,6 @@ class KernelState:
         "cpu_watched",
         "current",
         "extra_auxv",
-        "feature_set",
         "frozen_events",
         "futexes",
         "global_init",
@@ -593,7 +593,7 @@ class KernelState:
         memory: "MemoryFile",
         vfs: "VirtualFilesystem",
         clock: "KernelClock",
-        feature_set: "FeatureSet",
+        feature_set: "FeatureSet | Callable[[], FeatureSet]",
         root_user_namespace: "UserNamespace",
     ) -> None:
         """Make the record of a kernel without tasks; `Kernel.init` fills in what has no value here."""
@@ -609,7 +609,7 @@ class KernelState:
         # the machine
         self.boot_id = self.host.random_bytes(16)
         """What /proc/sys/kernel/random/boot_id shows."""
-        self.feature_set = feature_set
+        self._feature_set = feature_set
         self.hardware = host_hardware()
         self.application_cores = 1
         self.use_host_cores = False
@@ -651,6 +651,18 @@ class KernelState:
         self.sockets_limit = SOCKETS_LIMIT
         self.next_socket_id = 0
         self.last_unique_id = 0
+
+    @property
+    def feature_set(self) -> "FeatureSet":
+        """The CPU as guests see it; found out when it is first asked for."""
+        found = self._feature_set
+        if callable(found):
+            found = self._feature_set = found()
+        return found
+
+    def before_save(self) -> None:
+        """Find out what an image has to say."""
+        self.feature_set  # noqa: B018  (kept by the property)
 
     def realtime_ns(self) -> int:
         """Return the real time."""
