@@ -10,7 +10,7 @@ from sentry.failures import UsageFailure
 from sentry_abi.errors import ENOENT, LinuxError
 from sentry_abi.mount import MS_NODEV, MS_NOSUID, MS_RDONLY
 from sentry_auth import user_credentials
-from sentry_fs import HostVolume, build_default_root
+from sentry_fs import build_default_root
 from sentry_vfs import FSContext, do_mkdirat, filename_lookup
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ def make_tree(vfs: "VirtualFilesystem", memory: "MemoryFile", cwd: bytes, rootfs
 def mount_volumes(vfs: "VirtualFilesystem", tree: "MountNamespace", words: "Iterable[str]") -> None:
     """Mount what --volume says, making directories that are missing. Raises: UsageFailure."""
     volumes = [(text, parse_volume(text)) for text in words]
+    if not volumes:
+        return
+    from sentry_fs import HostVolume  # noqa: PLC0415  (most sandboxes have no volume)
+
     root, fs = user_credentials(0, 0), FSContext(tree.root)
     for text, volume in volumes:
         try:
