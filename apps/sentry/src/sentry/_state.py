@@ -81,7 +81,7 @@ from sentry_abi import errors
 if TYPE_CHECKING:
     from sentry_state import Registry
 
-_RUN = "belongs to one run of the sentry, and is made by whoever restores"
+_RUN = "belongs to one run of the sentry, made anew by a restore"
 _CALL = "lives for one call"
 _PROC = "made anew when its path is looked up"
 UNSAVABLE: Final[dict[type, str]] = {
@@ -224,9 +224,7 @@ def _register_files(registry: "Registry") -> None:
     registry.savable("kernel.PidFile", fields=PidFile.__slots__)(PidFile)
     registry.savable("kernel.SignalFile", fields=SignalFile.__slots__)(SignalFile)
     registry.savable("kernel.TimerFile", fields=TimerFile.__slots__)(TimerFile)
-    registry.savable("procfs.Procfs", fields=("kernel", "pids"), unsaved={"root": "made anew by whoever restores"})(
-        Procfs
-    )
+    registry.savable("procfs.Procfs", fields=("kernel", "pids"), unsaved={"root": "made anew by a restore"})(Procfs)
     registry.savable("syscalls.FutexWaiter", fields=FutexWaiter.__slots__)(FutexWaiter)
 
 

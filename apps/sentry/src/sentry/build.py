@@ -1,7 +1,7 @@
 """From a spec to a kernel with a process that waits for its start.
 
-The order matters for what a failure says and leaves behind: limits of the host are raised, the platform is made while
-the process has one thread, then memory and files, then the kernel.
+The order matters for what a failure reports and leaves behind: limits of the host are raised, the platform is made
+while the process has one thread, then memory and files, then the kernel.
 """
 
 import os

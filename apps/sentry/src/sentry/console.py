@@ -1,7 +1,7 @@
 """`sentry do -t`: a terminal of the sandbox's own, shown on the host's.
 
 The host's terminal is put into raw mode and the sandbox has its own line discipline, so that what is typed reaches the
-guest's sessions as if they sat at it: Ctrl-C is a character that our terminal turns into a signal. The sentry stays the
+guest's sessions unchanged: Ctrl-C is a character that our terminal turns into a signal. The sentry stays the
 host's foreground group; the host's settings come back on every way out, and the window size follows.
 """
 
@@ -85,7 +85,7 @@ class Console(Entry):
         self._kernel.watcher.watch(0, IN | OUT if self._waiting else IN, self._queue)
 
     def discard(self) -> None:
-        """Do nothing: the host has the output."""
+        """Do nothing: written output is the host's."""
 
     def show(self, data: bytes) -> int:
         """Write to the host's terminal."""

@@ -1,9 +1,9 @@
-"""Why a sandbox did not run its program: what the user is told, in one line, and the exit status.
+"""Why a sandbox did not run its program: the message, one line, and the exit status.
 
 The tree, with the statuses that shells and container tools agree on::
 
     Failure                    125
-      UsageFailure             125  the command line or an option asks for what cannot be
+      UsageFailure             125  a wrong command line or option value
       HostFailure              125  the host lacks or forbids what the sandbox needs
       ProgramUnusableFailure   126  found, but not executable or damaged
       ProgramMissingFailure    127  no such program
@@ -21,7 +21,7 @@ class Failure(Exception):  # noqa: N818  (not a mistake of the code's caller: th
 
 
 class UsageFailure(Failure):
-    """The user asked for something that cannot be: a wrong option, a working directory that is none."""
+    """A wrong option, a working directory that does not exist, and the like."""
 
 
 class HostFailure(Failure):

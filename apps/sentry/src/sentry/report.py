@@ -1,4 +1,4 @@
-"""What of a run is shown beside the program's own output: unimplemented calls, events, the call log."""
+"""Output of a run beside the program's own: unimplemented calls, events, the call log."""
 
 import os
 import sys
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Report(Instrument):
-    """Counts calls that do not exist here: for the debug log, and for a line at the end."""
+    """Counts unimplemented calls, for the debug log and a line at the end."""
 
     __slots__ = ("_kernel", "_log", "_missing", "_show")
 
     def __init__(self, kernel: "Kernel", spec: "SandboxSpec") -> None:
-        """Watch a kernel, with whatever else the spec asks for."""
+        """Add the spec's instruments to a kernel, this among them."""
         self._missing: dict[int, int] = {}
         self._show = spec.debug
         self._log = -1
@@ -43,7 +43,7 @@ class Report(Instrument):
             add_instrument(kernel.state, Strace(all_handlers()))
 
     def unimplemented(self, task: "Task", nr: int) -> None:
-        """Note a call that does not exist here."""
+        """Count an unimplemented call."""
         if nr not in self._missing:
             self._missing[nr] = 0
             if self._log >= 0:
@@ -52,7 +52,7 @@ class Report(Instrument):
         self._missing[nr] += 1
 
     def finish(self) -> None:
-        """Print what was missing, and end the events."""
+        """Print the unimplemented calls, and close the event channel."""
         instrument = self._kernel.instrument
         if instrument is not None:
             instrument.close()

@@ -1,6 +1,6 @@
 """One command in a sandbox: build it from its spec, serve it, return its exit status.
 
-Whatever happens, the platform kills and reaps its stubs before anything else ends.
+On every way out the platform kills and reaps its stubs first.
 """
 
 import gc
@@ -55,7 +55,7 @@ def serve(machine: Machine) -> int:
             kernel.platform.catch(signo)
     if machine.console is not None:
         take_console(kernel, machine.console, group)
-    gc.freeze()  # what there is by now stays: modules, classes, the table
+    gc.freeze()  # modules, classes and the table live to the end
     gc.enable()
     gc.set_threshold(50_000, 50, 100)
     kernel.start()

@@ -1,11 +1,11 @@
-"""What a sandbox is told: one record, whoever fills it in."""
+"""The specification of a sandbox."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 
 class SandboxSpec(NamedTuple):
-    """One command in a sandbox of its own: what runs, on which files, and what of it is to be seen."""
+    """One command in a sandbox of its own: the program, its files, and what is reported."""
 
     argv: Sequence[str | bytes]
     """The command: its name, found as execvp(3) finds it, and its arguments."""
@@ -32,7 +32,7 @@ class SandboxSpec(NamedTuple):
     torture: bool = False
     """Encode, drop and enter again every waiting call; from SENTRY_TORTURE=1, for tests."""
     closed: int = 0
-    """Bit n is set when descriptor n (0 to 2) was closed at the start: a null device only holds its place."""
+    """Bit n is set when descriptor n (0 to 2) was closed at the start: a null device is in its place."""
 
 
 PLATFORMS: Final = ("auto", "notify", "ptrace", "kvm")

@@ -196,5 +196,5 @@ class Strace(Instrument):
             self._line(task.tid, f"<... {name} resumed> = {shown}")
 
     def _line(self, tid: int, text: str) -> None:
-        with suppress(OSError):  # nobody reads it any more
+        with suppress(OSError):  # the reader has gone
             os.write(self._fd, f"[{tid:5}] {text}\n".encode(errors="replace"))

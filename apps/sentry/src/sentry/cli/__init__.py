@@ -25,7 +25,7 @@ INTERRUPTED = 130
 def hold_standard_descriptors() -> int:
     """Put a null device where descriptor 0, 1 or 2 is closed; return the mask of those.
 
-    Else a file of ours would land there, and be the guest's.
+    Else a file of the sentry's would get the number, and the guest would inherit it.
     """
     closed = 0
     for fd in (0, 1, 2):
@@ -47,7 +47,7 @@ def complain(text: str) -> None:
 
 
 def run(words: list[str], closed: int = 0) -> int:
-    """Do what the words after the program's name say; return the exit status. Never raises but for SystemExit."""
+    """Run the command line; return the exit status. Never raises but for SystemExit."""
     debug = "--debug" in words
     try:
         found: SandboxSpec | int | None = parse(words)
@@ -68,7 +68,7 @@ def run(words: list[str], closed: int = 0) -> int:
 
 
 def explain(error: Exception, *, debug: bool) -> int:
-    """Tell the user in one line what went wrong; return the exit status."""
+    """Print a failure in one line; return the exit status."""
     from sentry.failures import Failure  # noqa: PLC0415  (failures are rare)
 
     if debug:

@@ -114,7 +114,7 @@ def _do(
 
 @app.command("platforms")
 def _platforms() -> None:
-    """Say which platforms work on this host, and what the others lack."""
+    """Print which platforms work on this host, and what the others lack."""
     from sentry.build import platforms_report  # noqa: PLC0415  (help does not need it)
 
     print(platforms_report())  # noqa: T201  (what was asked for)

@@ -1,7 +1,7 @@
 """The plain reader: `sentry [options] do [options] [--] COMMAND...` without an option library.
 
-It answers only when there is no doubt; for help, other commands, abbreviations and everything wrong it returns None,
-and the full reader decides. A test holds the two equal.
+It reads only plain cases; for help, other commands, abbreviations and every mistake it returns None,
+and the full reader decides. A test compares the two.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def parse(words: list[str]) -> SandboxSpec | None:
 
 
 def _options(words: list[str], place: int, known: dict[str, Option], values: dict[str, Any]) -> int | None:
-    """Read options from place on into values; return where they end, None in doubt."""
+    """Read options from place on into values; return where they end, None for a word that it does not know."""
     while place < len(words):
         word = words[place]
         if word == "--" or not word.startswith("-"):

@@ -54,7 +54,7 @@ class Executable:
     __slots__ = ("_identity", "file", "where")
 
     def __init__(self, file: "FileDescription", where: Path) -> None:
-        """Hold an open file, counted."""
+        """Take a reference to an open file."""
         file.incref()
         self.file = file
         self.where = where
@@ -77,7 +77,7 @@ class Executable:
         return self._identity
 
     def privileges(self) -> FilePrivileges:
-        """Return what the file offers to whoever executes it: nothing on a mount with nosuid."""
+        """Return what executing the file gives: set-id bits, capabilities; nothing on a mount with nosuid."""
         mount, dentry = self.where
         if mount.flags & MS_NOSUID:
             return PLAIN
@@ -89,7 +89,7 @@ class Executable:
         return FilePrivileges(inode.mode, KUID(inode.uid), KGID(inode.gid), attribute)
 
     def close(self) -> None:
-        """Release the open file; the place stays known."""
+        """Release the open file; its path stays known."""
         self.file.decref()
 
 

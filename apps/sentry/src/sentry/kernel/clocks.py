@@ -2,7 +2,7 @@
 
 All deadlines inside the kernel are nanoseconds of its monotonic clock, which is the host's plus an offset: the offset
 is what a restore changes. A realtime deadline becomes a monotonic one where the call enters. `kernel.timers`, a
-`sentry_ktime.TimerQueue`, holds everything that waits for one.
+`sentry_ktime.TimerQueue`, has all of them.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
 """Timers on CPU time: ITIMER_VIRTUAL, ITIMER_PROF, POSIX timers on CPU clocks, RLIMIT_CPU.
 
-The host counts the CPU time of guest threads and raises no event when it passes a mark. A ticker looks every 10 ms, as
-long as a group has something to look for. All time counts as user time, because the work that the kernel does for a
+The host counts the CPU time of guest threads and raises no event when it passes a mark. A ticker looks every 10 ms
+while a group has a timer or a limit. All time counts as user time, because the work that the kernel does for a
 guest is the sentry's; so the two interval timers run alike.
 
 Sources: setitimer(2), getrlimit(2) RLIMIT_CPU; Linux kernel/time/posix-cpu-timers.c.
@@ -56,7 +56,7 @@ def watch(group: "ThreadGroup") -> None:
 
 
 def _look(group: "ThreadGroup") -> bool:
-    """Send what is due; return whether there is still something to wait for."""
+    """Send what is due; return whether a timer or a limit is left."""
     if group.exiting or not group.tasks:
         return False
     used = group.cpu_time_ns()
@@ -90,7 +90,7 @@ def timer_now(timer: "PosixTimer") -> int:
 
 
 def _tick(timer: "PosixTimer") -> bool:
-    """Look at a POSIX timer on a CPU clock; return whether there is still something to wait for."""
+    """Look at a POSIX timer on a CPU clock; return whether it is still armed."""
     if timer.clock not in CPU_CLOCKS or not timer.next_ns:
         return False
     now = timer_now(timer)

@@ -1,4 +1,4 @@
-"""Receiving signals: what a pending one does, the frame of a handler, and the way back from it.
+"""Receiving signals: what a pending one does, the frame of a handler, and sigreturn.
 
 Source: Linux kernel/signal.c get_signal, arch/x86/kernel/signal.c setup_rt_frame, arch/x86/kernel/signal_64.c.
 """
@@ -82,7 +82,7 @@ def get_signal(task: "Task") -> Delivery | None:
             do_signal_stop(group, signo)
             continue
         if task.kernel.instrument is not None:
-            task.kernel.instrument.signal(task, info, held=True)
+            task.kernel.instrument.signal(task, info, stopped=True)
         start_group_exit(group, signo)
         return None
 
@@ -100,9 +100,9 @@ def handle_signal(task: "Task", regs: Regs, delivery: Delivery) -> None:
     try:
         if not action.flags & SA_RESTORER:
             raise ESRCH
-        image = frame_fpu(task.context.fpu())
+        fpu = frame_fpu(task.context.fpu())
         frame = build_frame(
-            regs, image, info.pack(), kept, action.restorer, shown_stack(stack, regs.rsp), top, task.fault
+            regs, fpu, info.pack(), kept, action.restorer, shown_stack(stack, regs.rsp), top, task.fault
         )
         if switches and top == stack.sp + stack.size and frame.address < stack.sp:
             raise ESRCH
@@ -125,7 +125,7 @@ def handle_signal(task: "Task", regs: Regs, delivery: Delivery) -> None:
 
 
 def sigreturn(task: "Task") -> Regs:
-    """Take off the frame below the stack pointer of a stopped task (rt_sigreturn); return the registers.
+    """Pop the frame below the stack pointer of a stopped task (rt_sigreturn); return the registers.
 
     The context's extended state and the task's mask and alternate stack are put back; a bad frame forces SIGSEGV.
     """
@@ -133,13 +133,13 @@ def sigreturn(task: "Task") -> Regs:
     address = (regs.rsp - 8) & MASK64
     try:
         restored = read_frame(task.mm.copy_in(address, FRAME_SIZE), regs)
-        image = b""
+        fpu = b""
         if restored.fpu_address:
             legacy = task.mm.copy_in(restored.fpu_address, 512)
             size = fpu_read_size(legacy)
-            image = legacy if size == 512 else task.mm.copy_in(restored.fpu_address, size)
-            image = thread_fpu(image, task.kernel.platform.fpu_size)
-        task.context.set_fpu(image)
+            fpu = legacy if size == 512 else task.mm.copy_in(restored.fpu_address, size)
+            fpu = thread_fpu(fpu, task.kernel.platform.fpu_size)
+        task.context.set_fpu(fpu)
     except (LinuxError, ValueError):  # not readable, or no frame
         force_sig(task, SigInfo(SIGSEGV, SI_KERNEL))
         return regs

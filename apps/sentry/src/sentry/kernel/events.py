@@ -1,4 +1,4 @@
-"""Kernel events on a channel: calls that do not exist here, signals without a handler that end a process.
+"""Kernel events on a channel: unimplemented calls, signals without a handler that end a process.
 
 Best effort: a reader that is slow or gone costs events, never time. Unimplemented calls are limited to 100 a second,
 1000 at once.
@@ -45,10 +45,10 @@ class Events(Instrument):
         if self._all:
             self._unimplemented.emit(UnimplementedSyscall(task.tid, self._registers(task)))
 
-    def signal(self, task: "Task", info: "SigInfo", *, held: bool) -> None:
+    def signal(self, task: "Task", info: "SigInfo", *, stopped: bool) -> None:
         """Send UncaughtSignal, with registers if the task's can be read."""
         if self._all:
-            registers = self._registers(task) if held else None
+            registers = self._registers(task) if stopped else None
             self._all.emit(UncaughtSignal(task.tid, task.group.tgid, registers, info.signo, info.addr))
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ SECURE_STACK: Final = 8 << 20
 
 
 def begin_new_exec(task: "Task", program: "Program") -> Control:
-    """Put a prepared program in the place of task's; the task goes on at the program's entry."""
+    """Replace the task's program; the task continues at the new one's entry."""
     kernel = task.kernel
     group = task.group
     task.hold()
@@ -67,7 +67,7 @@ def begin_new_exec(task: "Task", program: "Program") -> Control:
 
 
 def _de_thread(task: "Task") -> None:
-    """End all other threads of the group; the one that lives on takes the leader's id (de_thread)."""
+    """End all other threads of the group; the surviving thread takes the leader's id (de_thread)."""
     group = task.group
     for other in list(group.tasks):
         if other is not task:
@@ -103,7 +103,7 @@ def _new_identity(task: "Task", program: "Program") -> None:
 
 
 def _commit_creds(task: "Task", program: "Program") -> None:
-    """Give a task its program's credentials; one that has gained privileges forgets what its parent arranged."""
+    """Give a task its program's credentials; one that gains privileges loses its parent-death signal."""
     group = task.group
     new = program.creds
     gained = loses_dumpable(task.creds, new)

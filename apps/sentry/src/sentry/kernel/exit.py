@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def stop_thread(task: "Task") -> None:
-    """Make sure that a task's host thread executes nothing any more."""
+    """Stop a task's host thread for good."""
     if task.context.running():
         task.context.halt()
 
@@ -72,7 +72,7 @@ def do_exit(task: "Task") -> None:
 
 
 def _mm_release(task: "Task") -> None:
-    """Tell other threads through the words in memory that they watch: the robust list, clear_tid."""
+    """Write and wake the futexes that other threads wait on: the robust list, clear_tid."""
     mm = task.mm
     if task.robust_list:
         walk_robust_list(mm.futexes, mm, task.robust_list, task.tid)
@@ -81,11 +81,11 @@ def _mm_release(task: "Task") -> None:
             mm.copy_out(task.clear_tid, bytes(4))
             mm.futexes.wake(mm, task.clear_tid, 1, private=False)
         except LinuxError:
-            pass  # a bad address: Linux does not look at the result either
+            pass  # a bad address: Linux ignores the result too
 
 
 def release_vfork(task: "Task") -> None:
-    """Let the parent of a vfork child go on: the child has left the shared address space (complete_vfork_done)."""
+    """Wake the parent of a vfork child that has left the shared address space (complete_vfork_done)."""
     done, task.vfork_done = task.vfork_done, None
     if done is not None:
         done.notify(IN)
@@ -125,7 +125,7 @@ def _zap_pid_namespace(init: "ThreadGroup") -> None:
 
 
 def _forget_original_parent(group: "ThreadGroup") -> None:
-    """Give the children of a group to their reaper; hang up the process groups that this, or its end, orphans."""
+    """Reparent the children of a group; hang up the process groups that this, or its end, orphans."""
     reaper = _find_reaper(group)
     affected: list[ProcessGroup] = []
     if group.parent is not None and _counts_for(group.parent, group.pgrp):
@@ -153,7 +153,7 @@ def _counts_for(parent: "ThreadGroup", pgrp: "ProcessGroup") -> bool:
 
 
 def _find_reaper(group: "ThreadGroup") -> "ThreadGroup | None":
-    """Return who takes over the children: the nearest living subreaper above, else init."""
+    """Return the new parent of the children: the nearest living subreaper above, else init."""
     ancestor = group.parent
     while ancestor is not None:
         if ancestor.is_subreaper and ancestor.tasks:

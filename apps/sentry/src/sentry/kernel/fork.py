@@ -76,7 +76,7 @@ class CloneArgs(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What a new task runs with; each is the task's to release from then on."""
+    """What a new task runs with; the task releases each."""
 
     context: "Context"
     mm: MemoryManager
@@ -92,7 +92,7 @@ def new_mm(kernel: "KernelState", limits: "LimitSet") -> MemoryManager:
 
 
 def new_task(group: ThreadGroup, tid: int, ns: "NSProxy", parts: Parts) -> Task:
-    """Make a task, which does not run yet, and enter it wherever tasks are looked up; the first leads its group."""
+    """Make a task, which does not run yet, and enter it in all tables; the first leads its group."""
     kernel = group.kernel
     task = Task(kernel, group, tid, ns)
     task.context, task.mm, task.files, task.fs, task.creds, task.comm = parts
@@ -105,7 +105,7 @@ def new_task(group: ThreadGroup, tid: int, ns: "NSProxy", parts: Parts) -> Task:
 
 
 def check(args: CloneArgs) -> None:
-    """Refuse combinations that make no sense.
+    """Check the flags.
 
     Raises: EINVAL; EPERM for namespaces, of which there is one each.
     """
@@ -131,7 +131,7 @@ def check(args: CloneArgs) -> None:
 def clone(task: Task, args: CloneArgs) -> Result:
     """Make a child of task; return its id, at once or, with CLONE_VFORK, when the child leaves the address space.
 
-    Raises: EINVAL, EPERM from `check`; EAGAIN at the limit of tasks; ENOMEM, EAGAIN when the host has no room.
+    Raises: EINVAL, EPERM from `check`; EAGAIN at the limit of tasks; ENOMEM, EAGAIN from the host.
     """
     check(args)
     kernel = task.kernel
@@ -214,7 +214,7 @@ def _fs(task: Task, flags: int) -> "FSContext":
 
 
 def _inherit(task: Task, child: Task, args: CloneArgs) -> None:
-    """Give a child what it has from its parent, apart from its parts."""
+    """Copy to a child what it inherits, apart from its parts."""
     flags = args.flags
     if flags & CLONE_SYSVSEM:
         if task.sem_undo is None:

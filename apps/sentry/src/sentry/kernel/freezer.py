@@ -1,11 +1,11 @@
-"""Pausing the whole kernel: no guest code runs and no call is served until it is let go.
+"""Pausing the whole kernel: no guest code runs and no call is served until it is unpaused.
 
 A pause is not a signal and is invisible inside (rule R5): running threads are interrupted, calls just made stay
-unanswered, waits stay parked, and all goes on where it was. Pauses nest.
+unanswered, waits stay parked, and everything continues where it was. Pauses nest.
 
 `freeze` and `thaw` (of the loop) run on the kernel thread. Between them every guest thread has stopped; what the guests
 had just done lies in `KernelState.frozen_events`, a saved field, and what comes from outside (descriptors of the host,
-calls from other threads) is served, so that whoever paused can say "resume" through a socket.
+calls from other threads) is served, so that "resume" can come through a socket.
 
 `ext_mu` guards the count of pauses and whether the loop serves.
 """
@@ -43,21 +43,21 @@ class Freezer:
         return self._count > 0
 
     def begin(self) -> None:
-        """Note that this thread serves the kernel from now on."""
+        """Begin to serve, on this thread."""
         with self.ext_mu:
             self._thread = get_ident()
 
     def end(self) -> None:
-        """Note that nothing is served any more: pauses that wait return."""
+        """Serve no more: pauses that wait return."""
         with self.ext_mu:
             self._thread = 0
             self._frozen = False
             self.ext_mu.notify_all()
 
     def pause(self) -> None:
-        """Count one pause more; return when no guest code runs. From any thread.
+        """Add one pause; return when no guest code runs. From any thread.
 
-        On the kernel thread it freezes at once, and the loop stands still after the event under way.
+        On the kernel thread it freezes at once, and the loop waits after the event under way.
         """
         with self.ext_mu:
             self._count += 1
@@ -71,7 +71,7 @@ class Freezer:
                 self.ext_mu.wait()
 
     def unpause(self) -> None:
-        """Count one pause less; the last one lets the kernel go on. From any thread.
+        """Remove one pause; the last one resumes the kernel. From any thread.
 
         Raises: RuntimeError without a pause.
         """
@@ -93,7 +93,7 @@ class Freezer:
         while any(task.context.running() for task in contexts.values()):
             self._next_event()
 
-    def stand(self) -> None:
+    def wait_thawed(self) -> None:
         """Wait, frozen, for the end of the last pause."""
         while True:
             with self.ext_mu:

@@ -1,4 +1,4 @@
-"""Several instruments on one kernel, and where a call that does not exist here is reported."""
+"""Several instruments on one kernel, and the report of an unimplemented call."""
 
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Instruments(Instrument):
-    """Passes everything on to several instruments, in the order in which they were added."""
+    """Several instruments as one, called in the order in which they were added."""
 
     __slots__ = ("_all",)
 
     def __init__(self, *instruments: Instrument) -> None:
-        """Pass on to these."""
+        """Combine these."""
         self._all = instruments
 
     def wrap(self, table: "Sequence[Bound]") -> "Sequence[Bound]":
@@ -38,10 +38,10 @@ class Instruments(Instrument):
         for instrument in self._all:
             instrument.resumed(task, result)
 
-    def signal(self, task: "Task", info: "SigInfo", *, held: bool) -> None:
+    def signal(self, task: "Task", info: "SigInfo", *, stopped: bool) -> None:
         """Pass on."""
         for instrument in self._all:
-            instrument.signal(task, info, held=held)
+            instrument.signal(task, info, stopped=stopped)
 
     def fault(self, task: "Task", info: "SigInfo") -> None:
         """Pass on."""
@@ -60,7 +60,7 @@ class Instruments(Instrument):
 
 
 def add_instrument(kernel: "KernelState", instrument: Instrument) -> None:
-    """Let one instrument more watch a kernel that does not run yet."""
+    """Add an instrument to a kernel that does not run yet."""
     present = kernel.instrument
     kernel.instrument = instrument if present is None else Instruments(present, instrument)
     kernel.table = instrument.wrap(kernel.table)

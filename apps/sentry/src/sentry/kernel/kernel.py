@@ -101,7 +101,7 @@ class CreateProcessArgs(NamedTuple):
 
 
 class KernelContext(NamedTuple):
-    """On whose behalf the kernel does something: gVisor's context values, as one typed record."""
+    """The caller of an operation: gVisor's context values, as one typed record."""
 
     kernel: KernelState
     credentials: "Credentials"
@@ -112,7 +112,7 @@ class KernelContext(NamedTuple):
 
 
 class StateError(Exception):
-    """An operation of the kernel was called when it cannot be: the message says which and why."""
+    """An operation was called in the wrong state of the kernel: the message says which and why."""
 
 
 class Kernel:
@@ -192,7 +192,7 @@ class Kernel:
     def create_process(self, args: CreateProcessArgs) -> tuple[ThreadGroup, int]:
         """Make a process that waits for `start`, or for `start_process` afterwards; on the kernel thread.
 
-        The first one that succeeds is init for ever. It has no parent and leads its own session (gVisor:
+        The first one that succeeds is init. It has no parent and leads its own session (gVisor:
         CreateProcess). What to run: `filename`, else `file`, else argv[0].
 
         Raises: StateError without a mount namespace, a working directory, or anything to run; LinuxError as execve(2).
@@ -285,7 +285,7 @@ class Kernel:
     # -- run
 
     def start(self) -> None:
-        """Let the created processes run as soon as the loop does (gVisor: Start).
+        """Make the created processes runnable (gVisor: Start).
 
         Raises: StateError when there is no process, or the second time.
         """
@@ -377,7 +377,7 @@ class Kernel:
             else:
                 send_group(init, info)
 
-    # -- what the seed's accessors give
+    # -- accessors
 
     @property
     def feature_set(self) -> "FeatureSet":
@@ -491,11 +491,11 @@ class Kernel:
         return self.state.open_sockets()
 
     def emit_unimplemented_event(self, task: "Task", nr: int) -> None:
-        """Report a call that does not exist here to the instrument, if there is one."""
+        """Report an unimplemented call to the instrument, if there is one."""
         unimplemented(task, nr)
 
     def supervisor_context(self) -> KernelContext:
-        """Return the context of work that no task asked for: root, without limits (gVisor: SupervisorContext)."""
+        """Return the context of the kernel's own work: root, without limits (gVisor: SupervisorContext)."""
         state = self.state
         ns = state.init_task().ns if state.global_init is not None else None
         root = ns.mnt.root if ns is not None else None
@@ -519,7 +519,7 @@ class Kernel:
 
     @property
     def instrument(self) -> "Instrument | None":
-        """What watches the kernel."""
+        """The instrument that watches the kernel, if any."""
         return self.state.instrument
 
     def close(self) -> None:

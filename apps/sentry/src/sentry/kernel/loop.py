@@ -50,7 +50,7 @@ class Loop:
     __slots__ = ("_calls", "_watcher", "freezer", "kernel", "on_host_signal")
 
     def __init__(self, kernel: "KernelState", watcher: "Watcher", on_host_signal: "Callable[[int], None]") -> None:
-        """Serve kernel; descriptors of the host go to watcher, signals of the host to on_host_signal."""
+        """Make the loop of a kernel; watcher gets the host's descriptors, on_host_signal the host's signals."""
         self.kernel = kernel
         self._watcher = watcher
         self.on_host_signal = on_host_signal
@@ -63,14 +63,14 @@ class Loop:
         self.kernel.platform.wake(1)
 
     def run(self) -> None:
-        """Serve all tasks until none is left.
+        """Serve all tasks until the last one has exited.
 
         Raises: KernelBug when the platform breaks down.
         """
         self.freezer.begin()
         try:
             self._run_calls()
-            self._stand()
+            self._wait_thawed()
             self._serve()
         finally:
             self.freezer.end()
@@ -80,12 +80,12 @@ class Loop:
         while self._calls:
             self._calls.popleft()()
 
-    def _stand(self) -> None:
+    def _wait_thawed(self) -> None:
         """While paused, freeze; then serve what came meanwhile."""
         if not self.freezer.paused:
             return
         self.freezer.freeze()
-        self.freezer.stand()
+        self.freezer.wait_thawed()
         self.thaw()
 
     def thaw(self) -> None:
@@ -187,17 +187,17 @@ class Loop:
                     return
                 if delivery is None and (group.stop_pending or group.stopped):
                     task.state = STOPPED
-                    task.held = result
+                    task.stop_result = result
                     participate_group_stop(group)
                     return
                 if delivery is None:
                     delivery = get_signal(task)
                 if delivery is not None:
-                    held = task.hold()
+                    regs = task.hold()
                     if result is not KEEP:
                         self._settle(task, result, delivery)
                         result = KEEP
-                    handle_signal(task, held, delivery)
+                    handle_signal(task, regs, delivery)
                     delivery = None
                     continue
                 if group.exiting or group.stop_pending:
@@ -213,7 +213,7 @@ class Loop:
 
     @staticmethod
     def _resume(task: "Task", result: Outcome) -> None:
-        """Let a task run guest code from its registers and the outcome of its call on. Raises: ESRCH."""
+        """Resume guest code with the task's registers and the outcome of its call. Raises: ESRCH."""
         task.state = RUNNING
         if isinstance(result, type):
             task.hold()
@@ -254,7 +254,7 @@ class Loop:
     # -- waiting
 
     def _reenter(self, task: "Task") -> None:
-        """Look at a task that was woken."""
+        """Continue, park again or end a task that was woken."""
         task.queued = False
         state = task.state
         group = task.group
@@ -268,7 +268,7 @@ class Loop:
             return  # SIGCONT wakes it again
         if state == STOPPED:
             task.state = RUNNING
-            result, task.held = task.held, None
+            result, task.stop_result = task.stop_result, None
             assert result is not None
             if result is KEEP or task.attention:
                 self._to_user(task, result, None)
@@ -363,11 +363,11 @@ class Loop:
             message = f"the platform failed with host errno {-kind}"
             raise KernelBug(message)
         if self.serve_outside(kind, fields):
-            self._stand()
+            self._wait_thawed()
         elif kind == INTERRUPTED:
             self.finish(kernel.contexts[index], KEEP)
         elif kind == WAKE:
-            self._stand()
+            self._wait_thawed()
             signals = fields[2]
             while signals:
                 signo = (signals & -signals).bit_length()
@@ -391,7 +391,7 @@ class Loop:
         self.finish(task, -errors.ENOSYS.errno)
 
     def _gone(self, index: int) -> None:
-        """Treat the death of a stub from outside as a SIGKILL of its group."""
+        """Kill the group of a stub that was killed from outside."""
         task = self.kernel.contexts.get(index)
         if task is None or task.state == DEAD:
             return
@@ -412,7 +412,7 @@ def _failed(task: "Task", error: Exception) -> Outcome:
 
 
 def _limit_reached(task: "Task", pending: Pending) -> Outcome:
-    """Return what a call gives whose file's time limit has passed: what was done, or EAGAIN."""
+    """Return the result of a call at its file's time limit: what was done, or EAGAIN."""
     if pending.on_signal is not None:
         result = outcome(pending.on_signal, task, pending.state)
         if isinstance(result, int):

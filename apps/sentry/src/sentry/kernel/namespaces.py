@@ -26,7 +26,7 @@ class UTSNamespace:
 
 
 class SharedUndo:
-    """What tasks with CLONE_SYSVSEM share: the list of SEM_UNDO, made on its first use."""
+    """The SEM_UNDO list that tasks with CLONE_SYSVSEM share; made on first use."""
 
     __slots__ = ("undo", "users")
 
@@ -43,7 +43,7 @@ class SharedUndo:
 
 
 class NamespaceHost(Protocol):
-    """What a namespace asks of its kernel."""
+    """What a namespace needs of its kernel."""
 
     @property
     def memory(self) -> "MemoryFile":
@@ -74,7 +74,7 @@ class IPCNamespace:
     __slots__ = ("_posix_queues", "_queues", "_segments", "_semaphores", "host", "user_namespace")
 
     def __init__(self, user_namespace: "UserNamespace", host: NamespaceHost) -> None:
-        """Make an empty namespace of a kernel (`KernelState`)."""
+        """Make an empty namespace."""
         self.user_namespace = user_namespace
         self.host = host
         self._segments: Segments | None = None

@@ -1,4 +1,4 @@
-"""Parking a task on what its call waits for, and taking it off."""
+"""Parking a task on what its call waits for, and unparking it."""
 
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def unpark(task: "Task") -> "Pending | None":
 
 
 def abort_wait(task: "Task") -> None:
-    """End the wait of a task that exits, as a signal would end it, whose result no one reads any more."""
+    """End the wait of a task that exits, as a signal would; the result is dropped."""
     pending = unpark(task)
     if pending is not None and pending.on_signal is not None:
         outcome(pending.on_signal, task, pending.state)

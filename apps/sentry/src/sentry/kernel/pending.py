@@ -71,7 +71,7 @@ class Pending:
         limited: bool = False,
         killable: bool = False,
     ) -> None:
-        """Describe a wait; registers nothing."""
+        """Make the record; registers nothing."""
         self.attempt = attempt
         self.state = state
         self.queues = queues
@@ -94,7 +94,7 @@ Bound = Callable[..., Result | Control]
 AttemptT = TypeVar("AttemptT", bound=Attempt)
 
 attempts: Final[dict[str, Attempt]] = {}
-"""Every attempt by its qualified name: an image names the attempt of a parked call."""
+"""Every attempt by its qualified name: a saved image names the attempt of a parked call."""
 
 
 def attempt(function: AttemptT) -> AttemptT:

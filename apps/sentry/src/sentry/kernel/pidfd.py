@@ -23,7 +23,7 @@ class PidFile(FileDescription):
         self.group = group
 
     def readiness(self) -> int:
-        """Readable when all threads have ended, hung up when somebody has asked how."""
+        """Readable when all threads have ended, hung up when it has been reaped."""
         group = self.group
         if not group.is_zombie:
             return 0

@@ -54,7 +54,7 @@ class SignalTimer(PosixTimer):
 
 
 def timer_create(group: "ThreadGroup", clock: int, notify: int, signo: int, value: int | None, tid: int) -> PosixTimer:
-    """Make a timer with the lowest free number; a `value` of None stands for the number itself.
+    """Make a timer with the lowest free number; a `value` of None is the number itself.
 
     Raises: EAGAIN at the limit.
     """

@@ -1,7 +1,7 @@
-"""What is put off until no call is being handled: giving freed memory back to the host, trimming file systems.
+"""Work put off until no call is being handled: giving freed memory back to the host, trimming file systems.
 
-Punching 2 MiB that were in use takes half a millisecond, and a process that ends may leave gigabytes. What ends or
-unmaps does one slice itself; the rest follows by a timer, so that no other guest waits longer than a slice.
+Punching 2 MiB that were in use takes half a millisecond, and a process that ends may leave gigabytes. An exit or
+munmap does one slice itself; the rest follows by a timer, so that no other guest waits longer than a slice.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -1,9 +1,9 @@
-"""Signals as data: numbers, sets, what comes with one, and the queues that hold the pending ones.
+"""Signals as data: numbers, sets, what comes with one, and the queues of the pending ones.
 
 A set of signals is an int with bit (signo - 1). Standard signals (1 to 31) are pending at most once per queue,
 real-time ones queue up to a limit; the lowest number is dequeued first, FIFO within a number.
 
-Sources: signal(7), sigaction(2), Linux kernel/signal.c, include/uapi/asm-generic/siginfo.h; facts section 8.6.
+Sources: signal(7), sigaction(2), Linux kernel/signal.c, include/uapi/asm-generic/siginfo.h.
 """
 
 from struct import Struct
@@ -39,7 +39,7 @@ from sentry_abi.signal import (
 
 
 def bit(signo: int) -> int:
-    """Return the set that holds one signal."""
+    """Return the set of one signal."""
     return 1 << (signo - 1)
 
 
@@ -72,7 +72,7 @@ SIGACTION: Final = Struct("=QQQQ")
 
 
 class SigInfo(NamedTuple):
-    """siginfo_t, by the fields that matter; which of them the guest sees depends on code and signo."""
+    """siginfo_t, by fields; code and signo select those that the guest sees."""
 
     signo: int
     code: int = SI_USER
@@ -113,7 +113,7 @@ _FAULT: Final = Struct("=Q")
 
 
 class SignalQueue:
-    """Signals that wait for a task or a group."""
+    """The pending signals of a task or a group."""
 
     __slots__ = ("_queued", "mask")
 
@@ -153,7 +153,7 @@ class SignalQueue:
         return info
 
     def discard(self, signals: int) -> None:
-        """Forget all pending signals of a set."""
+        """Drop all pending signals of a set."""
         hit = self.mask & signals
         if hit:
             self.mask &= ~hit
@@ -183,7 +183,7 @@ class SignalHandlers:
         return self.actions.get(signo, DEFAULT_ACTION)
 
     def ignored(self, signo: int) -> bool:
-        """Return whether the signal would do nothing at all."""
+        """Return whether the signal is ignored, by its action or by default."""
         handler = self.actions.get(signo, DEFAULT_ACTION).handler
         return handler == SIG_IGN or (handler == SIG_DFL and IGNORED >> (signo - 1) & 1 == 1)
 

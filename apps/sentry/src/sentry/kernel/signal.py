@@ -1,4 +1,4 @@
-"""Masks, pending signals, wakes, and the start of a group's exit: what sending and receiving signals is made of.
+"""Masks, pending signals, wakes, and the start of a group's exit: what sending and receiving share.
 
 Sending with its side effects is `send`, stops are `stop`, handlers `deliver`. Source: Linux kernel/signal.c.
 """
@@ -114,7 +114,7 @@ def queue_signal(group: "ThreadGroup", task: "Task | None", info: SigInfo) -> No
     takes = not (receiver.blocked | receiver.sigwait) & mask and not group.stopped
     if signo == SIGKILL or (fatal and takes and not DUMPING & mask):
         if kernel.instrument is not None:
-            kernel.instrument.signal(receiver, info, held=False)
+            kernel.instrument.signal(receiver, info, stopped=False)
         start_group_exit(group, signo)
         return
     if mask & ~receiver.blocked or receiver.sigwait & mask:

@@ -58,7 +58,7 @@ class SignalFile(FileDescription):
     queue: Queue
 
     def __init__(self, kernel: "KernelState", mask: int, flags: int) -> None:
-        """Make one; it listens until it is released."""
+        """Make one; it is notified of signals until its release."""
         super().__init__(flags | O_RDWR, None, kernel.vfs.anonymous.inode, Queue())
         self.kernel = kernel
         self.mask = mask
@@ -77,12 +77,12 @@ class SignalFile(FileDescription):
 
     def read(self, bufs: list[memoryview]) -> int:
         """Take pending signals. Raises: EINVAL (no space for a record), EAGAIN (none)."""
-        room = sum(map(len, bufs)) // SIZE
-        if not room:
+        most = sum(map(len, bufs)) // SIZE
+        if not most:
             raise EINVAL
         task = self._reader()
         records: list[bytes] = []
-        while len(records) < room:
+        while len(records) < most:
             info = dequeue_signal(task, self.mask)
             if info is None:
                 break
@@ -93,12 +93,12 @@ class SignalFile(FileDescription):
         return scatter(bufs, b"".join(records))
 
     def readiness(self) -> int:
-        """Readable when a signal of the set is pending for who asks."""
+        """Readable when a signal of the set is pending for the caller."""
         task = self._reader()
         return IN | RDNORM if (task.pending.mask | task.group.pending.mask) & self.mask else 0
 
     def release(self) -> None:
-        """Listen no more."""
+        """Leave the kernel's list."""
         self.kernel.signalfds.remove(self)
 
     def seek(self, offset: int, whence: int) -> int:

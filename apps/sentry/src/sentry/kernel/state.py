@@ -1,7 +1,7 @@
-"""The kernel's data: tasks, thread groups, process groups, sessions, PID namespaces, and the record that holds all.
+"""The kernel's data: tasks, thread groups, process groups, sessions, PID namespaces, and the kernel's record.
 
 These classes refer to each other, as the structs of Linux's include/linux/sched.h do, and so they share a file. They
-hold fields and the lookups that follow from the fields. What is done to them lies above, one operation a module:
+have fields and lookups. The operations are above them, one a module:
 `signal`, `stop`, `exit`, `fork`, `exec`, ...
 """
 
@@ -54,7 +54,7 @@ class KernelBug(Exception):  # noqa: N818  (named for what it is)
 
 
 class TaskState(IntEnum):
-    """What a task is doing; the order counts."""
+    """What a task is doing; ordered (`>= ZOMBIE` has ended)."""
 
     RUNNING = 0
     """Guest code may be executing, or an event of the task is being handled."""
@@ -119,7 +119,6 @@ class Task:
         "files",
         "fs",
         "group",
-        "held",
         "kernel",
         "mm",
         "nice",
@@ -137,6 +136,7 @@ class Task:
         "sigwait",
         "start_ns",
         "state",
+        "stop_result",
         "tid",
         "timed_out",
         "timer_seq",
@@ -174,9 +174,9 @@ class Task:
         self.timed_out = False
         self.timer_seq = 0
         self.regs: Regs | None = None
-        """Registers of a held context, written back on the way to user mode; None while the context has them."""
-        self.held: Outcome | None = None
-        """STOPPED: the outcome of its call, dealt with when it continues."""
+        """Registers of a stopped context, written back on the way to user mode; None while the context has them."""
+        self.stop_result: Outcome | None = None
+        """STOPPED: the outcome of its call, for SIGCONT to go on with."""
 
         # signals
         self.attention = False
@@ -206,7 +206,7 @@ class Task:
         return self.group.limits
 
     def wake(self) -> None:
-        """Queue the task for the loop, which looks at its situation again (wake_up_process)."""
+        """Queue the task for the loop (wake_up_process)."""
         if not self.queued:
             self.queued = True
             self.kernel.ready.append(self)
@@ -262,7 +262,7 @@ class ProcessGroup:
 
 
 class CpuTimer:
-    """A time of a group's CPU clock that something waits for: ITIMER_VIRTUAL or ITIMER_PROF."""
+    """ITIMER_VIRTUAL or ITIMER_PROF: a time of a group's CPU clock."""
 
     __slots__ = ("interval_ns", "next_ns")
 
@@ -285,7 +285,7 @@ class RealTimer:
         self.timer_seq = 0
 
     def expired(self, now_ns: int) -> None:
-        """Timer callback; what it does is the business of `itimer`, which makes a subclass."""
+        """Timer callback; `itimer` overrides it."""
         raise NotImplementedError
 
 
@@ -328,7 +328,7 @@ class PosixTimer:
         self.timer_seq = 0
 
     def expired(self, now_ns: int) -> None:
-        """Timer callback; what it does is the business of `posix_timers`, which makes a subclass."""
+        """Timer callback; `posix_timers` overrides it."""
         raise NotImplementedError
 
 
@@ -493,7 +493,7 @@ class PIDNamespace:
 
 
 class Instrument:
-    """Watches a kernel: subclass and override what is of interest; the default of each is to do nothing.
+    """Watches a kernel: subclass and override; each method does nothing by default.
 
     Calls are seen by wrapping the table (`wrap`), so that a run without an instrument pays nothing for them. The other
     points cost one attribute test where they happen. A method must not change what the guest sees.
@@ -517,17 +517,17 @@ class Instrument:
     def resumed(self, task: Task, result: "Outcome") -> None:
         """See the result of a call that had waited."""
 
-    def signal(self, task: Task, info: "SigInfo", *, held: bool) -> None:
-        """See a signal without a handler end the thread group; held: the task's registers can be read."""
+    def signal(self, task: Task, info: "SigInfo", *, stopped: bool) -> None:
+        """See a signal without a handler end the thread group; with `stopped` the task's registers can be read."""
 
     def fault(self, task: Task, info: "SigInfo") -> None:
         """See a fault of the guest become a signal."""
 
     def unimplemented(self, task: Task, nr: int) -> None:
-        """See a call that does not exist here; its answer is ENOSYS."""
+        """See an unimplemented call; its result is ENOSYS."""
 
     def close(self) -> None:
-        """Release what the instrument holds: the kernel has ended."""
+        """Release what is open: the kernel has ended."""
 
 
 class SignalListener(Protocol):
@@ -597,7 +597,7 @@ class KernelState:
         root_user_namespace: "UserNamespace",
     ) -> None:
         """Make the record of a kernel without tasks; `Kernel.init` fills in what has no value here."""
-        # from outside: given again by whoever restores
+        # from outside: given again by a restore
         self.platform = platform
         self.memory = memory
         self.vfs = vfs
@@ -654,14 +654,14 @@ class KernelState:
 
     @property
     def feature_set(self) -> "FeatureSet":
-        """The CPU as guests see it; found out when it is first asked for."""
+        """The CPU as guests see it; found when first asked for."""
         found = self._feature_set
         if callable(found):
             found = self._feature_set = found()
         return found
 
     def before_save(self) -> None:
-        """Find out what an image has to say."""
+        """Find the CPU features before a save."""
         self.feature_set  # noqa: B018  (kept by the property)
 
     def realtime_ns(self) -> int:

@@ -1,6 +1,6 @@
 """Group stops and continues, and whether a process group is orphaned.
 
-A parked task counts as stopped where it is: its wait goes on being a record, and what wakes it meanwhile waits for the
+A parked task counts as stopped where it is: its wait stays a record, and a wake takes effect at the
 SIGCONT. Source: Linux kernel/signal.c do_signal_stop, do_notify_parent_cldstop; kernel/exit.c
 will_become_orphaned_pgrp.
 """
@@ -52,7 +52,7 @@ def continue_group(group: "ThreadGroup") -> None:
 
 
 def end_stop(group: "ThreadGroup") -> None:
-    """Let the members of a stopped group go on."""
+    """Resume the members of a stopped group."""
     if not group.stopped and not group.stop_pending:
         return
     group.stopped = group.stop_pending = False

@@ -43,7 +43,7 @@ class TimerFile(FileDescription):
         self.timer_seq = 0
 
     def set(self, spec: TimerSpec, *, absolute: bool) -> TimerSpec:
-        """Arm or disarm, and forget what was not read; return what was left."""
+        """Arm or disarm, and drop unread expirations; return the time that was left."""
         before = self.get()
         kernel = self.kernel
         self.ticks = 0
@@ -79,7 +79,7 @@ class TimerFile(FileDescription):
         self.queue.notify(IN | RDNORM)
 
     def _catch_up(self) -> None:
-        """Count what has passed since the timer went off, and arm it for the next time."""
+        """Count the periods since the timer expired, and arm it for the next."""
         if not self.due:
             return
         self.due = False

@@ -1,8 +1,8 @@
-"""Torture mode: every wait is taken to pieces and put together again.
+"""Torture mode: every wait is encoded, dropped and made again.
 
 At each park the state of the wait is encoded to bytes, the Pending is dropped, and a new one is made from the name of
-its attempt and the decoded state. What a wait needs and has not in its record is lost at once, in every test, and not
-only when somebody saves. Live kernel objects that a record names (files, queues, tasks) are encoded by a number in a
+its attempt and the decoded state. What a wait needs and its record lacks is lost at once, in every test, not only in
+a save. Live kernel objects that a record names (files, queues, tasks) are encoded by a number in a
 table beside the bytes, as a save encodes a reference.
 """
 
@@ -13,7 +13,7 @@ from sentry_state import Registry, SaveError, decode_record, encode_record
 
 
 def records() -> Registry:
-    """Return a registry of what a wait's record may hold: records as they come, and the classes of errors by name."""
+    """Return a registry of what a wait's record may refer to: any record, and the classes of errors by name."""
     registry = Registry(auto_records=True)
     for name, value in vars(errors).items():
         if (
@@ -26,12 +26,12 @@ def records() -> Registry:
 
 
 class Torture:
-    """The mode, and how often it has struck."""
+    """The mode, and a count of the waits it has remade."""
 
     __slots__ = ("count", "registry")
 
     def __init__(self) -> None:
-        """Begin at zero."""
+        """Start the count at zero."""
         self.count = 0
         self.registry = records()
 
@@ -43,11 +43,11 @@ class Torture:
         self.count += 1
         live: list[object] = []
         try:
-            image = encode_record(pending.state, live, self.registry)
+            encoded = encode_record(pending.state, live, self.registry)
         except SaveError as error:
             message = f"a wait cannot be saved: {error}"
             raise KernelBug(message) from error
-        fresh = decode_record(image, live, self.registry)
+        fresh = decode_record(encoded, live, self.registry)
         for function in (pending.attempt, pending.on_signal):
             if function is not None and attempts.get(name_of(function)) is not function:
                 message = f"{name_of(function)} is not a registered attempt"

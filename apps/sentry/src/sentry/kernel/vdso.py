@@ -28,7 +28,7 @@ TRUSTED: Final = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page")
 
 
 class Vdso(Uncounted):
-    """Parameter page and image, as something to be mapped, and their upkeep."""
+    """Parameter page and image, as one mappable, and their updates."""
 
     __slots__ = (
         "_base_mono",
@@ -71,7 +71,7 @@ class Vdso(Uncounted):
         return 2 * PAGE_SIZE
 
     def mapping_identity(self) -> object:
-        """Return what is equal for all mappings of it."""
+        """Return itself: it is one file."""
         return self
 
     # -- clock

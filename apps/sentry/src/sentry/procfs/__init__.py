@@ -1,4 +1,4 @@
-"""/proc: the kernel's tasks and figures as files.
+"""/proc: the kernel's tasks and counters as files.
 
 `mount_proc` puts one over a kernel's tree. Everything is generated when it is read; nothing of the host's /proc shows
 through.

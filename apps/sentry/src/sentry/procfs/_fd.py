@@ -107,7 +107,7 @@ class FdInfo(TaskFile):
             return False
 
     def generate(self) -> bytes:
-        """Return position, flags and what the kind of file adds."""
+        """Return position, flags and the lines of the file's kind."""
         file = self._file
         flags = file.flags | (O_CLOEXEC if self.task.files.cloexec(self._fd) else 0)
         mount = file.where.mount.id if file.where is not None else 0

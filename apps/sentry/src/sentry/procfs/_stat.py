@@ -1,4 +1,4 @@
-"""/proc/PID/stat, status, statm, limits, comm and command line: figures of a task."""
+"""/proc/PID/stat, status, statm, limits, comm and command line of a task."""
 
 from typing import TYPE_CHECKING, Final
 

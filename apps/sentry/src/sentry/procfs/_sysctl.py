@@ -56,7 +56,7 @@ class Setting(Generated):
         return self._text
 
     def accept(self, data: bytes) -> None:
-        """Take a value. Raises: EINVAL."""
+        """Set the value. Raises: EINVAL."""
         if len(data) > 256:
             raise EINVAL
         self._text = data.rstrip(b"\n") + b"\n"

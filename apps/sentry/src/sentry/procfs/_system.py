@@ -25,7 +25,7 @@ def _cmdline(_kernel: "KernelState") -> bytes:
 def _cpuinfo(kernel: "KernelState") -> bytes:
     """Show the host's processors: guests run on them natively, so flags must be true.
 
-    Where the sentry has no /proc to look into, the processor is asked itself.
+    Where the sentry has no /proc to look into, CPUID is read.
     """
     try:
         with open("/proc/cpuinfo", "rb") as file:  # noqa: PTH123  (no pathlib at start)

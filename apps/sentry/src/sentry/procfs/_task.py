@@ -44,7 +44,7 @@ class Comm(TaskFile):
 
 
 class Score(TaskFile):
-    """oom_score_adj and its like: taken and forgotten."""
+    """oom_score_adj and its like: can be written, without effect."""
 
     __slots__ = ("_text",)
 
@@ -58,7 +58,7 @@ class Score(TaskFile):
         return self._text
 
     def accept(self, data: bytes) -> None:
-        """Take a value. Raises: EINVAL."""
+        """Set the value. Raises: EINVAL."""
         try:
             value = int(data)
         except ValueError:

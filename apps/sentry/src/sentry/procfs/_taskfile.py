@@ -1,4 +1,4 @@
-"""What the files of a task in /proc share: the task itself, and who may look."""
+"""What the files of a task in /proc share: the task, and the permission to read."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 Content = Callable[["Task"], bytes] | bytes
-"""What a file holds: a function of its task, or bytes."""
+"""The content of a file: a function of its task, or bytes."""
 
 
 def gone(task: "Task") -> bool:
-    """Return whether nothing is left of a task but its status, or not even that."""
+    """Return whether a task has ended."""
     return task.state >= ZOMBIE
 
 
@@ -52,7 +52,7 @@ class TaskFile(Generated):
 
 
 def permit(task: "Task") -> None:
-    """Check that the caller may look into a task. Raises: EACCES, ENOENT for a zombie."""
+    """Check that the caller may read a task. Raises: EACCES, ENOENT for a zombie."""
     if gone(task):
         raise ENOENT
     current = task.kernel.current

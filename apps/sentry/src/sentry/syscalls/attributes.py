@@ -71,7 +71,7 @@ def fchmod(t: "Task", file: Fd, mode: Mode) -> Result:
 
 
 def _nameless(file: FileDescription) -> int:
-    """Do nothing for a pipe or the like: nobody else can look, and of the host's own files nothing is changed."""
+    """Do nothing for a pipe or the like, whose mode and owner no other process can read."""
     if file.inode is None:
         raise EBADF
     return 0

@@ -66,7 +66,7 @@ class Calls:
         return self.named(handler.__name__.rstrip("_"))(handler)
 
     def named(self, name: str, *, partial: str = "") -> Callable[[HandlerT], HandlerT]:
-        """Register under another name; `partial` says what of the call is not done."""
+        """Register under another name; `partial` says what is missing."""
 
         def register(handler: HandlerT) -> HandlerT:
             if name in self.handlers:

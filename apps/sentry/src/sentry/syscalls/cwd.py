@@ -1,4 +1,4 @@
-"""Where paths begin: chdir(2), chroot(2), getcwd(2), umask(2)."""
+"""Root and working directory: chdir(2), chroot(2), getcwd(2), umask(2)."""
 
 from typing import TYPE_CHECKING
 

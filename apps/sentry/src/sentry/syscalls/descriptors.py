@@ -131,7 +131,7 @@ def process_of(t: "Task", fd: int) -> "ThreadGroup":
 
 @calls.call
 def pidfd_send_signal(t: "Task", fd: FdNum, signo: Signo, info: Ptr, flags: Flags) -> Result:
-    """pidfd_send_signal(2). A directory of /proc stands for its process too."""
+    """pidfd_send_signal(2). A directory /proc/PID refers to its process too."""
     if flags:
         raise EINVAL
     task = getattr(t.files.get(fd).inode, "task", None)

@@ -1,4 +1,4 @@
-"""Descriptors and what is set on them: close(2), dup(2), fcntl(2), ioctl(2)."""
+"""Descriptors and their flags: close(2), dup(2), fcntl(2), ioctl(2)."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -192,7 +192,7 @@ def _seals(file: FileDescription, command: int, arg: int) -> int:
 
 @calls.call
 def ioctl(t: "Task", fd: FdNum, command: UInt, arg: Ptr) -> Result:
-    """ioctl(2): what concerns the descriptor here, the rest is the file's."""
+    """ioctl(2): the descriptor's commands here, the others by the file."""
     file = t.files.get(fd)
     if command == FIOCLEX:
         t.files.set_cloexec(fd)

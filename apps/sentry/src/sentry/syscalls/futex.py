@@ -1,7 +1,7 @@
 """Futexes: futex(2) and robust lists.
 
-A wait's record is the `Wait` below: the waiter that stands in the queue, and how the wait may end. A grant is in the
-waiter (`woken`), so that it survives whatever happens between the wake and the task's next turn.
+A wait's record is the `Wait` below: the waiter in the queue, and how the wait may end. A grant is in the
+waiter (`woken`), so that it survives whatever happens between the wake and the next attempt.
 """
 
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -58,7 +58,7 @@ class FutexWaiter(Waiter):
         self.queue = Queue()
 
     def notify(self) -> None:
-        """Let the task look."""
+        """Wake the task."""
         self.queue.notify(IN)
 
 

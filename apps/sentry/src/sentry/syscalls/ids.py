@@ -20,7 +20,7 @@ CAPABILITY_VERSION_3: Final = 0x20080522
 
 
 def publish(t: "Task", new: auth.Credentials) -> int:
-    """Make new credentials the task's; return 0. Whoever gains something cannot be dumped any longer."""
+    """Set the task's credentials; return 0. Gaining privileges clears dumpable."""
     old = t.creds
     if new is not old:
         if auth.loses_dumpable(old, new):
@@ -177,8 +177,8 @@ def capget(t: "Task", header: Ptr, data: Ptr) -> int:
     creds = task.creds
     if data:
         sets = creds.effective, creds.permitted, creds.inheritable
-        image = b"".join(CAP_DATA.pack(*(s >> 32 * i & 0xFFFF_FFFF for s in sets)) for i in range(blocks))
-        t.mm.copy_out(data, image)
+        packed = b"".join(CAP_DATA.pack(*(s >> 32 * i & 0xFFFF_FFFF for s in sets)) for i in range(blocks))
+        t.mm.copy_out(data, packed)
     return 0
 
 

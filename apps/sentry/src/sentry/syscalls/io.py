@@ -54,9 +54,9 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
             raise EINVAL
         count = MAX_RW_COUNT
     try:
-        room = file.clamp(count)
-        if room:
-            done = file.read(t.mm.writable(buf, room))
+        size = file.clamp(count)
+        if size:
+            done = file.read(t.mm.writable(buf, size))
             inode = file.inode
             if inode is not None and inode.fs.watched:
                 fsnotify_access(file)
@@ -121,8 +121,8 @@ def read_on(t: "Task", state: Transfer) -> Result:
     """Retry a read."""
     file, buf, count, _ = state
     try:
-        room = file.clamp(count)
-        return seen(file, file.read(t.mm.writable(buf, room) if room else []))
+        size = file.clamp(count)
+        return seen(file, file.read(t.mm.writable(buf, size) if size else []))
     except EAGAIN:
         return wait_io(t, read_on, state, file, FOR_READ)
 
@@ -208,9 +208,9 @@ def pread64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
         raise EINVAL
     file = t.files.get(fd)
     count = min(count, MAX_RW_COUNT)
-    room = file.clamp_at(count, pos)
+    size = file.clamp_at(count, pos)
     try:
-        return seen(file, file.pread(t.mm.writable(buf, room) if room else [], pos))
+        return seen(file, file.pread(t.mm.writable(buf, size) if size else [], pos))
     except EFAULT:
         raise _before_fault(file) from None
 

@@ -1,4 +1,4 @@
-"""Memory: mmap and its family. The address space decides; these translate."""
+"""Memory: mmap and its family. The address space does the work; these translate arguments."""
 
 from typing import TYPE_CHECKING, Final, cast
 
@@ -116,7 +116,7 @@ def _refusal(file: FileDescription, prot: int, flags: int) -> LinuxError | None:
 
 @calls.call
 def pkey_alloc(t: "Task", flags: ULong, rights: ULong) -> int:
-    """pkey_alloc(2): there are no protection keys to be had. Raises: EINVAL, ENOSPC."""
+    """pkey_alloc(2): there are no protection keys. Raises: EINVAL, ENOSPC."""
     del t
     if flags or rights & ~3:
         raise EINVAL
@@ -125,7 +125,7 @@ def pkey_alloc(t: "Task", flags: ULong, rights: ULong) -> int:
 
 @calls.call
 def pkey_free(t: "Task", key: Int) -> int:
-    """pkey_free(2): no key was ever given out. Raises: EINVAL."""
+    """pkey_free(2): no key exists. Raises: EINVAL."""
     del t, key
     raise EINVAL
 

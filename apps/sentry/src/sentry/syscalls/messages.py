@@ -86,7 +86,7 @@ class Send(NamedTuple):
 
 
 def _blocks(file: Socket, flags: int) -> bool:
-    """Return whether the call may wait."""
+    """Return whether the call may block."""
     return not (flags & MSG_DONTWAIT or file.flags & O_NONBLOCK)
 
 
@@ -102,7 +102,7 @@ def send_on(t: "Task", state: Send) -> Result:
     file, pieces, flags, control, to, done = state
     wanted = total(pieces)
     while True:
-        if control.files and any(not held.refs for held in control.files):
+        if control.files and any(not description.refs for description in control.files):
             raise EBADF
         try:
             data = gather(t.mm, pieces, done)
@@ -261,9 +261,9 @@ def receive_on(t: "Task", state: Receive) -> Result:
     wanted = total(pieces)
     all_of_it = flags & MSG_WAITALL and not flags & MSG_PEEK and file.kind == SOCK_STREAM
     while True:
-        room = file.clamp(wanted - done)
+        space = file.clamp(wanted - done)
         try:
-            got = file.recvmsg(scatter(t.mm, pieces, done, room), flags)
+            got = file.recvmsg(scatter(t.mm, pieces, done, space), flags)
         except EAGAIN:
             if _blocks(file, flags):
                 return wait_io(t, receive_on, state._replace(done=done, source=source), file, FOR_READ)
@@ -299,28 +299,28 @@ def _received(t: "Task", state: Receive, got: Received) -> int:
 
 def _control_out(t: "Task", state: Receive, control: Control) -> tuple[int, int]:
     """Write control messages, install descriptions; return the space used, and MSG_CTRUNC if it was too little."""
-    pointer, room = state.control, state.control_length if state.control else 0
+    pointer, space = state.control, state.control_length if state.control else 0
     used = cut = 0
     if control.creds is not None:
         body = b"".join((number & 0xFFFF_FFFF).to_bytes(4, "little") for number in control.creds)
         record = CMSG.pack(CMSG.size + 12, SOL_SOCKET, SCM_CREDENTIALS) + body
-        if room < CMSG.size:
+        if space < CMSG.size:
             cut = MSG_CTRUNC
         else:
-            if room < len(record):
+            if space < len(record):
                 cut = MSG_CTRUNC
-                record = CMSG.pack(room, SOL_SOCKET, SCM_CREDENTIALS) + body[: room - CMSG.size]
+                record = CMSG.pack(space, SOL_SOCKET, SCM_CREDENTIALS) + body[: space - CMSG.size]
             t.mm.copy_out(pointer, record)
-            used = min(len(record) + 7 & ~7, room)
+            used = min(len(record) + 7 & ~7, space)
     if control.files:
-        used, more = _install(t, state, control.files, used, room)
+        used, more = _install(t, state, control.files, used, space)
         cut |= more
     return used, cut
 
 
-def _install(t: "Task", state: Receive, files: tuple[FileDescription, ...], used: int, room: int) -> tuple[int, int]:
+def _install(t: "Task", state: Receive, files: tuple[FileDescription, ...], used: int, space: int) -> tuple[int, int]:
     """Install received descriptions, as many as there is space for; the others are closed."""
-    fits = max(0, room - used - CMSG.size) // 4
+    fits = max(0, space - used - CMSG.size) // 4
     numbers = []
     for index, file in enumerate(files):
         if index < fits:
@@ -333,7 +333,7 @@ def _install(t: "Task", state: Receive, files: tuple[FileDescription, ...], used
         size = CMSG.size + 4 * len(numbers)
         body = b"".join(number.to_bytes(4, "little") for number in numbers)
         t.mm.copy_out(state.control + used, CMSG.pack(size, SOL_SOCKET, SCM_RIGHTS) + body)
-        used = min(used + (size + 7 & ~7), room)
+        used = min(used + (size + 7 & ~7), space)
     return used, MSG_CTRUNC if len(numbers) < len(files) else 0
 
 

@@ -1,6 +1,6 @@
 """POSIX message queues: mq_open(2) and its relatives.
 
-Descriptors are files that only these calls understand. Source: Linux ipc/mqueue.c (6.1).
+Only these calls use the descriptors. Source: Linux ipc/mqueue.c (6.1).
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -113,13 +113,13 @@ def _deliver(t: "Task", address: int, where: int, data: bytes, priority: int) ->
     return len(data)
 
 
-def _tell(t: "Task", told: "Notification | None") -> None:
-    """Send the signal that a process has asked for."""
-    if told is not None and told.signo > 0:
-        owner = told.owner
+def _notify(t: "Task", notification: "Notification | None") -> None:
+    """Send the signal of a mq_notify."""
+    if notification is not None and notification.signo > 0:
+        owner = notification.owner
         assert isinstance(owner, ThreadGroup)
         if owner.tasks:
-            send_group(owner, SigInfo(told.signo, SI_MESGQ, t.group.tgid, t.creds.uid, told.value))
+            send_group(owner, SigInfo(notification.signo, SI_MESGQ, t.group.tgid, t.creds.uid, notification.value))
 
 
 @calls.call
@@ -137,10 +137,10 @@ def mq_timedsend(t: "Task", number: FdNum, address: Ptr, size: Size, priority: U
     data = bytes(t.mm.copy_in(address, size)) if size else b""
     if file.flags & O_NONBLOCK and len(queue.messages) >= queue.capacity:
         raise EAGAIN
-    waiter, told = queue.send(data, priority)
+    waiter, notification = queue.send(data, priority)
     if waiter is not None:
         return mq_wait(t, MqWait(queue, waiter, deadline, receives=False, address=0, priority=0))
-    _tell(t, told)
+    _notify(t, notification)
     return 0
 
 

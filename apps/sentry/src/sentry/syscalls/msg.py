@@ -47,7 +47,7 @@ class Sending(NamedTuple):
 
 @attempt
 def send_on(t: "Task", state: Sending) -> Result:
-    """Put the message into the queue once there is room. Raises: EIDRM, EACCES."""
+    """Put the message into the queue once it fits. Raises: EIDRM, EACCES."""
     queue = state.queue
     try:
         queue.send(state.kind, state.data, t.group.tgid, t.creds)

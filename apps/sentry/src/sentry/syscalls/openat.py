@@ -51,14 +51,14 @@ MFD_KNOWN: Final = 0x1F
 
 
 class Opening(NamedTuple):
-    """The open of a FIFO that waits for the other end; the description is held by this record."""
+    """The open of a FIFO that waits for the other end; this record owns the description."""
 
     file: FileDescription
     flags: int
 
 
 def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: int = 0) -> Result:
-    """Open a file and give it a number."""
+    """Open a file; return its descriptor."""
     if flags & O_CREAT and flags & O_DIRECTORY and flags & O_TMPFILE != O_TMPFILE:
         raise EINVAL
     if not flags & O_PATH:
@@ -74,7 +74,7 @@ def open_at(t: "Task", dirfd: int, path: bytes, flags: int, mode: int, resolve: 
 
 @attempt
 def open_on(t: "Task", state: Opening) -> Result:
-    """Finish the open of a FIFO, or wait on."""
+    """Finish the open of a FIFO, or wait again."""
     file = state.file
     if file.opening:
         assert file.queue is not None

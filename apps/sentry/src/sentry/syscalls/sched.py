@@ -18,7 +18,7 @@ CPU_BYTES: Final = 8
 
 @calls.call
 def sched_yield(t: "Task") -> int:
-    """sched_yield(2): the call itself has let others run."""
+    """sched_yield(2): the next event may be another task's."""
     del t
     return 0
 
@@ -142,7 +142,7 @@ def _same_user(t: "Task", task: "Task") -> bool:
 
 
 def _whose(t: "Task", which: int, who: int) -> "list[Task]":
-    """Return the tasks that a priority call is about. Raises: EINVAL, ESRCH."""
+    """Return the tasks that (which, who) selects. Raises: EINVAL, ESRCH."""
     pids = t.ns.pid
     if which == PRIO_PROCESS:
         return [_target(t, who)]

@@ -74,7 +74,7 @@ def sem_interrupted(t: "Task", state: SemWait) -> int:
 
 
 def undo_list(t: "Task") -> "UndoList":
-    """Return where a task's SEM_UNDO operations are noted."""
+    """Return the undo list of a task."""
     shared = t.sem_undo
     if shared is None:
         shared = t.sem_undo = SharedUndo()

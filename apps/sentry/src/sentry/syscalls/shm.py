@@ -114,7 +114,7 @@ def _shm_information(t: "Task", command: int, buf: int) -> int:
 
 
 def _shm_lock(t: "Task", segment: "Segment", command: int) -> None:
-    """Note whether a segment is to stay in memory. Raises: EPERM."""
+    """Set or clear SHM_LOCKED. Raises: EPERM."""
     if not t.creds.capable(CAP_IPC_LOCK):
         if t.creds.euid not in (segment.uid, segment.cuid):
             raise EPERM

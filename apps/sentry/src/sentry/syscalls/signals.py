@@ -213,7 +213,7 @@ def rt_sigpending(t: "Task", mask: Ptr, size: Size) -> int:
 
 @calls.call
 def rt_sigreturn(t: "Task") -> Control:
-    """sigreturn(2): go on where a handler's frame says."""
+    """sigreturn(2): restore the state in a handler's frame."""
     t.regs = sigreturn(t)
     t.attention = True
     return KEEP

@@ -151,11 +151,11 @@ def address_in(t: "Task", pointer: int, length: int) -> bytes:
 
 def address_out(t: "Task", address: bytes, pointer: int, length_pointer: int) -> None:
     """Write an address, cut to the space that the guest has for it, and its length. Raises: EFAULT, EINVAL."""
-    room = read_one(t, length_pointer, INT)
-    if room < 0:
+    space = read_one(t, length_pointer, INT)
+    if space < 0:
         raise EINVAL
-    if address[:room]:
-        t.mm.copy_out(pointer, address[:room])
+    if address[:space]:
+        t.mm.copy_out(pointer, address[:space])
     t.mm.copy_out(length_pointer, len(address).to_bytes(4, "little"))
 
 
@@ -351,13 +351,13 @@ def setsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: 
 def getsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: Ptr) -> Result:
     """getsockopt(2)."""
     file = socket_of(t, fd)
-    room = read_one(t, length, INT)
-    if room < 0:
+    space = read_one(t, length, INT)
+    if space < 0:
         raise EINVAL
     found = file.getsockopt(level, name)
-    if level == SOL_IP and 0 < room < 4 and not any(found[1:]):
-        room = 1  # a small number fits a byte
-    found = found[:room]
+    if level == SOL_IP and 0 < space < 4 and not any(found[1:]):
+        space = 1  # a small number fits a byte
+    found = found[:space]
     t.mm.copy_out(value, found)
     t.mm.copy_out(length, len(found).to_bytes(4, "little"))
     return 0

@@ -246,7 +246,7 @@ def splice_on(t: "Task", state: Splice) -> Result:
 
 
 def _slots(data: memoryview, begins: int) -> list[memoryview]:
-    """Cut data at page boundaries; its first byte is at offset begins of a page."""
+    """Cut data at page boundaries; its first byte is at offset `begins` in a page."""
     cuts = [0, *range(SLOT - begins, len(data), SLOT), len(data)]
     return [data[start:end] for start, end in pairwise(cuts) if end > start]
 

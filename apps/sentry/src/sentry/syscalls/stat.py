@@ -1,4 +1,4 @@
-"""What files and file systems are, and what directories hold. Source: Linux fs/stat.c, fs/statfs.c, fs/readdir.c."""
+"""Attributes of files and file systems, entries of directories. Source: Linux fs/stat.c, fs/statfs.c, fs/readdir.c."""
 
 import struct
 from typing import TYPE_CHECKING, Final
@@ -124,12 +124,12 @@ def _dents(t: "Task", file: Fd, buf: int, count: int, pack: "Callable[[bytes, in
     if file.where is not None and file.where.dentry.dead:
         raise ENOENT
     records: list[bytes] = []
-    room = min(count, 1 << 18)
+    left = min(count, 1 << 18)
     at = file.pos
     for name, ino, kind in found[at:]:
         length = len(name) + 27 & -8
-        room -= length
-        if room < 0:
+        left -= length
+        if left < 0:
             break
         at += 1
         records.append(pack(name, ino, at, length, kind))

@@ -96,7 +96,7 @@ def sync_file_range(t: "Task", file: Fd, offset: Long, length: Long, flags: Flag
 
 @calls.call
 def fadvise64(t: "Task", file: Fd, offset: Long, length: Long, advice: Int) -> Result:
-    """posix_fadvise(2): checked, then ignored."""
+    """posix_fadvise(2): the arguments are checked, the advice is ignored."""
     del t, offset
     if isinstance(file, PipeFile):
         raise ESPIPE

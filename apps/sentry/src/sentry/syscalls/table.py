@@ -1,4 +1,4 @@
-"""The one place that knows the numbers of system calls: x86-64 numbers to handlers.
+"""The numbers of system calls, here alone: x86-64 numbers to handlers.
 
 A number is handled or in ABSENT with the reason why not. Its subject's module is imported, and its handler bound, on
 the number's first call (see `binder`): most programs use a third of the subjects.

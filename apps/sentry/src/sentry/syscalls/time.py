@@ -86,7 +86,7 @@ def clock_getres(t: "Task", clock: Int, address: Ptr) -> int:
 
 @calls.call
 def clock_settime(t: "Task", clock: Int, address: Ptr) -> int:
-    """clock_settime(2): nobody may set the clock of the host. Raises: EINVAL, EFAULT, EPERM."""
+    """clock_settime(2): no process may set the host's clock. Raises: EINVAL, EFAULT, EPERM."""
     read_timespec(t, address)
     if clock != CLOCK_REALTIME:
         raise EINVAL

@@ -52,7 +52,7 @@ def _eligible(group: ThreadGroup, state: WaitState) -> list[ThreadGroup]:
 
 
 def _report(t: "Task", state: WaitState, child: ThreadGroup, code: int, status: int, wait_status: int) -> int:
-    """Tell of a child in the form that was asked for; return the call's value."""
+    """Write what wait4 or waitid reports of a child; return the call's value."""
     if state.rusage:
         t.mm.copy_out(state.rusage, rusage_image(child.cpu_time_ns() + child.child_cpu_ns))
     if state.is_waitid:
@@ -69,7 +69,7 @@ def _report(t: "Task", state: WaitState, child: ThreadGroup, code: int, status: 
 
 @attempt
 def wait_again(t: "Task", state: WaitState) -> Result:
-    """Look through the children for one that has something to tell."""
+    """Report a child that has ended, stopped or continued, or wait."""
     options = state.options
     group = t.group
     children = _eligible(group, state)
@@ -79,7 +79,7 @@ def wait_again(t: "Task", state: WaitState) -> Result:
             signo = status & 0x7F
             code = (3 if status & 0x80 else 2) if signo else 1
             if not options & WNOWAIT:
-                release_group(child)  # even if the status then has nowhere to go, as on Linux
+                release_group(child)  # as on Linux, even if writing the status fails
             return _report(t, state, child, code, signo or status >> 8, status)
         if child.stopped and options & WUNTRACED and not child.stop_reported:
             value = _report(t, state, child, 5, child.stop_signo, child.stop_signo << 8 | 0x7F)

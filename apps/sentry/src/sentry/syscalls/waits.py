@@ -21,7 +21,7 @@ FOR_WRITE: Final = OUT | WRNORM | HUP | ERR
 
 
 def progress(state: object) -> int:
-    """Return how much a call has done so far: `done` of its record, 0 for a call that waits before it does anything."""
+    """Return how much a call has done: `done` of its record, 0 for a call that waits before it does anything."""
     return int(getattr(state, "done", 0))
 
 

@@ -74,7 +74,7 @@ def _tell(place: Path | None, inode: Inode) -> None:
 
 
 class Attribute(NamedTuple):
-    """What is to be set."""
+    """The name, value and flags of a setxattr."""
 
     name: bytes
     value: bytes
@@ -82,7 +82,7 @@ class Attribute(NamedTuple):
 
 
 def _attribute(t: "Task", name: int, value: int, size: int, flags: int) -> Attribute:
-    """Read what is to be set, before any path is looked at. Raises: EINVAL, ERANGE, E2BIG, EFAULT."""
+    """Read the arguments of a setxattr, before the path. Raises: EINVAL, ERANGE, E2BIG, EFAULT."""
     if flags & ~3:
         raise EINVAL
     text = _name(t, name)
