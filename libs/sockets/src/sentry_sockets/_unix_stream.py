@@ -66,9 +66,10 @@ class UnixStream(UnixConnection):
         if inbox.size:
             if bufs and not inbox.marks:
                 done = inbox.take(bufs, inbox.size)
-                self._write_space()
+                if self.peer is not None:
+                    self.peer.queue.notify(WRITE_READY)
                 return done
-        elif self.state == TCP_ESTABLISHED and not self.error and not self.shut:
+        elif self.state is TCP_ESTABLISHED and not self.error and not self.shut:
             raise EAGAIN
         return super().read(bufs)
 

@@ -13,10 +13,10 @@ from sentry.kernel.exit import do_exit
 from sentry.kernel.freezer import Freezer
 from sentry.kernel.instruments import unimplemented
 from sentry.kernel.park import park, unpark
-from sentry.kernel.pending import ENDED, KEEP, Control, Outcome, Pending, outcome
+from sentry.kernel.pending import ENDED, KEEP, Outcome, Pending, outcome
 from sentry.kernel.siginfo import SigInfo
 from sentry.kernel.signal import force_sig, has_signal, recalc_sigpending, set_current_blocked, start_group_exit
-from sentry.kernel.state import DEAD, RUNNING, STOPPED, ZOMBIE, KernelBug
+from sentry.kernel.state import DEAD, PARKED, RUNNING, STOPPED, ZOMBIE, KernelBug
 from sentry.kernel.stop import participate_group_stop
 from sentry_abi import errors
 from sentry_abi.errors import LinuxError
@@ -166,16 +166,15 @@ class Loop:
         if isinstance(result, Pending):
             park(task, result)
             return
-        if result is ENDED:
-            return
         if task.attention or isinstance(result, type):
-            self._to_user(task, result, None)
-        else:
+            if result is not ENDED:
+                self._to_user(task, result, None)
+        elif isinstance(result, int):
             task.state = RUNNING
-            if isinstance(result, Control):
-                task.context.resume()
-            else:
-                task.context.answer(result)
+            task.context.answer(result)
+        elif result is KEEP:
+            task.state = RUNNING
+            task.context.resume()
 
     def _to_user(self, task: "Task", result: Outcome, delivery: "Delivery | None") -> None:
         """Deliver what is pending, beginning with a delivery already taken, then let the task run."""
@@ -259,14 +258,14 @@ class Loop:
         state = task.state
         group = task.group
         self.kernel.current = task
-        if state >= ZOMBIE or state == RUNNING:
+        if state is not PARKED and state is not STOPPED:
             return
         if group.exiting:
             do_exit(task)
             return
         if group.stop_pending or group.stopped:
             return  # SIGCONT wakes it again
-        if state == STOPPED:
+        if state is STOPPED:
             task.state = RUNNING
             result, task.stop_result = task.stop_result, None
             assert result is not None
@@ -284,17 +283,13 @@ class Loop:
             message = f"{task} is parked without a wait"
             raise KernelBug(message)
         deadline = pending.deadline
-        expired = deadline is not None and self.kernel.clock.monotonic_ns() >= deadline
-        task.timed_out = expired and not pending.limited
-        result = outcome(pending.attempt, task, pending.state)
-        task.timed_out = False
-        if isinstance(result, Pending) and pending.limited:
-            if expired:
-                result = _limit_reached(task, result)
-            else:
-                result.limited, result.deadline = True, deadline
+        if deadline is None:
+            result = outcome(pending.attempt, task, pending.state)
+        else:
+            result = self._retry_until(task, pending, deadline)
         if not isinstance(result, Pending):
-            self._resumed(task, result)
+            if self.kernel.instrument is not None:
+                self.kernel.instrument.resumed(task, result)
             self.finish(task, result)
             return
         group = task.group
@@ -309,10 +304,17 @@ class Loop:
                 return
         park(task, result)
 
-    def _resumed(self, task: "Task", result: Outcome) -> None:
-        instrument = self.kernel.instrument
-        if instrument is not None:
-            instrument.resumed(task, result)
+    def _retry_until(self, task: "Task", pending: Pending, deadline: int) -> Outcome:
+        """Enter an attempt that has a deadline: it sees that the deadline has passed, unless that is a file's limit."""
+        expired = self.kernel.clock.monotonic_ns() >= deadline
+        task.timed_out = expired and not pending.limited
+        result = outcome(pending.attempt, task, pending.state)
+        task.timed_out = False
+        if isinstance(result, Pending) and pending.limited:
+            if expired:
+                return _limit_reached(task, result)
+            result.limited, result.deadline = True, deadline
+        return result
 
     def _interrupted(self, task: "Task", pending: Pending, delivery: "Delivery") -> None:
         """End a wait for a handler: with what was done so far, or as the call's restart class says."""
@@ -322,7 +324,8 @@ class Loop:
         if pending.limited and result is errors.ERESTARTSYS:
             result = -errors.EINTR.errno
         task.state = RUNNING
-        self._resumed(task, result)
+        if self.kernel.instrument is not None:
+            self.kernel.instrument.resumed(task, result)
         self._to_user(task, result, delivery)
 
     # -- everything that is not a call

@@ -39,11 +39,11 @@ def signal_wake_up(task: "Task") -> None:
     """Make a task look at its signals soon, whatever it is doing."""
     task.attention = True
     state = task.state
-    if state == PARKED:
+    if state is PARKED:
         task.wake()
-    elif state == RUNNING:
+    elif state is RUNNING:
         task.context.interrupt()
-    elif state == STOPPED and not task.group.stopped:
+    elif state is STOPPED and not task.group.stopped:
         task.wake()
 
 
