@@ -159,8 +159,12 @@ class OverlaySide:
     def read(self, path: bytes) -> bytes:
         """Return the first bytes."""
         file = do_filp_open(None, path, 0, 0, self.ctx, self.creds)
+        file.incref()
         buffer = bytearray(100)
-        return bytes(buffer[: file.read([memoryview(buffer)])])
+        try:
+            return bytes(buffer[: file.read([memoryview(buffer)])])
+        finally:
+            file.decref()
 
     def stat(self, path: bytes) -> tuple[int, int, int]:
         """Return mode, size and links, as far as both sides must agree."""
@@ -170,7 +174,9 @@ class OverlaySide:
 
     def list(self, path: bytes) -> list[bytes]:
         """Return the names."""
-        entries = do_filp_open(None, path, os.O_DIRECTORY, 0, self.ctx, self.creds).entries()
+        file = do_filp_open(None, path, os.O_DIRECTORY, 0, self.ctx, self.creds)
+        entries = file.entries()
+        file.discard()
         return sorted(name for name, _, _ in entries if name not in {b".", b".."})
 
     def mkdir(self, path: bytes) -> None:
