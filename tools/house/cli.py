@@ -70,9 +70,13 @@ def types() -> None:
 
 
 @app.command("floors")
-def floors_(*, graph: Annotated[bool, typer.Option(help="Print the house as text instead.")] = False) -> None:
+def floors_(
+    *,
+    graph: Annotated[bool, typer.Option(help="Print the house as text instead.")] = False,
+    write: Annotated[bool, typer.Option(help="Write the house into ARCHITECTURE.md instead.")] = False,
+) -> None:
     """Check that imports between libraries go down only, and that no package has a circle of imports inside."""
-    finish(floors.draw() if graph else floors.check())
+    finish(floors.draw() if graph else floors.write() if write else floors.check())
 
 
 @app.command("layout")

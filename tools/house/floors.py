@@ -114,27 +114,58 @@ def within(imports: Imports, package: str) -> dict[str, list[str]]:
     return {m.removeprefix(head): [o.removeprefix(head) for o in imports[m] if o in inside] for m in inside}
 
 
-def draw() -> int:
-    """Print the house as text: floors of packages, then the modules of each package by level, the ground last."""
+SHOWN = ("sentry.kernel", "sentry.syscalls")
+"""Packages whose inside ARCHITECTURE.md shows."""
+PAGE = ROOT / "ARCHITECTURE.md"
+BEGIN = "<!-- house: written by tools/dev floors --write -->\n"
+END = "<!-- end of house -->\n"
+
+
+def house(imports: Imports, inside: Iterable[str]) -> str:
+    """Return the house as text: floors of packages, then modules of the named packages by level, the ground last."""
     floors = root_project()["tool"]["sentry"]["floors"]
-    names = {f"sentry_{name}": floor for floor, row in floors.items() for name in row}
-    imports = imports_of(package.module for package in packages() if package.landed)
+    lines = [f"app  sentry: {' / '.join(root_project()['tool']['sentry']['app'])}"]
+    lines += [f"{floor:>3}  {', '.join(floors[floor])}" for floor in sorted(floors, key=int, reverse=True)]
+    for package in inside:
+        lines += ["", package]
+        rows = reversed(list(enumerate(levels(within(imports, package)))))
+        lines += [f"{number:>3}  {', '.join(row)}" for number, row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def all_imports() -> dict[str, list[str]]:
+    """Return the imports between the modules of the workspace."""
+    return imports_of(package.module for package in packages() if package.landed)
+
+
+def draw() -> int:
+    """Print the whole house; without an order there is none to print."""
+    imports = all_imports()
     if circles(imports):
-        return check_circles()
-    print(f"app  sentry: {' / '.join(root_project()['tool']['sentry']['app'])}")
-    for floor in sorted(floors, key=int, reverse=True):
-        print(f"{floor:>3}  {', '.join(floors[floor])}")
-    for package in ["sentry.kernel", "sentry.syscalls", "sentry.procfs", *sorted(names)]:
-        print(f"\n{package}")
-        inside = within(imports, package)
-        for number, row in reversed(list(enumerate(levels(inside)))):
-            print(f"{number:>3}  {', '.join(row)}")
+        return check_circles(imports)
+    floors = root_project()["tool"]["sentry"]["floors"]
+    names = sorted(f"sentry_{name}" for row in floors.values() for name in row)
+    print(house(imports, [*SHOWN, "sentry.procfs", *names]), end="")
     return 0
 
 
-def check_circles() -> int:
+def page(text: str, imports: Imports) -> str:
+    """Return ARCHITECTURE.md with the house of today in it."""
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    drawn = "".join(f"    {line}\n" if line else "\n" for line in house(imports, SHOWN).splitlines())
+    return f"{head}{BEGIN}\n{drawn}\n{END}{tail}"
+
+
+def write() -> int:
+    """Write the house into ARCHITECTURE.md."""
+    PAGE.write_text(page(PAGE.read_text(), all_imports()))
+    return 0
+
+
+def check_circles(imports: Imports) -> int:
     """Print the circles of imports inside the packages; return 1 if there is one."""
-    found = circles(imports_of(package.module for package in packages() if package.landed))
+    found = circles(imports)
     for circle in found:
         print(f"a circle of imports: {', '.join(circle)}", file=sys.stderr)
     print(f"circles inside packages: {len(found)}")
@@ -142,8 +173,12 @@ def check_circles() -> int:
 
 
 def check() -> int:
-    """Look for circles, then run import-linter; return 1, or its exit status."""
-    status = check_circles()
+    """Look for circles, compare ARCHITECTURE.md, then run import-linter; return 1, or its exit status."""
+    imports = all_imports()
+    status = check_circles(imports)
+    if not status and PAGE.read_text() != page(PAGE.read_text(), imports):
+        print("ARCHITECTURE.md does not show the house of today: tools/dev floors --write", file=sys.stderr)
+        status = 1
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "importlinter.ini"
         file.write_text(configuration())
