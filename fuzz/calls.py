@@ -1,4 +1,4 @@
-"""A million random system calls from guests on each platform that works here: the sentry lives on in bounded memory."""
+"""A million random system calls from guests on each platform that works here: the sentry survives in bounded memory."""
 
 import subprocess
 import sys

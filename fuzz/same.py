@@ -1,4 +1,4 @@
-"""Random calls whose results no machine decides: the host and each platform that works here give the same answers.
+"""Random calls whose results do not depend on the machine: the host and each working platform give the same answers.
 
 `fuzz/same.py [FIRST [SEEDS [GROUP ...]]]` runs SEEDS seeds from FIRST on for each group of tests/guests/random/same.c.
 The group `inet` (TCP and UDP) runs only when it is named: what becomes of a connection in rare orders still differs.

@@ -90,7 +90,7 @@ def chosen_platforms() -> list[str]:
 
 
 def pytest_report_header() -> str:
-    """Say which platforms run."""
+    """Print which platforms run."""
     return f"platforms: {', '.join(chosen_platforms()) or 'none'}"
 
 
@@ -121,6 +121,6 @@ class Guests:
 
 @pytest.fixture(scope="session")
 def guests() -> Iterator[Guests]:
-    """Give the guest programs, in a folder outside of /tmp: the sandbox has a /tmp of its own."""
+    """Give the guest programs, in a folder outside /tmp: the sandbox has a /tmp of its own."""
     with TemporaryDirectory(prefix="guests-", dir="/var/tmp") as folder:
         yield Guests(Path(folder))

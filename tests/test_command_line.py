@@ -1,4 +1,4 @@
-"""The command as a user meets it: exit statuses, messages of one line, standard descriptors."""
+"""The command line: exit statuses, messages of one line, standard descriptors."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from tests.conftest import SENTRY, Ended, Guests, Sandbox, run
 
 
 def one_line(ended: Ended) -> str:
-    """Return the only line of standard error; it names the program and holds no traceback."""
+    """Return the only line of standard error; it names the program and has no traceback."""
     lines = ended.err.decode().splitlines()
     assert len(lines) == 1, ended.err.decode()
     assert lines[0].startswith("sentry: ")
@@ -95,7 +95,7 @@ def test_volumes(sandbox: Sandbox, tmp_path: Path) -> None:
 
 @pytest.mark.guest
 def test_niceness(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The command is as nice as the sentry: the host's scheduler sees it so, and getpriority tells it."""
+    """The command is as nice as the sentry: for the host's scheduler and in getpriority."""
     command = ["nice", "-n", "3", str(SENTRY), "do", "--platform", sandbox.platform, "--", "nice"]
     assert run(command, tmp_path).out == b"%d\n" % (os.getpriority(os.PRIO_PROCESS, 0) + 3)
 
@@ -141,7 +141,7 @@ def test_death_by_signal_is_128_and_more(sandbox: Sandbox, tmp_path: Path) -> No
 def test_options_before_and_after(tmp_path: Path) -> None:
     """The latter wins; `--` ends options; without it the first word that is no option does."""
     first = run([SENTRY, "--platform", "abacus", "do", "--platform", "notify", "true"], tmp_path)
-    assert first.status == 125, "a wrong value is wrong wherever it stands"
+    assert first.status == 125, "a wrong value is wrong before and after `do`"
     assert (
         run([SENTRY, "--platform", "auto", "do", "--platform=notify", "/bin/echo", "--debug"], tmp_path).out
         == b"--debug\n"
@@ -244,7 +244,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process exists and is no zombie."""
+    """Return whether a process exists and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -327,7 +327,7 @@ def test_sendfile_from_standard_input(sandbox: Sandbox, tmp_path: Path) -> None:
 @pytest.mark.guest
 @pytest.mark.parametrize("limit", ["-v 4000000", "-f 100"])
 def test_host_limits_that_are_too_low(limit: str, tmp_path: Path) -> None:
-    """What the host's limits do not allow is told of in one line."""
+    """What the host's limits do not allow is reported in one line."""
     ended = run(["/bin/bash", "-c", f"ulimit {limit}; exec {SENTRY} do -- /bin/true"], tmp_path)
     assert ended.status == 125
     assert ended.err.count(b"\n") == 1
@@ -337,6 +337,6 @@ def test_host_limits_that_are_too_low(limit: str, tmp_path: Path) -> None:
 @pytest.mark.guest
 @pytest.mark.parametrize("limit", ["-n 40", "-s unlimited", "-s 256", "-t 60"])
 def test_host_limits_that_do_not_matter(limit: str, tmp_path: Path) -> None:
-    """The guest has the host's limits, and the sentry gets along with them."""
+    """The guest has the host's limits; the sentry works within them."""
     ended = run(["/bin/bash", "-c", f"ulimit {limit}; exec {SENTRY} do -- /bin/echo fine"], tmp_path)
     assert (ended.status, ended.out) == (0, b"fine\n"), ended

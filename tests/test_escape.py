@@ -1,4 +1,4 @@
-"""A guest that tries to get out gets nothing (hazards 1.8, 1.10, 5)."""
+"""Guests that try to escape."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,8 @@ from tests.conftest import Guests, Sandbox
 
 
 @pytest.mark.guest
-def test_nothing_gets_out(sandbox: Sandbox, guests: Guests, tmp_path: Path) -> None:
-    """All attacks are held, the kernel is alive afterwards, and the folder that they try to make is not on the host."""
+def test_no_attack_succeeds(sandbox: Sandbox, guests: Guests, tmp_path: Path) -> None:
+    """All attacks fail, the kernel is alive afterwards, and the folder that they try to make is not on the host."""
     program = guests.program("hostile/escape", "dynamic")
     forbidden = tmp_path / "forbidden"
     ended = sandbox.run([program, str(forbidden)], tmp_path)
@@ -23,8 +23,8 @@ def test_nothing_gets_out(sandbox: Sandbox, guests: Guests, tmp_path: Path) -> N
 
 
 @pytest.mark.guest
-def test_processes_of_the_host_are_out_of_sight(sandbox: Sandbox, tmp_path: Path) -> None:
-    """No name of /proc leads to the host's: neither to this process nor to the sentry, which alone knows a word."""
+def test_processes_of_the_host_are_not_visible(sandbox: Sandbox, tmp_path: Path) -> None:
+    """No name of /proc leads to the host's: neither to this process nor to the sentry, which has a secret."""
     word = "a-word-that-only-the-sentry-has"
     names = "/proc //proc /dev/../proc /proc/self/root/proc /proc/1/root/proc /proc/self/cwd/../../../../../proc"
     script = f"""
@@ -42,4 +42,4 @@ def test_processes_of_the_host_are_out_of_sight(sandbox: Sandbox, tmp_path: Path
     assert ended.out.endswith(b"end\n"), ended
     assert b"shows the host" not in ended.out
     assert word.encode() not in ended.out
-    assert ended.out.count(b"Name:") > 10, "nothing was looked at"
+    assert ended.out.count(b"Name:") > 10, "no file was read"

@@ -1,4 +1,4 @@
-"""--events: what the kernel tells, over a socket and into a file."""
+"""--events: over a socket and into a file."""
 
 import socket
 import threading
@@ -26,7 +26,7 @@ def check(path: Path) -> None:
 
 @pytest.mark.guest
 def test_into_a_file(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A call that does not exist and a segmentation fault are told of, with registers."""
+    """An unimplemented call and a segmentation fault are reported, with registers."""
     argv = [
         SENTRY,
         "do",
@@ -67,8 +67,8 @@ def test_over_a_socket(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 @pytest.mark.guest
-def test_nobody_there(tmp_path: Path) -> None:
-    """A place that cannot be is told of in one line."""
+def test_no_reader(tmp_path: Path) -> None:
+    """A path that cannot be opened is a failure of one line."""
     ended = run([SENTRY, "do", "--events", "/nowhere/at/all", "--", "/bin/true"], tmp_path)
     assert ended.status == 125
     assert ended.err.count(b"\n") == 1

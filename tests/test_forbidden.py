@@ -1,4 +1,4 @@
-"""A host that forbids what a platform needs is told of in one line."""
+"""A host that forbids what a platform needs is reported in one line."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ def difference(host: Ended, ours: Ended) -> str:
 def both(
     program: Path, sandbox: Sandbox, folder: Path, environment: dict[str, str] | None = None
 ) -> tuple[Ended, Ended]:
-    """Run a program on the host and in the sandbox, each in a folder that holds only the program itself.
+    """Run a program on the host and in the sandbox, each in a folder with the program alone.
 
     A sandbox has a /tmp of its own, in which the working directory alone is the host's.
     """

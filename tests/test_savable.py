@@ -40,7 +40,7 @@ def modules(package: str) -> Iterator[ModuleType]:
 
 
 def has_state(cls: type) -> bool:
-    """Return whether objects of a class hold anything that is not Python's own."""
+    """Return whether objects of a class have fields beyond Python's own."""
     if issubclass(cls, BaseException | Enum) or getattr(cls, "_is_protocol", False):
         return False
     if issubclass(cls, tuple):
@@ -82,7 +82,7 @@ def test_every_class_is_declared(package: str) -> None:
 
 
 def test_names_and_counts() -> None:
-    """A name in an image says which library it is from."""
+    """A name in an image begins with its library."""
     registry, unsavable = declarations()
     assert len(registry.plans) > 200
     for cls, plan in registry.plans.items():

@@ -77,7 +77,7 @@ def shell(sandbox: Sandbox, tmp_path: Path) -> Iterator[Screen]:
 
 @pytest.mark.guest
 def test_keys_become_signals(shell: Screen) -> None:
-    """Ctrl-C interrupts the foreground, and the shell lives on; Ctrl-backslash quits."""
+    """Ctrl-C interrupts the foreground, the shell survives; Ctrl-backslash quits."""
     shell.type("sleep 100; echo status=$?\r")
     time.sleep(0.4)
     shell.type("\x03")

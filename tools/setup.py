@@ -65,7 +65,7 @@ def run(what: str, *argv: str | Path, extra: dict[str, str] | None = None) -> st
 
 
 def check_machine() -> None:
-    """Look for what Python packages cannot bring.
+    """Check for what Python packages cannot bring.
 
     Raises: SetupError.
     """
@@ -134,7 +134,7 @@ def newest(paths: list[Path]) -> float:
 
 
 def forget_vanished() -> None:
-    """Take out what is installed from a folder that is gone: Poetry stumbles over it."""
+    """Uninstall what was installed from a folder that is gone: Poetry fails on it."""
     for record in VENV.glob("lib/python*/site-packages/*.dist-info/direct_url.json"):
         url = json.loads(record.read_text()).get("url", "")
         # A removed library may leave a folder with nothing but compiled files behind.

@@ -40,7 +40,7 @@ int main(void) {
     CALL("no such operation", futex((void *)&word, 99, 0, NULL, NULL, 0));
     some.tv_nsec = -1;
     CALL("bad time", futex((void *)&word, FUTEX_WAIT, 0, &some, NULL, 0));
-    CALL("wake nobody", futex((void *)&word, FUTEX_WAKE, 1, NULL, NULL, 0));
+    CALL("wake none", futex((void *)&word, FUTEX_WAKE, 1, NULL, NULL, 0));
 
     pthread_t threads[6];
     for (int i = 0; i < 6; i++) { /* one after the other: they are woken in this order */

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One line; flushed at once, so that a fork does not print it twice and a crash does not swallow it. */
+/* One line; flushed at once, so that a fork does not print it twice and a crash does not lose it. */
 #define SHOW(name, format, ...)                                \
     do {                                                       \
         printf("%s: " format "\n", name __VA_OPT__(, ) __VA_ARGS__); \
@@ -30,7 +30,7 @@
 /* A number. */
 #define NUM(name, value) SHOW(name, "%lld", (long long)(value))
 
-/* Whether something holds. */
+/* Whether something is true. */
 #define TRUTH(name, condition) SHOW(name, "%s", (condition) ? "yes" : "no")
 
 /* A call that returns -1 and sets errno: its value, or the name of the error. */

@@ -170,7 +170,7 @@ static void connections(void) {
     NUM("available", n);
     CALL("take", recv(a, b, 1, 0));
     fcntl(s, F_SETFL, O_NONBLOCK);
-    CALL("nobody", accept(s, NULL, NULL));
+    CALL("no client", accept(s, NULL, NULL));
     CALL("read a listener", recv(s, b, 1, 0));
 
     /* halves */
@@ -234,7 +234,7 @@ static void connections(void) {
     bind_to(lone, "127.0.0.1", 0);
     int closed = port_of(lone);
     c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    CALL("nobody listens", connect_to(c, "127.0.0.1", closed));
+    CALL("no listener", connect_to(c, "127.0.0.1", closed));
     w.fd = c;
     CALL("poll", poll(&w, 1, 1000));
     SHOW("events", "%x", w.revents);
@@ -276,7 +276,7 @@ static void connections(void) {
     close(c);
 }
 
-/* What connect(2) has come to, and what is possible after it. */
+/* what state connect(2) left, and what it allows. */
 static void attempts(void) {
     char b[8];
     int lone = socket(AF_INET, SOCK_STREAM, 0);
@@ -419,7 +419,7 @@ static void datagrams(void) {
     CALL("strangers are not heard", recv(c, b, 10, MSG_DONTWAIT));
     close(stranger);
     close(s);
-    CALL("nobody there", send(c, "x", 1, 0));
+    CALL("no receiver", send(c, "x", 1, 0));
     sleep_ms(1);
     show_poll("an error waits", c);
     CALL("the error", send(c, "x", 1, 0));
@@ -460,12 +460,12 @@ static void interfaces(void) {
     strcpy(r.ifr_name, "none7");
     CALL("no such name", ioctl(fd, SIOCGIFMTU, &r));
     NUM("if_nametoindex", if_nametoindex("lo"));
-    char room[10 * sizeof r];
-    struct ifconf all = {.ifc_len = sizeof room, .ifc_buf = room};
+    char requests[10 * sizeof r];
+    struct ifconf all = {.ifc_len = sizeof requests, .ifc_buf = requests};
     CALL("list", ioctl(fd, SIOCGIFCONF, &all));
-    TRUTH("lo is in it", all.ifc_len >= (int)sizeof r && !strcmp(((struct ifreq *)room)->ifr_name, "lo"));
+    TRUTH("lo is in it", all.ifc_len >= (int)sizeof r && !strcmp(((struct ifreq *)requests)->ifr_name, "lo"));
     all.ifc_len = 3;
-    CALL("no room", ioctl(fd, SIOCGIFCONF, &all));
+    CALL("no space", ioctl(fd, SIOCGIFCONF, &all));
     NUM("none", all.ifc_len);
     CALL("of a file", ioctl(1, SIOCGIFINDEX, &r) == -1 ? 0 : 1);
     close(fd);

@@ -143,7 +143,7 @@ static void polling(void) {
     CALL("no file", epoll_ctl(ep, EPOLL_CTL_ADD, 99, &e));
     CALL("not an epoll", epoll_ctl(file, EPOLL_CTL_ADD, pipes[0], &e));
     CALL("operation", epoll_ctl(ep, 9, pipes[0], &e));
-    CALL("room", epoll_wait(ep, &e, 0, 0));
+    CALL("space for a write", epoll_wait(ep, &e, 0, 0));
     NUM("nothing", count(ep, 0));
     NUM("timeout", count(ep, 20));
     write(pipes[1], "x", 1);

@@ -212,7 +212,7 @@ static void pointers(void) {
     pid_t pid = fork();
     if (pid == 0) _exit(0);
     CALL("wait to nowhere", waitpid(pid, (int *)8, 0));
-    CALL("nobody is left", waitpid(pid, &status, 0));
+    CALL("no child is left", waitpid(pid, &status, 0));
 }
 
 static int deep(int n) {

@@ -212,7 +212,7 @@ static void notify(void) {
     NUM("still", handled);
     TRY("withdraw", mq_notify(q, NULL));
     for (int i = 0; i < 3; i++) take("drain", q);
-    put("nobody told", q, "quiet", 0);
+    put("no notification", q, "quiet", 0);
     NUM("still", handled);
     take("drain", q);
     event.sigev_notify = SIGEV_NONE;

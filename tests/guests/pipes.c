@@ -79,7 +79,7 @@ int main(void) {
     NUM("poll at the end", poll(polled, 1, 0));
     SHOW("events", "%x", polled[0].revents);
 
-    /* Nobody reads. */
+    /* No reader. */
     CALL("pipe", pipe(p));
     close(p[0]);
     polled[1].fd = p[1];

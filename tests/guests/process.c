@@ -144,7 +144,7 @@ static void groups(void) {
     int status;
     TRUTH("waitpid of a group", waitpid(-leader, &status, 0) == leader);
     show_status("group", status);
-    CALL("kill of nobody", kill(1 << 21, 0));
+    CALL("kill of no process", kill(1 << 21, 0));
     CALL("kill 0", kill(getpid(), 0));
     CALL("kill of a wrong signal", kill(getpid(), 65));
 }

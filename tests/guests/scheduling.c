@@ -1,4 +1,4 @@
-/* What a thread may say of how it is scheduled: remembered, inherited, checked. */
+/* Scheduling policy, priority and affinity: set, inherited, checked. */
 #include "guest.h"
 #include <sched.h>
 #include <sys/resource.h>
@@ -17,7 +17,7 @@ int main(void) {
     waitpid(pid, NULL, 0);
     SHOW("parent", "%d", getpriority(PRIO_PROCESS, 0));
     CALL("bad which", setpriority(7, 0, 0));
-    CALL("nobody", setpriority(PRIO_PROCESS, 999999, 0));
+    CALL("no process", setpriority(PRIO_PROCESS, 999999, 0));
     CALL("no group", setpriority(PRIO_PGRP, 999999, 0));
     cpu_set_t set, one, empty;
     CALL("affinity", sched_getaffinity(0, sizeof set, &set) ? -1 : 0);
@@ -37,7 +37,7 @@ int main(void) {
     }
     waitpid(pid, NULL, 0);
     CALL("none", sched_setaffinity(0, sizeof empty, &empty));
-    CALL("nobody's", sched_setaffinity(999999, sizeof one, &one));
+    CALL("no thread", sched_setaffinity(999999, sizeof one, &one));
     CALL("too small", syscall(SYS_sched_getaffinity, 0, 4, &set));
     CALL("odd size", syscall(SYS_sched_getaffinity, 0, 12, &set));
     struct sched_param param = {0};

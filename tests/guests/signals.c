@@ -1,4 +1,4 @@
-/* Signals: handlers, what they are told, masks, order, waiting, stacks, stops, default actions. */
+/* Signals: handlers, their siginfo, masks, order, waiting, stacks, stops, default actions. */
 #include "guest.h"
 #include <setjmp.h>
 #include <sys/time.h>
@@ -25,7 +25,7 @@ static void show_seen(const char *name) {
     count = 0;
 }
 
-static void told(void) {
+static void siginfo(void) {
     on(SIGUSR1, 0);
     CALL("kill self", kill(getpid(), SIGUSR1));
     show_seen("delivered");
@@ -259,7 +259,7 @@ static void stops(void) {
 }
 
 int main(void) {
-    told();
+    siginfo();
     masks();
     suspends();
     resets();

@@ -69,14 +69,14 @@ static int turn(int fd, int name, int value) { return setsockopt(fd, SOL_SOCKET,
 
 /* Send bytes with descriptors and, if creds is not NULL, credentials. */
 static ssize_t send_along(int fd, const char *text, size_t length, int *fds, int count, struct ucred *creds) {
-    char room[CMSG_SPACE(300 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+    char cmsgs[CMSG_SPACE(300 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
     struct iovec v = {(void *)text, length};
     struct msghdr m = {0};
-    memset(room, 0, sizeof room);
+    memset(cmsgs, 0, sizeof cmsgs);
     m.msg_iov = &v;
     m.msg_iovlen = 1;
-    m.msg_control = room;
-    m.msg_controllen = sizeof room;
+    m.msg_control = cmsgs;
+    m.msg_controllen = sizeof cmsgs;
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     size_t used = 0;
     if (count) {
@@ -87,7 +87,7 @@ static ssize_t send_along(int fd, const char *text, size_t length, int *fds, int
         used += CMSG_SPACE((size_t)count * sizeof(int));
     }
     if (creds) {
-        c = (struct cmsghdr *)(room + used);
+        c = (struct cmsghdr *)(cmsgs + used);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_CREDENTIALS;
         c->cmsg_len = CMSG_LEN(sizeof *creds);
@@ -101,13 +101,13 @@ static ssize_t send_along(int fd, const char *text, size_t length, int *fds, int
 
 /* Receive, and show what came along; the received descriptors are closed but the last, which is returned. */
 static int show_receive(const char *what, int fd, size_t length, size_t control, int flags) {
-    char data[256], room[512];
+    char data[256], cmsgs[512];
     struct iovec v = {data, length};
     struct msghdr m = {0};
-    memset(room, 0, sizeof room);
+    memset(cmsgs, 0, sizeof cmsgs);
     m.msg_iov = &v;
     m.msg_iovlen = 1;
-    m.msg_control = control ? room : NULL;
+    m.msg_control = control ? cmsgs : NULL;
     m.msg_controllen = control;
     errno = 0;
     ssize_t n = recvmsg(fd, &m, flags);
@@ -199,7 +199,7 @@ static void making(void) {
     int lone = socket(AF_UNIX, SOCK_STREAM, 0);
     length = sizeof u;
     CALL("SO_PEERCRED alone", getsockopt(lone, SOL_SOCKET, SO_PEERCRED, &u, &length));
-    SHOW("nobody", "%d %d %d", u.pid, u.uid, u.gid);
+    SHOW("no peer", "%d %d %d", u.pid, u.uid, u.gid);
     show_name("unnamed", p[0], 0);
     show_name("unnamed peer", p[0], 1);
     show_name("no peer", lone, 1);
@@ -261,7 +261,7 @@ static void streams(void) {
     reap("sender", pid);
     CALL("end of file", read(p[0], b, 1));
     show_poll("poll at the end", p[0]);
-    CALL("write to nobody", send(p[0], "x", 1, MSG_NOSIGNAL));
+    CALL("write without peer", send(p[0], "x", 1, MSG_NOSIGNAL));
     signal(SIGPIPE, note);
     caught = 0;
     CALL("write with signal", write(p[0], "x", 1));
@@ -380,9 +380,9 @@ static void names(void) {
     CALL("bad pointer", connect(c, (struct sockaddr *)8, 10));
     CALL("listen", listen(s, 1));
     NUM("SO_ACCEPTCONN", option(s, SO_ACCEPTCONN));
-    show_poll("nobody yet", s);
+    show_poll("no client yet", s);
     CALL("connect", name_connect(c, "sock"));
-    show_poll("somebody", s);
+    show_poll("a client", s);
     CALL("connect again", name_connect(c, "sock"));
     CALL("connect a listener", name_connect(s, "sock"));
     CALL("send before accept", send(c, "early", 5, 0));
@@ -403,7 +403,7 @@ static void names(void) {
     getsockopt(c, SOL_SOCKET, SO_PEERCRED, &u, &length);
     SHOW("server seen", "%d %d", u.pid == getpid(), u.uid == geteuid());
     fcntl(s, F_SETFL, O_NONBLOCK);
-    CALL("nobody waits", accept(s, NULL, NULL));
+    CALL("no client waits", accept(s, NULL, NULL));
     CALL("recv on a listener", recv(s, b, 1, 0));
     CALL("FIONREAD on a listener", ioctl(s, FIONREAD, b));
     CALL("backlog of another kind", ({ int d = socket(AF_UNIX, SOCK_DGRAM, 0); int r = name_connect(d, "sock"); int e = errno; close(d); errno = e; r; }));
@@ -503,7 +503,7 @@ static void datagrams(void) {
     ioctl(s, FIONREAD, &available);
     NUM("available", available);
     NUM("first", recvfrom(s, b, sizeof b, 0, (struct sockaddr *)&from, &length));
-    NUM("from nobody", length);
+    NUM("without a source", length);
     CALL("nothing", recv(s, b, sizeof b, 0));
     CALL("peek cut", recv(s, b, 3, MSG_PEEK | MSG_TRUNC));
     show_receive("cut", s, 5, 0, 0);
@@ -521,7 +521,7 @@ static void datagrams(void) {
     int third = socket(AF_UNIX, SOCK_DGRAM, 0);
     CALL("connected to another", name_send(third, "@dgram client", "x", 0));
     CALL("connect to it", name_connect(third, "@dgram client"));
-    CALL("nobody there", name_send(third, "@nobody", "x", 0));
+    CALL("no receiver", name_send(third, "@unbound", "x", 0));
     int filled = 0;
     while (name_send(third, "@dgram server", "fill", MSG_DONTWAIT) == 4) filled++;
     SHOW("queue", "%d %s", filled, strerrorname_np(errno));
@@ -586,7 +586,7 @@ static void datagrams(void) {
     show_poll("closed", p[1]);
     CALL("end", recv(p[1], b, 1, 0));
     caught = 0;
-    CALL("write to nobody", write(p[1], "x", 1));
+    CALL("write without peer", write(p[1], "x", 1));
     NUM("signal", caught);
     close(p[1]);
     s = socket(AF_UNIX, SOCK_SEQPACKET, 0);
@@ -622,11 +622,11 @@ static void rights(void) {
     NUM("close-on-exec", fcntl(got, F_GETFD));
     int two[2] = {got, q[1]};
     send_along(p[0], "z", 1, two, 2, NULL);
-    int other = show_receive("room for one", p[1], 10, CMSG_LEN(sizeof(int)), 0);
+    int other = show_receive("space for one", p[1], 10, CMSG_LEN(sizeof(int)), 0);
     TRUTH("that one", other > 2);
     close(other);
     send_along(p[0], "z", 1, two, 2, NULL);
-    show_receive("no room", p[1], 10, 0, 0);
+    show_receive("no space", p[1], 10, 0, 0);
     send_along(p[0], "z", 1, two, 2, NULL);
     CALL("plain read drops them", read(p[1], b, 10));
     send(p[0], "before", 6, 0);

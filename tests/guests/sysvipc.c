@@ -128,21 +128,21 @@ static void segment_errors(void) {
     CALL("shm stat nowhere", shmctl(id, IPC_STAT, (void *)8));
     CALL("shm bad id stat", shmctl(0x7fffffff, IPC_STAT, (void *)8));
 
-    char *room = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    room[0] = 'x';
-    TRY("shm occupied", (long)shmat(id, room, 0));
-    char *at = shmat(id, room + 4096 + 17, SHM_RND | SHM_REMAP);
-    NUM("shm remap", at - room);
-    NUM("shm remap kept", room[0]);
+    char *area = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    area[0] = 'x';
+    TRY("shm occupied", (long)shmat(id, area, 0));
+    char *at = shmat(id, area + 4096 + 17, SHM_RND | SHM_REMAP);
+    NUM("shm remap", at - area);
+    NUM("shm remap kept", area[0]);
     NUM("shm remap zero", at[0]);
     show_segment("shm keyed", id);
     CALL("shm detach", shmdt(at));
-    munmap(room, 4 * 4096);
-    at = shmat(id, room, 0);
-    TRUTH("shm at address", at == room);
+    munmap(area, 4 * 4096);
+    at = shmat(id, area, 0);
+    TRUTH("shm at address", at == area);
     at[0] = 'k';
-    void *moved = mremap(at, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, room + 8192);
-    TRUTH("shm moved", moved == room + 8192 && room[8192] == 'k');
+    void *moved = mremap(at, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, area + 8192);
+    TRUTH("shm moved", moved == area + 8192 && area[8192] == 'k');
     show_segment("shm after move", id);
     CALL("shm detach moved", shmdt(moved));
 
@@ -327,7 +327,7 @@ static void semaphore_waits(void) {
     op = (struct sembuf){0, -10, 0};
     CALL("sem interrupted", semop(id, &op, 1));
     NUM("sem handled", handled);
-    CALL("sem nobody waits", semctl(id, 0, GETNCNT));
+    CALL("sem no waiters", semctl(id, 0, GETNCNT));
 
     first = operate(id, 0, -100, 0);
     until(id, 0, GETNCNT, 1);
@@ -362,7 +362,7 @@ static void undo(void) {
     CALL("sem undo zero", semctl(id, 0, GETVAL));
     CALL("sem undo other", semctl(id, 1, GETVAL));
 
-    /* setting the value forgets what was to be undone; a thread shares its process's list */
+    /* setting the value clears its undo entries; a thread shares its process's list */
     semctl(id, 0, SETVAL, (union semun){.val = 5});
     pid = fork();
     if (!pid) {
@@ -465,7 +465,7 @@ static void queues(void) {
     SHOW("msg limits", "%d %d %d %d %d %d %d %d", info.msgpool, info.msgmap, info.msgmax, info.msgmnb, info.msgmni,
          info.msgssz, info.msgtql, info.msgseg);
 
-    /* a sender waits for room */
+    /* a sender waits for space */
     pid_t pid = fork();
     if (!pid) {
         put("msg sender", id, 2, "late", 0);
@@ -475,7 +475,7 @@ static void queues(void) {
     struct text first = {0};
     ssize_t got = msgrcv(id, &first, 64, 0, 0);
     reap("msg sender", pid);
-    NUM("msg made room", got);
+    NUM("msg made space", got);
     take("msg rest", id, 1, 64, 0);
     take("msg late", id, 2, 64, 0);
 
@@ -494,13 +494,13 @@ static void queues(void) {
     show_state("msg handed over", ds);
     pid = fork();
     if (!pid) {
-        take("msg small room", id, 8, 1, 0);
+        take("msg small buffer", id, 8, 1, 0);
         _exit(0);
     }
     sleep_ms(50);
     struct text large = {8, "large"};
     msgsnd(id, &large, 5, 0);
-    reap("msg small room", pid);
+    reap("msg small buffer", pid);
     take("msg stayed", id, 8, 64, 0);
 
     handled = 0;

@@ -139,7 +139,7 @@ def test(
     cut = next((place for place, word in enumerate(words) if word.startswith("-") or "/" in word), len(words))
     chosen, options = folders(words[:cut]), words[cut:]
     environment = {}
-    if not os.access(ROOT, os.W_OK):  # somebody else's checkout
+    if not os.access(ROOT, os.W_OK):  # another user's checkout
         options = ["-p", "no:cacheprovider", *options]
         environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(tempfile.gettempdir()) / f"hypothesis-{os.getuid()}")
     finish(call(BIN / "python", "-m", "pytest", *chosen, *options, **environment))
@@ -179,7 +179,7 @@ def bench(names: Names = None) -> None:
 
 @app.command("isolated")
 def isolated_(names: Names = None) -> None:
-    """Prove that each library can be installed and tested alone, from built wheels."""
+    """Check that each library can be installed and tested alone, from built wheels."""
     folders(names)
     finish(isolated.run(names or []))
 

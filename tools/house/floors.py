@@ -38,7 +38,7 @@ class FloorsContract(LayersContract):
 
 
 def configuration() -> str:
-    """Return import-linter's configuration for what the workspace holds now."""
+    """Return import-linter's configuration for the workspace as it is."""
     floors = root_project()["tool"]["sentry"]["floors"]
     landed = {package.module for package in packages() if package.landed}
     layers = ["sentry"]

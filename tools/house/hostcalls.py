@@ -1,4 +1,4 @@
-"""The host gate: clocks, entropy and CPUs come from the `Host` record, so that another record is another world."""
+"""The host gate: clocks, entropy and CPUs come from the `Host` record, so that another record replaces them all."""
 
 import ast
 from collections.abc import Iterator

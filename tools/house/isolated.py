@@ -1,7 +1,7 @@
 """Every distribution alone: wheels of all, then each installed with its own needs only, imported and tested.
 
 `--no-index --find-links` on our own wheels and on those that the workspace has: a missing sibling fails instead of
-fetching a stranger's package of that name.
+fetching another package of that name.
 """
 
 import shutil
@@ -29,7 +29,7 @@ def install(python: Path, *arguments: str) -> None:
 
 
 def prove(package: Package, wheels: Path, scratch: Path) -> str:
-    """Install one package from wheels into a new environment and run its tests there; return what is wrong or ''."""
+    """Install one package from wheels into a new environment and run its tests there; return the failure or ''."""
     home = scratch / package.name
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     python = home / "bin" / "python"
@@ -70,6 +70,6 @@ def run(names: list[str]) -> int:
             subprocess.run([*pip, "--no-deps", "--wheel-dir", str(wheels), str(copy)], check=True)
         for package in chosen:
             text = prove(package, wheels, scratch)
-            print(f"{package.distribution}: {text or 'stands alone'}", flush=True)
+            print(f"{package.distribution}: {text or 'works alone'}", flush=True)
             wrong += bool(text)
     return int(wrong > 0)

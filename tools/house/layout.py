@@ -1,7 +1,7 @@
 """The layout gate: every library is a whole distribution, and what it declares is what it imports.
 
-Poetry looks at the version of a path dependency only while it locks; here each range is held against the version
-beside it.
+Poetry checks the version of a path dependency only while it locks; here each range is compared with the version of
+the folder.
 """
 
 import ast
@@ -109,7 +109,7 @@ def lock(found: list[Package]) -> Iterator[str]:
 
 
 def strays() -> Iterator[str]:
-    """Yield what lies in the root, is none of `ROOT_FILES` and not ignored."""
+    """Yield what is in the root, is none of `ROOT_FILES` and not ignored."""
     ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()]
     for path in sorted(ROOT.iterdir()):
         if path.name not in ROOT_FILES and not any(path.match(pattern) for pattern in ignored):

@@ -1,4 +1,4 @@
-"""The soak: one command in many sandboxes in a row, with a look at what each leaves behind.
+"""The soak: one command in many sandboxes in a row, checking what each leaves behind.
 
 A run that takes too long, ends otherwise or prints otherwise than the first, or leaves a process or a file of ours,
 ends the soak. The soak adopts orphans, so whatever a run leaves is its child, however much it forgot of where it came
@@ -65,7 +65,7 @@ def orphans() -> list[int]:
 
 
 def leftovers(folder: Path) -> str:
-    """Return what a run has left behind, after a moment of grace; '' for nothing."""
+    """Return what a run has left behind, after a short wait; '' for nothing."""
     deadline = time.monotonic() + 2
     while (left := orphans()) and time.monotonic() < deadline:
         time.sleep(0.005)

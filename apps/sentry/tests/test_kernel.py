@@ -1,4 +1,4 @@
-"""The kernel object: the seed's operations, their preconditions and messages, and pausing."""
+"""The kernel object: gVisor's operations, their preconditions and messages, and pausing."""
 
 import os
 import threading
@@ -86,7 +86,7 @@ def test_a_process_runs(box: Box) -> None:
 
 
 def test_several_processes(box: Box) -> None:
-    """All that were created before `start` begin with it; the namespace ends with its init."""
+    """All that were created before `start` begin with it; the PID namespace ends with its init."""
     first, _ = box.kernel.create_process(box.args("sleep 0.2; echo init"))
     second, tgid = box.kernel.create_process(box.args("echo second; sleep 100"))
     assert tgid == 2
@@ -97,7 +97,7 @@ def test_several_processes(box: Box) -> None:
 
 
 def test_init_refuses(box: Box) -> None:
-    """Each missing argument is named, in the seed's order; so is a second call."""
+    """Each missing argument is named, in gVisor's order; so is a second call."""
     args = init_args(box.kernel)
     with pytest.raises(StateError, match="kernel already initialized"):
         box.kernel.init(args)
@@ -307,7 +307,7 @@ def test_kill_from_another_thread(box: Box) -> None:
 
 
 def test_signals_from_outside(box: Box) -> None:
-    """An external signal reaches init; one for a container its leaders; none for a container that is not there."""
+    """An external signal reaches init; one for a container its leaders; none for an unknown container."""
     group, _ = box.kernel.create_process(box.args("trap 'echo got; exit 3' USR1; while :; do sleep 0.05; done", "c1"))
     box.kernel.start()
 
@@ -322,8 +322,8 @@ def test_signals_from_outside(box: Box) -> None:
         box.kernel.send_container_signal("c2", 10)
 
 
-def test_pause_stands_still(box: Box) -> None:
-    """While paused nothing runs and nothing is answered; afterwards all goes on, uninterrupted. Pauses nest."""
+def test_nothing_runs_while_paused(box: Box) -> None:
+    """While paused no guest runs and no call is answered; afterwards all continue, uninterrupted. Pauses nest."""
     box.kernel.create_process(box.args("i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; done; sleep 0.01; echo end"))
     box.kernel.start()
 
@@ -346,7 +346,7 @@ def test_pause_stands_still(box: Box) -> None:
 
 
 def test_pause_of_threads_that_compute(box: Box) -> None:
-    """Guests that make no call are stopped too, and what they were doing is not disturbed."""
+    """Guests that make no call are stopped too, and their computation is not disturbed."""
     script = "import threading\nr=[]\ndef f(): r.append(sum(i*i for i in range(300000)))\n"
     script += "t=[threading.Thread(target=f) for _ in range(3)]\n[x.start() for x in t];[x.join() for x in t]\nprint(r)"
     args = box.args("")._replace(argv=[b"/usr/bin/python3", b"-c", script.encode()])
@@ -364,7 +364,7 @@ def test_pause_of_threads_that_compute(box: Box) -> None:
 
 
 def test_small_operations(box: Box) -> None:
-    """Ids, cookies, clocks, the first save error, sockets by weak reference, the supervisor."""
+    """Ids, cookies, clocks, the first save error, open sockets, the supervisor."""
     kernel = box.kernel
     assert [kernel.unique_id() for _ in range(3)] == [1, 2, 3]
     assert kernel.generate_inotify_cookie() == 1
@@ -401,7 +401,7 @@ def test_contexts(box: Box) -> None:
 
 
 def test_record_socket(box: Box) -> None:
-    """Sockets are listed by rising entry number while they exist, whoever makes them."""
+    """Sockets are listed by rising entry number while they are open, whichever call makes them."""
     script = "import socket,time; a=socket.socketpair(); b=socket.socket(); c=socket.create_server(('127.0.0.1',0));"
     script += "d=socket.create_connection(c.getsockname()); e=c.accept(); time.sleep(0.3); b.close(); time.sleep(0.3)"
     box.kernel.create_process(box.args("")._replace(argv=[b"/usr/bin/python3", b"-c", script.encode()]))
@@ -447,7 +447,7 @@ def test_pause_when_the_last_task_ends(box: Box) -> None:
 
 
 def test_pause_on_the_kernel_thread(box: Box) -> None:
-    """A call from another thread may pause the kernel from inside; it stands until another unpauses it."""
+    """A function of another thread may pause on the kernel thread; the pause lasts until another thread ends it."""
     group, _ = box.kernel.create_process(box.args("while :; do :; done"))
     box.kernel.start()
     running: list[bool] = []

@@ -1,4 +1,4 @@
-"""What processes take is given back: descriptors, pages, batch pages and address spaces, after a thousand of them."""
+"""A thousand processes leave no descriptor, page, batch page or address space behind."""
 
 import gc
 import os
@@ -105,13 +105,13 @@ def usage(kernel: Kernel) -> Usage:
     links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     [batch] = [link for link in links if "memfd:sentry-batch" in str(link.readlink())]
     pages = kernel.memory.allocated()
-    gc.collect()  # for the objects of tasks alone, which know each other
+    gc.collect()  # for the objects of tasks, which refer to each other
     managers = sum(type(found) is MemoryManager for found in gc.get_objects())
     return Usage(len(links), pages, batch.stat().st_blocks, managers)
 
 
 class Shell:
-    """A kernel whose init is a shell that does what it reads, a line at a time, and says when it is done."""
+    """A kernel whose init is a shell that runs what it reads, a line at a time, and prints when it is done."""
 
     def __init__(self, platform: str, folder: Path) -> None:
         """Make kernel and shell."""
@@ -129,7 +129,7 @@ class Shell:
         files.release()
 
     def do(self, script: str) -> None:
-        """Let the shell run a script; wait until it has said that it is done, and nothing else."""
+        """Let the shell run a script; wait until it has printed that it is done, and nothing else."""
         path = self.folder / "script"
         path.write_text(script)
         os.write(self.input, os.fsencode(path) + b"\n")

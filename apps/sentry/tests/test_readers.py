@@ -30,7 +30,7 @@ given_options = st.lists(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(WORDS, max_size=8))
 def test_plain_answers_as_full(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
-    """Whenever the plain reader is sure, the full one says the same."""
+    """Where the plain reader returns a spec, the full one returns the same."""
     answer = plain.parse(words)
     if answer is not None:
         assert full.parse(words) == answer
@@ -50,7 +50,7 @@ def test_plain_takes_every_plain_command(
     dashes: bool,  # noqa: FBT001  (a drawn value)
     arguments: list[str],
 ) -> None:
-    """Right options, then a command: no need for the full reader; what stands later wins."""
+    """Right options, then a command: no need for the full reader; the later value wins."""
     words = [*before, "do", *after, *(["--"] if dashes else []), "command", *arguments]
     answer = plain.parse(words)
     assert answer is not None
@@ -69,7 +69,7 @@ def test_latter_wins() -> None:
     "words", [[], ["do"], ["do", "--"], ["x"], ["do", "--platform", "x", "y"], ["do", "--debug=1", "x"]]
 )
 def test_doubt_goes_to_full_and_is_a_usage_failure(words: list[str]) -> None:
-    """The plain reader has no opinion on what is wrong; the full one has one line."""
+    """The plain reader returns None for a mistake; the full one fails with one line."""
     assert plain.parse(words) is None
     with pytest.raises(UsageFailure) as caught:
         full.parse(words)

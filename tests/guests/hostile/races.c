@@ -1,4 +1,4 @@
-// Threads and processes that pull the ground from under each other's calls: arguments that change while they are read, pages that go,
+// Threads and processes that disturb each other's calls: arguments that change while they are read, pages that go,
 // stops and deaths in the middle, exec over running threads, descriptors in transit, every clone flag. argv[1] is a file that must keep
 // its content. Prints a line for each part that the kernel survived.
 #define _GNU_SOURCE

@@ -1,5 +1,5 @@
 // Random system calls with hostile arguments: random SEED COUNT. Each child makes a number of calls and may do to itself what it likes;
-// the kernel must live on. Prints how many calls were made, and "alive" in the end.
+// the kernel must survive. Prints how many calls were made, and "alive" in the end.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>

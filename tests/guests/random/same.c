@@ -552,9 +552,9 @@ static void op_memfd(void) {
 static void op_ioctl(void) {
     int fd = some_fd(), value = 1;
     unsigned long command = ONE_OF(FIONREAD, FIONREAD, FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ, 0x1234ul);
-    struct termios2_ { char room[100]; } room;
-    memset(&room, 0, sizeof room);
-    void *arg = command == FIONREAD ? (void *)&value : &room;
+    struct termios2_ { char bytes[100]; } settings;
+    memset(&settings, 0, sizeof settings);
+    void *arg = command == FIONREAD ? (void *)&value : &settings;
     if (!DO(ioctl(fd, command, arg), "ioctl(%d, %lx)", fd, command) && command == FIONREAD) say("%d", value);
 }
 
@@ -642,14 +642,14 @@ static void op_send(void) {
         DO(sendto(fd, buffer, n, flags, (void *)&name, size), "sendto(%d, %zu, %x, '%s', %d)", fd, n, flags,
            name.sun_path, size);
     } else {
-        char room[CMSG_SPACE(sizeof(int[2]))] = {0};
+        char cmsgs[CMSG_SPACE(sizeof(int[2]))] = {0};
         struct iovec iov[2] = {{buffer, n}, {buffer, 3}};
         struct msghdr message = {.msg_iov = iov, .msg_iovlen = 1 + pick(2)};
         int with = chance(2) ? some_fd() : -2;
         struct stat st;
-        if (!fstat(with, &st) && S_ISSOCK(st.st_mode)) with = -2; // when cycles are collected is nobody's promise
+        if (!fstat(with, &st) && S_ISSOCK(st.st_mode)) with = -2; // when cycles are collected differs
         if (with != -2) {
-            message.msg_control = room, message.msg_controllen = sizeof room;
+            message.msg_control = cmsgs, message.msg_controllen = sizeof cmsgs;
             struct cmsghdr *header = CMSG_FIRSTHDR(&message);
             *header = (struct cmsghdr){CMSG_LEN(sizeof(int[2])), SOL_SOCKET, SCM_RIGHTS};
             int both[2] = {with, with};
@@ -669,10 +669,10 @@ static void op_recv(void) {
         long got = DO(recvfrom(fd, buffer, n, flags, (void *)&name, &size), "recvfrom(%d, %zu, %x)", fd, n, flags);
         if (got >= 0) say("data %x from %d '%s'", sum(buffer, 3000), size, size > 2 ? name.sun_path : "");
     } else {
-        char room[200] = {0};
+        char cmsgs[200] = {0};
         struct iovec iov = {buffer, n};
-        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = room};
-        message.msg_controllen = ONE_OF(sizeof room, sizeof room, (size_t)0, (size_t)20);
+        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = cmsgs};
+        message.msg_controllen = ONE_OF(sizeof cmsgs, sizeof cmsgs, (size_t)0, (size_t)20);
         long got = DO(recvmsg(fd, &message, flags), "recvmsg(%d, %zu, %x, %zu)", fd, n, flags, message.msg_controllen);
         if (got < 0) return;
         say("data %x flags %x control %zu", sum(buffer, 3000), message.msg_flags & ~MSG_CMSG_CLOEXEC, message.msg_controllen);
@@ -831,7 +831,7 @@ static int writes;
 static void fault(int signo, siginfo_t *info, void *context) {
     (void)context;
     long at = (char *)info->si_addr - REGION;
-    // whether it was a write is not told to who handles a fault for a guest: beyond the end or not writable are alike
+    // a supervisor does not learn whether the access was a write: beyond the end and not writable look alike
     if (writes && info->si_code == 2) printf("  refused at %lx\n", at);
     else printf("  signal %d code %d at %lx\n", signo, info->si_code, at);
     siglongjmp(back, 1);
@@ -941,8 +941,8 @@ static void op_maps(void) {
 static void op_mincore(void) {
     char *where = some_page();
     size_t n = some_length();
-    unsigned char room[10];
-    DO(mincore(where, n, room), "mincore(%lx, %zu)", where - REGION, n);
+    unsigned char resident[10];
+    DO(mincore(where, n, resident), "mincore(%lx, %zu)", where - REGION, n);
 }
 
 /* ---- signals ---- */
@@ -1035,7 +1035,7 @@ static void show_ids(void) {
     gid_t groups[10];
     int n = getgroups(10, groups);
     int fsuid = setfsuid(-1), fsgid = setfsgid(-1);
-    // what the host itself has not given is none of ours: only some capabilities are looked at
+    // capabilities that the host does not give differ: only some are compared
     unsigned looked = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER | 1 << CAP_SETUID | 1 << CAP_SETGID | 1 << CAP_KILL;
     say("ids %d %d %d %d, %d %d %d %d, groups %d, caps %x %x %x, keep %d, dumpable %d", r, e, s, fsuid, rg, eg, sg, fsgid, n,
         data[0].effective & looked, data[0].permitted & looked, data[0].inheritable & looked,
