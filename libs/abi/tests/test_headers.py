@@ -202,7 +202,7 @@ def test_every_module_is_checked() -> None:
 
 @pytest.mark.parametrize("module", HEADERS)
 def test_constants(module: str, tmp_path: Path) -> None:
-    """Each constant has the value that the headers give, or stands in the table with its source."""
+    """Each constant has the value that the headers give, or is in the table with its source."""
     ours = constants(module)
     assert {name: getattr(importlib.import_module(f"sentry_abi.{module}"), name) for name in ours} == ours
     theirs: dict[str, int] = {}

@@ -43,12 +43,12 @@ def registers(values: list[int]) -> Regs:
 
 
 def xsave(size: int = 2696, present: int = 0xE7) -> bytes:
-    """Return an XSAVE image with something in it."""
-    image = bytearray(i * 7 & 0xFF for i in range(size))
-    image[464:512] = bytes(48)
-    image[512:576] = present.to_bytes(8, "little") + bytes(56)
-    image[24:32] = (0x1F80).to_bytes(4, "little") + b"\xff\xff\x00\x00"
-    return bytes(image)
+    """Return an XSAVE area with something in it."""
+    area = bytearray(i * 7 & 0xFF for i in range(size))
+    area[464:512] = bytes(48)
+    area[512:576] = present.to_bytes(8, "little") + bytes(56)
+    area[24:32] = (0x1F80).to_bytes(4, "little") + b"\xff\xff\x00\x00"
+    return bytes(area)
 
 
 @given(st.lists(words, min_size=27, max_size=27), words, st.integers(0x10000, 2**47 - 1))
@@ -90,15 +90,15 @@ def test_handler_arguments() -> None:
 
 def test_extended_state_round_trip() -> None:
     """What a frame carries comes back; what it does not carry is in its initial state."""
-    image = xsave(11008, 0x602E7)
-    inside = frame_fpu(image)
+    area = xsave(11008, 0x602E7)
+    inside = frame_fpu(area)
     assert len(inside) == 2696 + 4
     size = fpu_read_size(inside[:512])
     assert size == 2696
     back = thread_fpu(inside[:size], 11008)
     assert len(back) == 11008
     assert int.from_bytes(back[512:520], "little") == 0x2E7
-    assert back[576:2696] == image[576:2696]
+    assert back[576:2696] == area[576:2696]
     assert not any(back[2696:])
 
 

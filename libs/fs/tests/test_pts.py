@@ -78,8 +78,8 @@ def test_numbers_are_the_lowest_free_ones() -> None:
     slave = do_filp_open(None, b"0", 2, 0, side.ctx, side.creds)
     slave.incref()
     slave.write([b"x"])
-    room = bytearray(4)
-    assert first.read([memoryview(room)]) == 1
+    buffer = bytearray(4)
+    assert first.read([memoryview(buffer)]) == 1
     slave.decref()
     assert [name for name, _, _ in fs.root.positive().entries(fs.root)] == [b"ptmx", b"0", b"1"]
     first.decref()

@@ -151,7 +151,7 @@ def test_saved_and_loaded(taken: "list[tuple[int, int]]") -> None:
 
 
 def test_many_threads() -> None:
-    """Nobody gets what another holds."""
+    """No caller gets an id that another has."""
     ports = Manager(begin(-5000))
     seen: list[int] = []
     failed: list[int] = []

@@ -241,7 +241,7 @@ def test_eviction_takes_the_last_ranges_first(memory: MemoryFile) -> None:
 
 
 def test_image_holds_everything_but_zeros(memory: MemoryFile) -> None:
-    """Save and load give the same ranges and bytes; pages of zeros take no room, in the image nor afterwards."""
+    """Save and load give the same ranges and bytes; pages of zeros take no space, in the image nor afterwards."""
     a = memory.allocate(8 * PAGE, ANON)
     memory.incref(a, PAGE)
     top = memory.allocate(PAGE, MemoryKind.TMPFS, top_down=True)
@@ -495,7 +495,7 @@ def test_a_host_that_gives_less(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def small_maps(fd: int, size: int) -> tuple[int, memoryview]:
         if size > 1 << 37:
-            raise OSError(12, "no room")
+            raise OSError(12, "no memory")
         return map_window(fd, size)
 
     def refuse(*_: int) -> "tuple[int, memoryview]":

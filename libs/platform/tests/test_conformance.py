@@ -206,9 +206,9 @@ def test_fresh_context_shows_nothing_of_the_sentry(rig: Rig) -> None:
         "gs_base",
     ):
         assert getattr(regs, name) == getattr(wanted, name), name
-    image = context.fpu()
-    assert int.from_bytes(image[24:28], "little") == 0x1F80
-    assert not any(image[32:416]), "x87 and XMM registers are clear"
+    area = context.fpu()
+    assert int.from_bytes(area[24:28], "little") == 0x1F80
+    assert not any(area[32:416]), "x87 and XMM registers are clear"
 
 
 def test_fpu_round_trip(rig: Rig) -> None:
@@ -217,13 +217,13 @@ def test_fpu_round_trip(rig: Rig) -> None:
     context = rig.context(rax=1)
     context.resume()
     rig.next()
-    image = bytearray(context.fpu())
-    image[160:176] = bytes(range(16))  # xmm0
-    image[512:520] = (3).to_bytes(8, "little")
-    context.set_fpu(bytes(image))
-    assert context.fpu() == bytes(image)
-    image[512:520] = (1 << 62).to_bytes(8, "little")
-    for damaged in (bytes(image), bytes(image[:-8]), bytes(image) + bytes(8)):
+    area = bytearray(context.fpu())
+    area[160:176] = bytes(range(16))  # xmm0
+    area[512:520] = (3).to_bytes(8, "little")
+    context.set_fpu(bytes(area))
+    assert context.fpu() == bytes(area)
+    area[512:520] = (1 << 62).to_bytes(8, "little")
+    for damaged in (bytes(area), bytes(area[:-8]), bytes(area) + bytes(8)):
         with pytest.raises(EINVAL):
             context.set_fpu(damaged)
 
@@ -231,14 +231,14 @@ def test_fpu_round_trip(rig: Rig) -> None:
 def test_extended_state_has_one_form(rig: Rig) -> None:
     """Its size is the platform's; it names its components, and holds nothing beyond them; AMX is not among them."""
     context = rig.context()
-    image = context.fpu()
-    assert len(image) == rig.platform.fpu_size >= 576
-    components = int.from_bytes(image[464:472], "little")
-    present = int.from_bytes(image[512:520], "little")
+    area = context.fpu()
+    assert len(area) == rig.platform.fpu_size >= 576
+    components = int.from_bytes(area[464:472], "little")
+    present = int.from_bytes(area[512:520], "little")
     assert components & 3 == 3
     assert not components & ~0x2E7
     assert not present & ~components
-    assert not any(image[472:512] + image[520:576]), "not compacted, nothing of the host's"
+    assert not any(area[472:512] + area[520:576]), "not compacted, nothing of the host's"
 
 
 def test_every_platform_has_the_same_form() -> None:

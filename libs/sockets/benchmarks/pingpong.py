@@ -10,7 +10,7 @@ from sentry_vfs import FileDescription, PipeFilesystem, VirtualFilesystem, make_
 VFS = VirtualFilesystem(real_host())
 
 ROUNDS = 100_000
-ROOM = [memoryview(bytearray(1))]
+BUFFER = [memoryview(bytearray(1))]
 
 
 def unix_pair() -> tuple[UnixSocket, UnixSocket]:
@@ -35,9 +35,9 @@ def rounds(there: tuple[FileDescription, FileDescription], back: tuple[FileDescr
     """Send a byte along one pair and back along the other, many times."""
     for _ in range(ROUNDS):
         there[0].write([b"x"])
-        there[1].read(ROOM)
+        there[1].read(BUFFER)
         back[0].write([b"x"])
-        back[1].read(ROOM)
+        back[1].read(BUFFER)
 
 
 def main() -> None:

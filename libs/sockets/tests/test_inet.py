@@ -80,8 +80,8 @@ def listener(network: Network, port: int = 0, backlog: int = 5) -> TcpSocket:
 
 def take(socket: InetSocket, size: int = 100, flags: int = 0) -> bytes:
     """Receive bytes."""
-    room = bytearray(size)
-    return bytes(room[: socket.recvmsg([memoryview(room)], flags).length])
+    buffer = bytearray(size)
+    return bytes(buffer[: socket.recvmsg([memoryview(buffer)], flags).length])
 
 
 def connected(network: Network) -> tuple[TcpSocket, TcpSocket]:
@@ -181,7 +181,7 @@ def test_nonblocking_connect() -> None:
 
 
 def test_full_queue() -> None:
-    """Who finds the listener's queue full gets in when there is room, and is refused when it closes."""
+    """Who finds the listener's queue full gets in when there is space, and is refused when it closes."""
     network = Network(VFS)
     server = listener(network, backlog=0)
     clients = [tcp(network) for _ in range(3)]

@@ -48,10 +48,10 @@ def test_every_byte_comes_once_with_its_own(operations: list[tuple[str, int, int
         got, control = queue.span(size, creds=flag)
         assert (got, list(control.files)) == (limit, files)
         assert control.creds == (model[0][1] if flag else None)
-        room = bytearray(size)
-        bufs = [memoryview(room)[: size // 3], memoryview(room)[size // 3 :]]
+        buffer = bytearray(size)
+        bufs = [memoryview(buffer)[: size // 3], memoryview(buffer)[size // 3 :]]
         assert (queue.peek if name == "peek" else queue.take)(bufs, limit) == limit
-        assert bytes(room[:limit]) == bytes(byte for byte, _, _, _ in model[:limit])
+        assert bytes(buffer[:limit]) == bytes(byte for byte, _, _, _ in model[:limit])
         if name == "take":
             rest = [(b, c, None if f in files else f, n) for b, c, f, n in model[limit:]]
             model = rest
@@ -80,6 +80,6 @@ def test_room_and_skip() -> None:
     queue = ByteQueue()
     assert queue.append([b"x" * 10_000], 4_000) == 4_000
     queue.skip(3_999)
-    room = bytearray(10)
-    assert queue.take([memoryview(room)], 10) == 1
+    buffer = bytearray(10)
+    assert queue.take([memoryview(buffer)], 10) == 1
     assert queue.taken == 4_000

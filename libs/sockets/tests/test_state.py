@@ -75,8 +75,8 @@ def unix(place: Network, kind: int) -> UnixSocket:
 
 def take(socket: Socket, size: int = 100) -> bytes:
     """Receive bytes."""
-    room = bytearray(size)
-    return bytes(room[: socket.recvmsg([memoryview(room)], 0).length])
+    buffer = bytearray(size)
+    return bytes(buffer[: socket.recvmsg([memoryview(buffer)], 0).length])
 
 
 @pytest.mark.parametrize("kind", [SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM])
@@ -91,8 +91,8 @@ def test_unread_messages_are_still_there(kind: int) -> None:
     left, right, sent = through_an_image([left, right, sent])
     assert right.state is TcpState.ESTABLISHED
     assert right.peer is left
-    got = right.recvmsg([memoryview(room := bytearray(10))], 0)
-    assert (bytes(room[:5]), got.control.creds) == (b"hello", ME)
+    got = right.recvmsg([memoryview(buffer := bytearray(10))], 0)
+    assert (bytes(buffer[:5]), got.control.creds) == (b"hello", ME)
     assert got.control.files == (sent,)
     assert sent.refs == 2
     assert not right.network.flight

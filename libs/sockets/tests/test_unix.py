@@ -98,8 +98,8 @@ def pair(kind: int, network: Network | None = None) -> tuple[UnixSocket, UnixSoc
 
 def take(socket: UnixSocket, size: int = 100, flags: int = 0) -> bytes:
     """Receive bytes."""
-    room = bytearray(size)
-    return bytes(room[: socket.recvmsg([memoryview(room)], flags).length])
+    buffer = bytearray(size)
+    return bytes(buffer[: socket.recvmsg([memoryview(buffer)], flags).length])
 
 
 @given(
@@ -108,7 +108,7 @@ def take(socket: UnixSocket, size: int = 100, flags: int = 0) -> bytes:
     )
 )
 def test_a_stream_is_a_bounded_queue(operations: list[tuple[str, int]]) -> None:
-    """Every byte arrives once and in order, and no more lies unread than the sender's room."""
+    """Every byte arrives once and in order, and no more lies unread than the sender's buffer allows."""
     left, right = pair(SOCK_STREAM)
     left.setsockopt(SOL_SOCKET, SO_SNDBUF, (2304).to_bytes(4, "little"))
     model = bytearray()
@@ -212,8 +212,8 @@ def test_messages_keep_their_borders() -> None:
         left, right = pair(kind)
         for data in (b"one", b"", b"three"):
             left.write([data])
-        room = memoryview(bytearray(2))
-        got = right.recvmsg([room], MSG_PEEK | MSG_TRUNC)
+        buffer = memoryview(bytearray(2))
+        got = right.recvmsg([buffer], MSG_PEEK | MSG_TRUNC)
         assert (got.length, got.flags) == (3, MSG_TRUNC)
         assert [take(right) for _ in range(3)] == [b"one", b"", b"three"]
         with pytest.raises(EMSGSIZE):
@@ -237,8 +237,8 @@ def test_datagrams() -> None:
         client.write([b"x"])
     client.bind_abstract(b"")
     client.sendmsg([b"x"], to=server)
-    room = memoryview(bytearray(4))
-    assert unix_name(server.recvmsg([room], 0).source) == client.name
+    buffer = memoryview(bytearray(4))
+    assert unix_name(server.recvmsg([buffer], 0).source) == client.name
     client.connect(server, ME)
     for _ in range(11):
         client.write([b"x"])
@@ -253,7 +253,7 @@ def test_datagrams() -> None:
         stranger.sendmsg([b"x"], to=server)
     with pytest.raises(EPERM):
         stranger.connect(server, ME)
-    client.write([b"now there is room"])
+    client.write([b"now there is space"])
     server.write([b"unread"])
     client.disconnect()
     with pytest.raises(ECONNRESET):
@@ -278,15 +278,15 @@ def test_rights(kind: int) -> None:
     file.incref()
     left.sendmsg([b"x"], Control((file,)))
     assert file.refs == 2
-    room = memoryview(bytearray(4))
-    assert right.recvmsg([room], MSG_PEEK).control.files == (file,)
+    buffer = memoryview(bytearray(4))
+    assert right.recvmsg([buffer], MSG_PEEK).control.files == (file,)
     assert file.refs == 3
-    assert right.recvmsg([room], 0).control.files == (file,)
+    assert right.recvmsg([buffer], 0).control.files == (file,)
     assert file.refs == 3
     file.decref()
     file.decref()
     left.sendmsg([b"x"], Control((file,)))
-    right.read([room])
+    right.read([buffer])
     assert file.refs == 1
     left.sendmsg([b"x"], Control((file,)))
     right.decref()
@@ -299,11 +299,11 @@ def test_credentials() -> None:
         left, right = pair(kind)
         right.setsockopt(SOL_SOCKET, SO_PASSCRED, b"\1\0\0\0")
         assert right.getsockopt(SOL_SOCKET, SO_PASSCRED) == b"\1\0\0\0"
-        room = memoryview(bytearray(4))
+        buffer = memoryview(bytearray(4))
         left.write([b"x"])
-        assert right.recvmsg([room], 0).control.creds == ME
+        assert right.recvmsg([buffer], 0).control.creds == ME
         left.sendmsg([b"x"], Control((), Ucred(1, 2, 3)))
-        assert right.recvmsg([room], 0).control.creds == Ucred(1, 2, 3)
+        assert right.recvmsg([buffer], 0).control.creds == Ucred(1, 2, 3)
 
 
 def test_cycles_are_collected() -> None:

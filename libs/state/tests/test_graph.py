@@ -341,7 +341,7 @@ def test_statistics() -> None:
 
 
 class Stranger:
-    """A class that nobody registered."""
+    """A class that is not registered."""
 
     def __init__(self) -> None:
         """Be hashable and empty."""

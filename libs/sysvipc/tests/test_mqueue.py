@@ -82,7 +82,7 @@ def test_limits() -> None:
 
 
 def test_receiver_and_sender_are_served() -> None:
-    """A message goes to who waits; who waits for room has its message put in."""
+    """A message goes to a waiting receiver; a sender that waits for space then has its message put in."""
     queue = make(1)
     first, second = queue.receive(), queue.receive()
     assert isinstance(first, MqWaiter)
@@ -101,7 +101,7 @@ def test_receiver_and_sender_are_served() -> None:
 
 
 def test_notification() -> None:
-    """Told once, only when a message comes to an empty queue; the description's end takes it back."""
+    """A notification comes once, when a message comes to an empty queue; the description's end cancels it."""
     fs = MqFilesystem(VFS)
     file = opened(fs.open(b"q", O_CREAT | O_RDWR, 0o600, (3, 10), ROOT, LIMIT))
     queue = file.messages
@@ -116,11 +116,11 @@ def test_notification() -> None:
     queue.withdraw("me")
     assert queue.notification is None
     queue.ask(fs.notification("me", -1, 0, file))
-    room = bytearray(100)
+    buffer = bytearray(100)
     assert file.readiness() == 0x145
-    assert file.read([memoryview(room)]) == 60
-    assert file.read([memoryview(room)]) == 0
-    assert room.startswith(b"QSIZE:0          NOTIFY:1     SIGNO:0     NOTIFY_PID:0     \n")
+    assert file.read([memoryview(buffer)]) == 60
+    assert file.read([memoryview(buffer)]) == 0
+    assert buffer.startswith(b"QSIZE:0          NOTIFY:1     SIGNO:0     NOTIFY_PID:0     \n")
     file.decref()
     assert queue.notification is None
 

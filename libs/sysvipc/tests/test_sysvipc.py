@@ -262,7 +262,7 @@ def test_all_or_nothing() -> None:
 
 
 def test_waiters_are_served_in_order() -> None:
-    """Whoever raises a semaphore serves who waits, zero first; errors end a wait too."""
+    """Raising a semaphore does the waiting operations, zero first; errors end a wait too."""
     found = make(0, 1)
     big = found.operate([(0, -2, 0)], None, 11, ROOT)
     small = found.operate([(0, -1, 0)], None, 12, ROOT)
@@ -393,7 +393,7 @@ def test_types() -> None:
 
 
 def test_receivers() -> None:
-    """A message goes to the first who wants it and has room."""
+    """A message goes to the first receiver that wants it and has space."""
     queue = queue_of()
     waiting = [queue.receive(kind, size, 0, 20 + kind, ROOT) for kind, size in ((2, 9), (1, 1), (1, 9))]
     other, small, fitting = waiting

@@ -23,14 +23,14 @@ from sentry_waiter._state import register as register_queues
 class Screen:
     """An output that takes so much."""
 
-    def __init__(self, room: int = 1 << 20) -> None:
+    def __init__(self, space: int = 1 << 20) -> None:
         """Begin empty."""
-        self.room = room
+        self.space = space
         self.data = b""
 
     def show(self, data: bytes) -> int:
         """Take what fits."""
-        taken = min(len(data), self.room - len(self.data))
+        taken = min(len(data), self.space - len(self.data))
         self.data += data[:taken]
         return taken
 
@@ -113,8 +113,8 @@ class Memory:
 
 def read(ldisc: LineDiscipline, size: int = 100) -> bytes:
     """Return what one read gives."""
-    room = bytearray(size)
-    return bytes(room[: ldisc.read([memoryview(room)], hung=False)])
+    buffer = bytearray(size)
+    return bytes(buffer[: ldisc.read([memoryview(buffer)], hung=False)])
 
 
 def pair() -> tuple[PtyMasterFile, TtyFile, Control]:
@@ -129,8 +129,8 @@ def pair() -> tuple[PtyMasterFile, TtyFile, Control]:
 
 def text(file: PtyMasterFile | TtyFile, size: int = 100) -> bytes:
     """Return what one read of a file gives."""
-    room = bytearray(size)
-    return bytes(room[: file.read([memoryview(room)])])
+    buffer = bytearray(size)
+    return bytes(buffer[: file.read([memoryview(buffer)])])
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_output() -> None:
     assert ldisc.write(b"ab\ncd") == 3
     assert screen.data == b"ab\r"
     assert ldisc.write(b"cd") == 0
-    screen.room = 10
+    screen.space = 10
     assert ldisc.write(b"cd") == 2
     assert screen.data == b"ab\r\ncd"
     ldisc.set_termios(INITIAL._replace(oflag=0))

@@ -34,9 +34,9 @@ def event(count: int = 0, *, semaphore: bool = False) -> EventFile:
 
 def take(file: EventFile) -> int:
     """Read an eventfd."""
-    room = bytearray(8)
-    file.read([memoryview(room)])
-    return int.from_bytes(room, "little")
+    buffer = bytearray(8)
+    file.read([memoryview(buffer)])
+    return int.from_bytes(buffer, "little")
 
 
 def test_eventfd() -> None:

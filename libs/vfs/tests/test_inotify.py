@@ -53,17 +53,17 @@ def place() -> tuple[InotifyFile, Dentry, Dentry]:
 
 def events(instance: InotifyFile) -> list[tuple[int, int, int, bytes]]:
     """Take all events."""
-    room = bytearray(1 << 20)
+    buffer = bytearray(1 << 20)
     try:
-        size = instance.read([memoryview(room)[:17], memoryview(room)[17:]])
+        size = instance.read([memoryview(buffer)[:17], memoryview(buffer)[17:]])
     except EAGAIN:
         return []
     found = []
     at = 0
     while at < size:
-        number, mask, cookie, length = INOTIFY_EVENT.unpack_from(room, at)
+        number, mask, cookie, length = INOTIFY_EVENT.unpack_from(buffer, at)
         at += 16 + length
-        found.append((number, mask, cookie, bytes(room[at - length : at]).rstrip(b"\0")))
+        found.append((number, mask, cookie, bytes(buffer[at - length : at]).rstrip(b"\0")))
     return found
 
 

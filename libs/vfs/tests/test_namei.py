@@ -460,7 +460,7 @@ def test_names(box: Box) -> None:
 
 
 def test_devices_need_a_capability(box: Box) -> None:
-    """Whoever may write to the directory cannot make a device in it."""
+    """A caller that may write to the directory cannot make a device in it."""
     chown_common(box.mnt.root, 1000, -1, box.root)
     with pytest.raises(EPERM):
         do_mknodat(None, b"blk", S_IFBLK, 1, box.ctx, User(1000))

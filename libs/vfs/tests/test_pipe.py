@@ -54,15 +54,15 @@ def test_behaves_as_a_bounded_queue_of_bytes(operations: list[tuple[str, list[in
         if name == "write":
             bufs = [bytes((counter + i) % 251 for i in range(size)) for size in sizes]
             counter += sum(sizes)
-            room = 65536 - len(model)
+            space = 65536 - len(model)
             total = sum(sizes)
             try:
                 done = writer.write(bufs)
             except EAGAIN:
                 assert total
-                assert room == 0 or (total <= 4096 and room < total)
+                assert space == 0 or (total <= 4096 and space < total)
                 continue
-            assert done == min(total, room)
+            assert done == min(total, space)
             model += b"".join(bufs)[:done]
         else:
             room_bufs = [bytearray(size) for size in sizes]
@@ -83,10 +83,10 @@ def test_end_of_file_and_broken_pipe() -> None:
     reader, writer = ends()
     writer.write([b"x"])
     writer.decref()
-    room = bytearray(4)
+    buffer = bytearray(4)
     assert reader.readiness() & (IN | HUP) == IN | HUP
-    assert reader.read([memoryview(room)]) == 1
-    assert reader.read([memoryview(room)]) == 0
+    assert reader.read([memoryview(buffer)]) == 1
+    assert reader.read([memoryview(buffer)]) == 0
     assert reader.readiness() & (IN | HUP) == HUP
     reader, writer = ends()
     reader.decref()
@@ -94,10 +94,10 @@ def test_end_of_file_and_broken_pipe() -> None:
     with pytest.raises(EPIPE):
         writer.write([b"x"])
     with pytest.raises(EBADF):
-        writer.read([memoryview(room)])
+        writer.read([memoryview(buffer)])
 
 
-class Told(Entry):
+class Recorder(Entry):
     """Keeps the masks of its notifications."""
 
     def __init__(self) -> None:
@@ -110,16 +110,16 @@ class Told(Entry):
         self.masks.append(mask)
 
 
-def test_who_waits_is_told() -> None:
+def test_waiters_are_notified() -> None:
     """Readers are notified of data and of the last close, writers of free slots."""
     reader, writer = ends()
-    told = Told()
+    entry = Recorder()
     assert reader.queue is not None
-    reader.queue.register(told, IN | HUP)
+    reader.queue.register(entry, IN | HUP)
     writer.write([b"abc"])
-    assert told.masks == [IN]
+    assert entry.masks == [IN]
     writer.decref()
-    assert told.masks[-1] & HUP
+    assert entry.masks[-1] & HUP
 
 
 def test_capacity() -> None:

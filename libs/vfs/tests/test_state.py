@@ -53,7 +53,7 @@ class Folder(Inode):
 
 
 class Root:
-    """Somebody with user id 0."""
+    """A caller with user id 0."""
 
     fsuid = fsgid = 0
     groups: tuple[int, ...] = ()
@@ -64,7 +64,7 @@ class Root:
 
 
 class Sleeper(Entry):
-    """Somebody that waits."""
+    """A waiter."""
 
     __slots__ = ("woken",)
 
@@ -159,9 +159,9 @@ def test_descriptions() -> None:
     poller, event = table.get(4), table.get(1)  # type: ignore[assignment]  # an EventFile
     assert isinstance(poller, EpollFile)
     assert poller.take(8) == [(IN, 0xDA7A)]
-    room = bytearray(8)
+    buffer = bytearray(8)
     for left in (4, 3, 2, 1, 0):
-        event.read([memoryview(room)])
+        event.read([memoryview(buffer)])
         assert event.count == left
     assert not poller.readiness()
     event.write([(1).to_bytes(8, "little")])
@@ -190,11 +190,11 @@ def test_pipes() -> None:
 
     table, sleeper, again = copy_of((table, sleeper, table))
     assert table is again
-    room = bytearray(100)
+    buffer = bytearray(100)
     reader = table.get(0)  # type: ignore[assignment]  # a PipeFile
-    assert [reader.read([memoryview(room)]), reader.read([memoryview(room)])] == [3, 3], "packets stay apart"
+    assert [reader.read([memoryview(buffer)]), reader.read([memoryview(buffer)])] == [3, 3], "packets stay apart"
     with pytest.raises(EAGAIN):
-        reader.read([memoryview(room)])
+        reader.read([memoryview(buffer)])
     pipe = table.get(2).pipe  # type: ignore[attr-defined]  # as above
     assert (pipe.size, pipe.free_slots, len(pipe.queue)) == (4990, 14, 1)
     table.get(3).write([b"y"])

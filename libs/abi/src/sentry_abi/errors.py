@@ -948,7 +948,7 @@ BY_NUMBER: Final[dict[int, type[LinuxError]]] = {cls.errno: cls for cls in Linux
 
 
 def from_host(error: OSError) -> LinuxError:
-    """Return the LinuxError that stands for a host call's failure; EIO when the host gave no number."""
+    """Return the LinuxError for a host call's failure; EIO when the host gave no number."""
     return BY_NUMBER.get(error.errno or 0, EIO)()
 
 

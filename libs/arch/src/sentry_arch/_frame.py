@@ -1,6 +1,6 @@
 """Signal frames of x86-64: what a handler finds on its stack, and what rt_sigreturn(2) reads back.
 
-From high to low addresses: the red zone of the interrupted code (128 bytes, skipped), the XSAVE image (64-byte aligned)
+From high to low addresses: the red zone of the interrupted code (128 bytes, skipped), the XSAVE area (64-byte aligned)
 with FP_XSTATE_MAGIC2 behind it, siginfo_t, ucontext_t, the return address. Pure functions over bytes.
 
 Sources: Linux arch/x86/kernel/signal_64.c (x64_setup_rt_frame), arch/x86/kernel/fpu/signal.c,
@@ -83,45 +83,45 @@ class Fault(NamedTuple):
 NO_FAULT: Final = Fault()
 
 
-def frame_fpu(image: bytes) -> bytes:
-    """Return an XSAVE image of a thread as a signal frame holds it: marked, cut to the components it carries."""
-    size = min(len(image), _FRAME_XSTATE_SIZE)
-    present = int.from_bytes(image[_LEGACY_SIZE : _LEGACY_SIZE + 8], "little") & XFEATURES_FRAME
-    marked = bytearray(image[:size])
-    supported = XFEATURES_FRAME & (int.from_bytes(image[_SW_OFFSET : _SW_OFFSET + 8], "little") or XFEATURES_FRAME)
+def frame_fpu(area: bytes) -> bytes:
+    """Return an XSAVE area of a thread as a signal frame holds it: marked, cut to the components it carries."""
+    size = min(len(area), _FRAME_XSTATE_SIZE)
+    present = int.from_bytes(area[_LEGACY_SIZE : _LEGACY_SIZE + 8], "little") & XFEATURES_FRAME
+    marked = bytearray(area[:size])
+    supported = XFEATURES_FRAME & (int.from_bytes(area[_SW_OFFSET : _SW_OFFSET + 8], "little") or XFEATURES_FRAME)
     _SW_BYTES.pack_into(marked, _SW_OFFSET, FP_XSTATE_MAGIC1, size + 4, supported, size)
     marked[_LEGACY_SIZE : _LEGACY_SIZE + 8] = present.to_bytes(8, "little")
     return bytes(marked) + FP_XSTATE_MAGIC2.to_bytes(4, "little")
 
 
 def fpu_read_size(legacy: bytes) -> int:
-    """Return how many bytes of XSAVE image follow from the first 512 bytes of a frame's: 512 when only those count."""
+    """Return how many bytes of XSAVE area follow from the first 512 bytes of a frame's: 512 when only those count."""
     magic, extended, _, size = _SW_BYTES.unpack_from(legacy, _SW_OFFSET)
     if magic != FP_XSTATE_MAGIC1 or size < _BASE_SIZE or size > _FRAME_XSTATE_SIZE or extended < size + 4:
         return _LEGACY_SIZE
     return int(size)
 
 
-def thread_fpu(frame_image: bytes, size: int) -> bytes:
-    """Return a frame's image as an XSAVE image of `size` bytes for a thread; what the guest may not set is cleared.
+def thread_fpu(frame_area: bytes, size: int) -> bytes:
+    """Return a frame's area as an XSAVE area of `size` bytes for a thread; what the guest may not set is cleared.
 
     A frame without the extended part restores x87 and SSE and puts the rest to its initial value, as Linux does.
 
     Raises: ValueError  reserved bits of MXCSR are set, which no XRSTOR takes
     """
-    if int.from_bytes(frame_image[24:28], "little") & ~MXCSR_MASK:
+    if int.from_bytes(frame_area[24:28], "little") & ~MXCSR_MASK:
         msg = "reserved bits of MXCSR are set"
         raise ValueError(msg)
-    image = bytearray(size)
-    image[: len(frame_image)] = frame_image
-    image[_SW_OFFSET:_LEGACY_SIZE] = bytes(_LEGACY_SIZE - _SW_OFFSET)
-    if len(frame_image) <= _LEGACY_SIZE:
+    area = bytearray(size)
+    area[: len(frame_area)] = frame_area
+    area[_SW_OFFSET:_LEGACY_SIZE] = bytes(_LEGACY_SIZE - _SW_OFFSET)
+    if len(frame_area) <= _LEGACY_SIZE:
         present = 3
     else:
-        present = int.from_bytes(image[_LEGACY_SIZE : _LEGACY_SIZE + 8], "little") & XFEATURES_FRAME
-    image[_LEGACY_SIZE : _LEGACY_SIZE + _HEADER_SIZE] = present.to_bytes(8, "little") + bytes(_HEADER_SIZE - 8)
-    image[28:32] = MXCSR_MASK.to_bytes(4, "little")
-    return bytes(image)
+        present = int.from_bytes(area[_LEGACY_SIZE : _LEGACY_SIZE + 8], "little") & XFEATURES_FRAME
+    area[_LEGACY_SIZE : _LEGACY_SIZE + _HEADER_SIZE] = present.to_bytes(8, "little") + bytes(_HEADER_SIZE - 8)
+    area[28:32] = MXCSR_MASK.to_bytes(4, "little")
+    return bytes(area)
 
 
 def build_frame(

@@ -40,7 +40,7 @@ class Credentials(NamedTuple):
     def has_capability_in(self, capability: int, namespace: UserNamespace) -> bool:
         """Return whether these credentials have a capability over what a user namespace governs: HasCapabilityIn.
 
-        What an effective set holds counts in its namespace and in all below. Whoever created a namespace (by effective
+        What an effective set holds counts in its namespace and in all below. The creator of a namespace (by effective
         id, from its parent) has every capability there. A child's capability never reaches the parent.
 
         Linux: security/commoncap.c cap_capable.

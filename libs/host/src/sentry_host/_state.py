@@ -7,7 +7,7 @@ from sentry_host._host import Host
 if TYPE_CHECKING:
     from sentry_state import Registry
 
-UNSAVABLE: Final[dict[type, str]] = {Host: "functions of the host; whoever loads supplies the host of then"}
+UNSAVABLE: Final[dict[type, str]] = {Host: "functions of the host; the loader supplies its own"}
 
 
 def register(registry: "Registry") -> None:

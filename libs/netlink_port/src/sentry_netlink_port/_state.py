@@ -12,7 +12,7 @@ UNSAVABLE: Final[dict[type, str]] = {}
 
 
 def register(registry: "Registry") -> None:
-    """Register managers: the ids stay in use. Whoever loads one sets its `random_bytes`."""
+    """Register managers: the ids stay in use. The loader sets its `random_bytes`."""
     registry.savable(
         "netlink_port.Manager",
         fields=("_ports",),

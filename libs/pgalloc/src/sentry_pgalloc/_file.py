@@ -92,7 +92,7 @@ def _create(size: int) -> tuple[int, int]:
 
 
 class _Closed:
-    """Stands in the place of a closed file's lock: the check costs nothing while the file is open."""
+    """The lock of a closed file: so the check costs nothing while the file is open."""
 
     def __enter__(self) -> bool:
         message = "the memory file is closed"
@@ -384,7 +384,7 @@ class MemoryFile:
     # -- eviction -----------------------------------------------------------------------------------------------------
 
     def mark_evictable(self, user: Evictable, start: int, end: int) -> None:
-        """Note that user can give up [start, end) of its own key space. Raises: ValueError for an empty range."""
+        """Record that user can free [start, end) of its own key space. Raises: ValueError for an empty range."""
         _check_key_range("mark_evictable", start, end)
         with self._mu:
             ranges = self._evictable.get(user)
@@ -393,7 +393,7 @@ class MemoryFile:
             ranges.set(start, end, 0)
 
     def mark_unevictable(self, user: Evictable, start: int, end: int) -> None:
-        """Take the note back; an eviction that is already on its way may still come.
+        """Take the record back; an eviction under way may still come.
 
         Raises: ValueError for an empty range.
         """
@@ -465,7 +465,7 @@ class MemoryFile:
     def load_from(self, reader: Reader) -> None:
         """Fill this empty file from what `save_to` wrote (gVisor: LoadFrom).
 
-        Raises: ImageError, and the file is then good for nothing but `close`; ValueError if it is not empty.
+        Raises: ImageError, and the file can then only be closed; ValueError if it is not empty.
         """
         with self._mu:
             if len(self._used) or self._waste:

@@ -1,4 +1,4 @@
-"""The platform interface: how guest code runs, whatever runs it.
+"""The platform interface: how guest code runs.
 
 A platform owns guest threads (`Context`) and host address spaces (`AddressSpace`). Stubs, thread ids, injection and
 guest-physical addresses are hidden below it. Addresses and lengths are bytes and page-aligned; deadlines are
@@ -23,7 +23,7 @@ PROT_EXEC: Final = 4
 
 
 class Backing(Protocol):
-    """A host file whose pages guests may see: the memory file, a host file, an image.
+    """A host file whose pages guests may see: the memory file, a host file, a saved image.
 
     "memory" is mapped MAP_SHARED. "host" and "image" are mapped MAP_PRIVATE and never both private and writable: a page
     that the guest may write privately is copied to the memory file first. "shared" is a host file mapped MAP_SHARED.
@@ -116,17 +116,17 @@ class Context(Protocol):
         ...
 
     def fpu(self) -> bytes:
-        """Return the extended state: `Platform.fpu_size` bytes of a standard-format (not compacted) XSAVE image.
+        """Return the extended state: `Platform.fpu_size` bytes of a standard-format (not compacted) XSAVE area.
 
         Its components are those that guests have, x87 to AVX-512 and PKRU as far as the CPU does; bytes 464 to 472 name
         them, bytes 512 to 520 (XSTATE_BV) those not in their initial state. Raises: ESRCH.
         """
         ...
 
-    def set_fpu(self, image: bytes) -> None:
-        """Set the whole extended state, in the form that `fpu` returns; an empty image is the initial state.
+    def set_fpu(self, area: bytes) -> None:
+        """Set the whole extended state, in the form that `fpu` returns; an empty area is the initial state.
 
-        Raises: EINVAL if the image has another form or the CPU refuses it, ESRCH.
+        Raises: EINVAL if the area has another form or the CPU refuses it, ESRCH.
         """
         ...
 
@@ -221,7 +221,7 @@ class Platform(Protocol):
     """The event that `next_event` returned, laid out as `EVENT`."""
 
     fpu_size: int
-    """Length in bytes of an extended state's image: the same for all contexts, and on all platforms of a host."""
+    """Length in bytes of an extended state: the same for all contexts, and on all platforms of a host."""
 
     next_event: Callable[[int, int, int], int]
     """(answer_to, value, deadline_ns) -> EventKind. Answers a context (index, or -1 for none) and waits for any event;

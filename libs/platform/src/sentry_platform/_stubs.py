@@ -158,15 +158,15 @@ class StubContext:
                 raise errors.ESRCH
         return bytes(platform.xstate)
 
-    def set_fpu(self, image: bytes) -> None:
-        """Set the whole extended state of a held context; an empty image is the initial state.
+    def set_fpu(self, area: bytes) -> None:
+        """Set the whole extended state of a held context; an empty area is the initial state.
 
-        Raises: EINVAL if the host refuses the image, ESRCH.
+        Raises: EINVAL if the host refuses the area, ESRCH.
         """
         self.stop()
-        if not image:
-            image = self._platform.initial_fpu
-        r = lib.ks_set_xstate(self._core, self.index, ffi.from_buffer("char *", image), len(image))
+        if not area:
+            area = self._platform.initial_fpu
+        r = lib.ks_set_xstate(self._core, self.index, ffi.from_buffer("char *", area), len(area))
         if r < 0:
             raise errors.EINVAL if -r in (host_errno.EINVAL, host_errno.EFAULT) else errors.ESRCH
 
@@ -285,11 +285,11 @@ MXCSR_INITIAL: Final = 0x1F80
 
 
 def initial_xstate(size: int) -> bytes:
-    """Return the XSAVE image of a thread that has used no extended state.
+    """Return the XSAVE area of a thread that has used no extended state.
 
     No component present, MXCSR at its default.
     """
-    image = bytearray(size)
-    image[0:2] = b"\x7f\x03"
-    image[MXCSR_OFFSET : MXCSR_OFFSET + 4] = MXCSR_INITIAL.to_bytes(4, "little")
-    return bytes(image)
+    area = bytearray(size)
+    area[0:2] = b"\x7f\x03"
+    area[MXCSR_OFFSET : MXCSR_OFFSET + 4] = MXCSR_INITIAL.to_bytes(4, "little")
+    return bytes(area)

@@ -69,12 +69,12 @@ def interface_ioctl(command: int, arg: int, mm: UserMemory) -> int:
 def _configuration(arg: int, mm: UserMemory) -> int:
     """Write the list of interfaces with their addresses, or how long it is."""
     request = mm.copy_in(arg, 16)
-    room, buffer = int.from_bytes(request[:4], "little", signed=True), int.from_bytes(request[8:], "little")
-    if room < 0:
+    space, buffer = int.from_bytes(request[:4], "little", signed=True), int.from_bytes(request[8:], "little")
+    if space < 0:
         raise EINVAL
     length = _IFREQ
     if buffer:
-        length = _IFREQ if room >= _IFREQ else 0
+        length = _IFREQ if space >= _IFREQ else 0
         if length:
             mm.copy_out(buffer, (_NAME + _ANSWERS[SIOCGIFADDR]).ljust(_IFREQ, b"\0"))
     mm.copy_out(arg, length.to_bytes(4, "little"))

@@ -67,14 +67,14 @@ class ByteQueue:
         """How many bytes have left, as positions of marks are counted."""
         self.marks: deque[Mark] = deque()
 
-    def append(self, bufs: Sequence[Buffer], room: int) -> int:
-        """Append as much of bufs as `room` allows; return how much."""
+    def append(self, bufs: Sequence[Buffer], space: int) -> int:
+        """Append as much of bufs as `space` allows; return how much."""
         done = 0
         for buf in bufs:
             length = len(buf)
-            if length > room - done:
-                buf = memoryview(buf)[: room - done]  # noqa: PLW2901  (the part that fits)
-                length = room - done
+            if length > space - done:
+                buf = memoryview(buf)[: space - done]  # noqa: PLW2901  (the part that fits)
+                length = space - done
             if not length:
                 continue
             done += length
@@ -127,19 +127,19 @@ class ByteQueue:
         """Copy the first bytes, at most limit, into bufs and leave them."""
         done = 0
         head = self._head
-        at = room = 0
+        at = end = 0
         target = iter(bufs)
         buf = memoryview(b"")
         for chunk in self._chunks:
             view = memoryview(chunk)[head:]
             head = 0
             while len(view) and done < limit:
-                while at == room:
+                while at == end:
                     following = next(target, None)
                     if following is None:
                         return done
-                    buf, at, room = following, 0, len(following)
-                take = min(len(view), room - at, limit - done)
+                    buf, at, end = following, 0, len(following)
+                take = min(len(view), end - at, limit - done)
                 buf[at : at + take] = view[:take]
                 view = view[take:]
                 at += take

@@ -313,7 +313,7 @@ class TcpSocket(InetSocket):
 
     # data
 
-    def room(self) -> int:
+    def window(self) -> int:
         """Return how much may be sent and not read."""
         return WINDOW if self.sndbuf == 16384 else self.sndbuf
 
@@ -340,10 +340,10 @@ class TcpSocket(InetSocket):
             self.queue.notify(EVERYTHING)
             return total
         inbox = peer.inbox
-        room = self.room() - inbox.size
-        if room <= 0:
+        space = self.window() - inbox.size
+        if space <= 0:
             raise EAGAIN
-        done = inbox.append(bufs, room)
+        done = inbox.append(bufs, space)
         peer.queue.notify(READ_READY)
         return done
 
@@ -395,7 +395,7 @@ class TcpSocket(InetSocket):
         if self.inbox.size:
             mask |= READ_READY
         peer = self.peer
-        if self.shut & SHUT_WRITE or peer is None or peer.inbox.size * 3 <= self.room() * 2:
+        if self.shut & SHUT_WRITE or peer is None or peer.inbox.size * 3 <= self.window() * 2:
             mask |= OUT | WRNORM
         return mask
 

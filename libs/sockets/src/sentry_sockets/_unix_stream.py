@@ -42,10 +42,10 @@ class UnixStream(UnixConnection):
         if self.shut & SHUT_WRITE or peer.shut & SHUT_READ:
             raise EPIPE
         inbox = peer.inbox
-        room = self.sndbuf - inbox.size
-        if room <= 0:
+        space = self.sndbuf - inbox.size
+        if space <= 0:
             raise EAGAIN
-        done = inbox.append(bufs, room)
+        done = inbox.append(bufs, space)
         if done:
             if control is not NOTHING or peer.pass_creds or self.pass_creds:
                 self._mark(peer, done, control)

@@ -1,4 +1,4 @@
-"""From the bytes of a graph to objects: the mirror of `_encode`, and suspicious of every byte."""
+"""From the bytes of a graph to objects: the mirror of `_encode`; it trusts no byte."""
 
 # ruff: noqa: PLR1714, SIM109  (a set of two names would be built anew at each comparison)
 
@@ -78,7 +78,7 @@ BlobIn = Callable[[int], bytes]
 
 
 class Limits(NamedTuple):
-    """What a reader puts up with.
+    """What a reader accepts.
 
     objects  things with an id in one graph; each takes 60 bytes or more
     blob     bytes of one long bytes, text or integer

@@ -1,4 +1,4 @@
-"""From objects to the bytes of a graph: one loop without recursion over the values of the object whose turn it is."""
+"""From objects to the bytes of a graph: one loop without recursion over the values of one object after the other."""
 
 import struct
 from collections import deque

@@ -175,7 +175,7 @@ class Registry:
         Every slot must be in one of the three lists, and so must every attribute of an object with a `__dict__`. What
         a registered base class declares holds for its subclasses, which register too and declare what they add.
         `before_save(self)` and `after_load(self)` are called when the class has them. `__init__` and `__new__` are not.
-        `before_save` runs when the object is met; it may change what nobody else holds, since the rest may be written.
+        `before_save` runs when the object is met; it may change its own objects; others may be written.
 
         Raises: RegistrationError.
         """

@@ -7,7 +7,7 @@
     kind 1  a graph or a run of bulk bytes begins: 1 byte G or R, then its name
     kind 2  a part of a graph        kind 3  a part of a graph's long value
     kind 4  a part of bulk bytes     kind 5  end of the graph or of the bulk bytes
-    kind 6  end of the image; what follows in the file belongs to somebody else
+    kind 6  end of the image; what follows in the file is not the image's
 
 The digest of a block covers the digest before it, so blocks cannot be lost, doubled or exchanged. Without a key it is a
 CRC-32, which finds damage; with a key it is a keyed BLAKE2b of 16 bytes, which finds changes on purpose too.
@@ -139,7 +139,7 @@ class Writer:
     ) -> None:
         """Begin an image in sink.
 
-        metadata  told by the reader before anything else is read
+        metadata  given by the reader before anything else is read
         key       16 to 64 secret bytes; the image then cannot be changed by who does not know them
 
         Raises: SaveError for metadata that is not text, StateError for a bad key.
@@ -180,7 +180,7 @@ class Writer:
     def save(self, name: str, root: Any, externals: Mapping[str, Any] | None = None) -> Stats:  # noqa: ANN401
         """Write the graph below root; return what it consisted of.
 
-        externals  live objects that are written by their keys; whoever loads supplies his own for each key
+        externals  live objects that are written by their keys; the loader supplies its own for each key
 
         The objects must not change meanwhile, but for what their own `before_save` does. Garbage collection is held
         up. Raises: SaveError, which says where in the graph; the image is then of no use.
@@ -390,7 +390,7 @@ class Reader:
         with memoryview(buffer) as whole, whole.cast("B") as view:
             for chunk in self.raw(name):
                 if done + len(chunk) > len(view):
-                    message = f"{name}: more than the {len(view)} bytes that there is room for"
+                    message = f"{name}: more than the {len(view)} bytes of the buffer"
                     raise LimitError(message)
                 view[done : done + len(chunk)] = chunk
                 done += len(chunk)

@@ -36,14 +36,14 @@ def take_bytes(chunks: Chunks, head: int, bufs: list[memoryview], limit: int) ->
     """
     done = 0
     for buf in bufs:
-        room = min(len(buf), limit - done)
+        end = min(len(buf), limit - done)
         at = 0
-        while at < room and chunks:
+        while at < end and chunks:
             chunk = chunks[0]
             left = len(chunk) - head
-            if left > room - at:
-                left = room - at
-                buf[at:room] = memoryview(chunk)[head : head + left]
+            if left > end - at:
+                left = end - at
+                buf[at:end] = memoryview(chunk)[head : head + left]
                 head += left
             elif head:
                 buf[at : at + left] = memoryview(chunk)[head:]

@@ -193,14 +193,14 @@ class InotifyFile(FileDescription):
         events = self._events
         if not events:
             raise EAGAIN
-        room = sum(map(len, bufs))
+        space = sum(map(len, bufs))
         records = []
         while events:
             number, mask, cookie, name = events[0]
             size = self._size(name)
-            if size > room:
+            if size > space:
                 break
-            room -= size
+            space -= size
             records.append(INOTIFY_EVENT.pack(number, mask, cookie, size - _ROUND) + name.ljust(size - _ROUND, b"\0"))
             events.popleft()
         if not records:

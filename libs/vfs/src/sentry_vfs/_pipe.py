@@ -93,13 +93,13 @@ class Pipe:
         """The count at which a packet ends the read."""
         done = 0
         for buf in bufs:
-            room = len(buf)
+            size = len(buf)
             at = 0
-            while at < room and chunks:
+            while at < size and chunks:
                 chunk, head = chunks[0], self._head
                 if isinstance(chunk, Packet) and not only and not across:
                     only = done + at + len(chunk) - head
-                part = min(len(chunk) - head, room - at)
+                part = min(len(chunk) - head, size - at)
                 buf[at : at + part] = memoryview(chunk)[head : head + part] if part != len(chunk) else chunk
                 at += part
                 self._advance(part)
@@ -161,15 +161,15 @@ class Pipe:
             raise EPIPE
         data = memoryview(bufs[0] if len(bufs) == 1 else b"".join(bufs))
         done = self._fill_last(data[: total % SLOT])
-        room = min(total - done, self.free_slots * SLOT)
-        if room > 0:
-            part = data[done : done + room]
+        space = min(total - done, self.free_slots * SLOT)
+        if space > 0:
+            part = data[done : done + space]
             if packets:
-                self._chunks.extend(Packet(part[at : at + SLOT]) for at in range(0, room, SLOT))
+                self._chunks.extend(Packet(part[at : at + SLOT]) for at in range(0, space, SLOT))
             else:
                 self._chunks.append(bytearray(part))
-            self._used += -(-room // SLOT)
-            done += room
+            self._used += -(-space // SLOT)
+            done += space
         if not done:
             raise EAGAIN
         self.size += done
@@ -193,12 +193,12 @@ class Pipe:
         Raises: EPIPE without a reader, EAGAIN.
         """
         slots: list[Buffer] = []
-        head, left, room = self._head, count, target.free_slots
+        head, left, space = self._head, count, target.free_slots
         for chunk in self._chunks:
             kind: type[bytes | bytearray] = Packet if isinstance(chunk, Packet) else bytes
             if take and isinstance(chunk, bytearray):
                 kind = bytearray
-            while head < len(chunk) and left > 0 and len(slots) < room:
+            while head < len(chunk) and left > 0 and len(slots) < space:
                 end = min(len(chunk), head // SLOT * SLOT + SLOT, head + left)
                 slots.append(kind(memoryview(chunk)[head:end]))
                 left -= end - head

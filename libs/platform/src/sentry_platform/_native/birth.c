@@ -1,4 +1,4 @@
-// Birth and death: the template process, from which every stub descends, and the end of all.
+// Start and end: the template process, from which every stub descends, and the death of all.
 #include "core.h"
 #include "stub.h"
 #include <errno.h>
@@ -29,7 +29,7 @@ struct birth_args {
 	int batch_fd;
 };
 
-// The template: give up everything that the sentry's C library registered, take on the stub and the filter, and park.
+// The template: drop everything that the sentry's C library registered, install the stub and the filter, and park.
 static int template_main(void *argument)
 {
 	struct birth_args *args = argument;
@@ -63,7 +63,7 @@ static int template_main(void *argument)
 	}
 	__builtin_memset(stub, 0xf4, KS_PAGE); // hlt
 	__builtin_memcpy(stub, ks_stub_start, (size_t)(ks_stub_end - ks_stub_start));
-	// When memory runs out, the guests go before the sentry does.
+	// When memory runs out, the host kills the guests before the sentry.
 	int score = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (score >= 0) {
 		syscall(SYS_write, score, "900", 3);

@@ -45,8 +45,8 @@ int ks_tid(struct ks_core *core, int context);
 int ks_get_regs(struct ks_core *core, int context, struct ks_regs *regs);
 int ks_set_regs(struct ks_core *core, int context, const struct ks_regs *regs);
 size_t ks_xstate_size(struct ks_core *core);
-int ks_get_xstate(struct ks_core *core, int context, void *image);
-int ks_set_xstate(struct ks_core *core, int context, const void *image, size_t size);
+int ks_get_xstate(struct ks_core *core, int context, void *area);
+int ks_set_xstate(struct ks_core *core, int context, const void *area, size_t size);
 int64_t ks_cpu_time(struct ks_core *core, int context);
 
 int ks_watch(struct ks_loop *loop, int fd, uint32_t mask);

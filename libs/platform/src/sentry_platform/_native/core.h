@@ -11,14 +11,14 @@
 #define MAX_SPACES 32768
 #define X32_BIT 0x40000000
 #define KS_XSTATE_MAX 16384
-#define KS_HELPER_CALL 100 // internal kinds of news
+#define KS_HELPER_CALL 100 // internal kinds of events
 #define KS_NOTHING 101
 
 enum { KS_FLAG_CHILD = KS_FLAG_OWN, KS_FLAG_TICK = KS_FLAG_OWN << 1 };
 
 struct context {
 	uint64_t id; // notify: the notification that waits for an answer
-	int64_t resumed_ns; // sysemu: when it last went on
+	int64_t resumed_ns; // sysemu: when it was last resumed
 	int64_t cpu_ns;     // CPU time of the stubs that it had before
 	int tid, state, batch;
 	uint8_t helper;
@@ -26,18 +26,18 @@ struct context {
 	uint8_t trapped; // stopped at a call that a filter trapped, and not answered yet
 	uint8_t wanted; // an interrupt was requested and no event came since
 	uint8_t stale;  // another event came first: the stop that still follows is absorbed
-	uint8_t pinned; // held on the sentry's CPU
+	uint8_t pinned; // to the sentry's CPU
 	uint8_t quick;  // sysemu: stops in a row that followed each other closely
 	int next_free;
 };
 
 // How guest calls reach the sentry.
 struct ks_trap {
-	// Wait for the next piece of news; 0 when a flag in mask other than CHILD is up; -errno when the trap is broken.
+	// Wait for the next event; 0 when a flag in mask other than CHILD is up; -errno when the trap is broken.
 	int (*pump)(struct ks_core *core, uint32_t mask, struct ks_event *e);
-	// Let a notified context go on with value as its call's result.
+	// Resume a notified context with value as its call's result.
 	int (*answer)(struct ks_core *core, struct context *c, int64_t value);
-	// Let a stopped context go on as its registers say.
+	// Resume a stopped context from its registers.
 	int (*resume)(struct ks_core *core, struct context *c);
 	// Bring a notified context to a ptrace stop; its call then counts as answered.
 	int (*stop)(struct ks_core *core, int index);

@@ -1,6 +1,6 @@
 // Exceptions of guest code: from a signal stop to a FAULT or TRAP event.
 //
-// The host keeps the vector, the page-fault error code and the kind of access to itself: a tracer sees siginfo and registers. What is
+// The host does not report the vector, the page-fault error code and the kind of access: a tracer sees siginfo and registers. What is
 // not in siginfo is worked out here, from the instruction where it matters, and nowhere else:
 //
 //   access      of a protection fault: a write, because the host maps no page that cannot be read. Otherwise as the instruction says;
@@ -19,7 +19,7 @@ enum { MAX_INSN = 15 };
 struct insn {
 	uint8_t code[MAX_INSN + 16];
 	int size, at;  // bytes that could be read; the next one to read
-	int ran_out;   // the instruction goes on where nothing can be read
+	int ran_out;   // the instruction continues where nothing can be read
 	int map, pp;   // opcode map (1: 0f, 2: 0f 38, 3: 0f 3a); last prefix of 66, f3, f2 as 1, 2, 3
 	int vex, evex; // encoded with a VEX (or EVEX) prefix
 	uint8_t opcode;
@@ -181,7 +181,7 @@ static int accesses(int tid, const struct ks_regs *regs, uint64_t addr)
 	return insn.ran_out ? KS_EXEC : writes ? KS_WRITE : KS_READ;
 }
 
-// A memory access that the address space has to answer for.
+// A memory fault that the address space may resolve.
 static int page_fault(struct ks_event *e, int tid, const struct ks_regs *regs, const siginfo_t *info, int signo)
 {
 	uint64_t addr = (uint64_t)info->si_addr;
@@ -197,7 +197,7 @@ static int page_fault(struct ks_event *e, int tid, const struct ks_regs *regs, c
 		protection = 0;
 		code = SEGV_MAPERR;
 	}
-	// Linux gives away nothing of its own half: every access to it is one to a page that is present.
+	// Linux reveals nothing of its own half: every access to it counts as one to a present page.
 	int error = PF_USER | (protection || addr >= KS_TOP ? PF_PRESENT : 0);
 	error |= access == KS_EXEC ? PF_INSTR : access == KS_WRITE ? PF_WRITE : 0;
 	e->kind = KS_FAULT;
@@ -209,7 +209,7 @@ static int page_fault(struct ks_event *e, int tid, const struct ks_regs *regs, c
 	return KS_FAULT;
 }
 
-// Vector and error code of an exception that no change of the address space can cure.
+// Vector and error code of an exception that no change of the address space can resolve.
 static void vector_of(int tid, const struct ks_regs *regs, const siginfo_t *info, int signo, int *vector, int *error)
 {
 	int code = info->si_code;
@@ -240,7 +240,7 @@ static void vector_of(int tid, const struct ks_regs *regs, const siginfo_t *info
 	}
 }
 
-// Fill in the event of a stop with a signal of the CPU's making. Returns its kind, or -errno.
+// Fill in the event of a stop by a signal that the CPU caused. Returns its kind, or -errno.
 int ks_exception(struct ks_event *e, int tid, int signo, const siginfo_t *info)
 {
 	struct ks_regs regs;

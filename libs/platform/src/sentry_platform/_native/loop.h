@@ -1,4 +1,4 @@
-// What ends the wait for guests, whatever runs them: a deadline, a kick, a signal of the host, a descriptor that is ready.
+// What ends the wait for guests on every platform: a deadline, a kick, a signal of the host, a descriptor that is ready.
 #ifndef KS_LOOP_H
 #define KS_LOOP_H
 

@@ -43,7 +43,7 @@ static int clone_of(struct ks_core *core, int helper, uint64_t clone_flags)
 	struct ks_call call = {.nr = SYS_clone, .args = {clone_flags}};
 	int64_t tid = 0;
 	core->newborn = core->cloned = 0;
-	ks_pin(core, c); // the child inherits the hold
+	ks_pin(core, c); // the child inherits the CPU mask
 	int made = core->trap->walk(core, helper, c->batch, &call, 1, &tid);
 	ks_unpin(core, c);
 	if (made < 0)

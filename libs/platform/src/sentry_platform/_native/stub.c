@@ -1,7 +1,7 @@
 // The stub: the one read-only page of code that the sentry puts into every guest address space.
 //
 // park    makes a call that does not exist in Linux and waits for the sentry's answer: below zero means that the sentry has
-//         gone, and the stub ends itself; otherwise the batch page holds that many host calls.
+//         gone, and the stub ends itself; otherwise the batch page has that many host calls.
 // walk    makes them one after the other, and parks again with how many were made (rdi) and what the last one
 //         returned (rsi); it ends early at one that failed. It keeps everything in registers: the batch page is read-only, and
 //         guest threads of the same space cannot disturb it.

@@ -1,12 +1,12 @@
 // The sysemu trap: guest calls arrive as ptrace stops before the host kernel sees them (PTRACE_SYSEMU).
 //
-// All news is wait statuses, so one blocking wait4 serves for everything. Helpers run with PTRACE_CONT, and park by a breakpoint
+// All events are wait statuses, so one blocking wait4 serves for everything. Helpers run with PTRACE_CONT, and park by a breakpoint
 // instead of a call. A filter lets them make the calls of a batch, from the stub page alone, and traps anything else: one wrong
-// PTRACE_CONT of a guest is no way out. The calls of the vsyscall page, which the host emulates without looking at ptrace, come to
+// PTRACE_CONT of a guest does not let it escape. The calls of the vsyscall page, which the host emulates without looking at ptrace, come to
 // the sentry by the same trap.
 //
-// A stop and its resumption cost 7 us on one CPU and 50 to 80 across two, so guests are held on the sentry's CPU as long as they
-// keep stopping. One that has run for 3 ms while others want to run is let go, and held again after five quick stops.
+// A stop and its resumption cost 7 us on one CPU and 50 to 80 across two, so guests are pinned to the sentry's CPU while they
+// keep stopping. One that has run for 3 ms while others want to run is released, and pinned again after five quick stops.
 #include "core.h"
 #include "stub.h"
 #include <errno.h>
@@ -41,7 +41,7 @@ static int64_t now_ns(void)
 	return t.tv_sec * 1000000000L + t.tv_nsec;
 }
 
-// Let guests that have not stopped for a while leave the sentry's CPU, if others want it too: a look every 4 ms.
+// Unpin guests that have not stopped for a while, if others want the sentry's CPU: checked every 4 ms.
 static void spread(struct ks_core *core)
 {
 	if (ks_flags & KS_FLAG_TICK) {
@@ -123,7 +123,7 @@ static int pump(struct ks_core *core, uint32_t mask, struct ks_event *e)
 			return (int)tid;
 		int kind = take(core, (int)tid, status, e);
 		// wait4 searches the children in a fixed order: one that stops often would hide those behind it. So
-		// all that have stopped by now take their turn first.
+		// all that have stopped by now are served first.
 		while (core->running > 0) {
 			struct ks_event other;
 			int more = ks_host_wait(-1, &status, WNOHANG);

@@ -69,9 +69,9 @@ struct context *ks_context_at(struct ks_core *core, int index)
 
 // ---- one CPU for the length of a stop
 //
-// A ptrace stop is two wakeups that carry no hint that the waker is about to sleep, so the host likes to put each on another,
-// idle CPU: 25 us apiece on a virtual machine, 100 to 200 us for a stop with new registers. With both sides held on the CPU where the
-// sentry is, the same takes 14 us. The hold ends as soon as the stub is on the run queue again: CPU-bound guests go where they like.
+// A ptrace stop is two wakeups that carry no hint that the waker is about to sleep, so the host tends to put each on another,
+// idle CPU: 25 us apiece on a virtual machine, 100 to 200 us for a stop with new registers. With both sides pinned to the CPU where the
+// sentry is, the same takes 14 us. The pin ends as soon as the stub is on the run queue again: the host schedules CPU-bound guests anywhere.
 
 static void move_to(int tid, const cpu_set_t *cpus) { sched_setaffinity(tid, sizeof *cpus, cpus); }
 
@@ -133,7 +133,7 @@ int ks_queue_push(struct ks_core *core, const struct ks_event *event)
 	return 0;
 }
 
-// ---- news of tracees
+// ---- events of tracees
 
 // Whether an entry is none of the 64-bit table's. (The vsyscall page's calls are: the host has popped their return address.)
 int ks_is_foreign(uint32_t arch, int nr) { return arch != AUDIT_ARCH_X86_64 || (nr & X32_BIT); }
@@ -247,7 +247,7 @@ int ks_died(struct ks_core *core, int index, int status)
 
 // ---- answering and waiting
 
-// Let a context go on: a notified one with value as its call's result, a stopped one as its registers say.
+// Resume a context: a notified one with value as its call's result, a stopped one from its registers.
 int ks_answer(struct ks_core *core, int context, int64_t value)
 {
 	struct context *c = ks_context_at(core, context);
@@ -258,7 +258,7 @@ int ks_answer(struct ks_core *core, int context, int64_t value)
 	if (c->state != KS_STOPPED)
 		return c->state == KS_DYING ? 0 : -EINVAL;
 	if (c->fresh)
-		return -EPERM; // it still holds registers of the sentry
+		return -EPERM; // it still has registers of the sentry
 	if (c->trapped && ks_trace(PTRACE_POKEUSER, c->tid, offsetof(struct ks_regs, rax), (void *)value) < 0)
 		return 0; // killed meanwhile: its death follows
 	c->trapped = 0;
