@@ -13,7 +13,7 @@ from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
 from sentry.kernel.state import PIDNamespace
 from sentry.procfs import mount_proc
 from sentry.testing import init_args, new_kernel, process_args
-from sentry_abi.errors import EACCES, ELOOP, ENOENT, ENOEXEC, ESRCH
+from sentry_abi.errors import EACCES, EAGAIN, ELOOP, ENOENT, ENOEXEC, ESRCH
 from sentry_auth import INITIAL, root_credentials, user_credentials
 from sentry_cpuid import feature
 from sentry_fs import build_default_root
@@ -75,7 +75,7 @@ def beside(kernel: Kernel, work: Callable[[], None]) -> None:
         raise failures[0]
 
 
-def test_a_process_runs(box: Box) -> None:
+def test_create_process(box: Box) -> None:
     """Init is the first process, numbered 1; the group has its exit status afterwards."""
     group, tgid = box.kernel.create_process(box.args("echo $$ $PPID; exit 7"))
     assert (tgid, box.kernel.global_init) == (1, group)
@@ -85,7 +85,7 @@ def test_a_process_runs(box: Box) -> None:
     assert group.exit_status == 7 << 8
 
 
-def test_several_processes(box: Box) -> None:
+def test_create_process_twice(box: Box) -> None:
     """All that were created before `start` begin with it; the PID namespace ends with its init."""
     first, _ = box.kernel.create_process(box.args("sleep 0.2; echo init"))
     second, tgid = box.kernel.create_process(box.args("echo second; sleep 100"))
@@ -278,7 +278,7 @@ def test_start_process_after_start(box: Box) -> None:
     assert box.said().split() == ["later", "init"]
 
 
-def test_what_cannot_be_run(box: Box) -> None:
+def test_create_process_of_what_cannot_be_run(box: Box) -> None:
     """Create_process fails as execve does, and leaves nothing behind."""
     for name, error in ((b"/no/such", ENOENT), (b"/etc", EACCES), (b"/etc/passwd", EACCES)):
         with pytest.raises(error):
@@ -293,7 +293,7 @@ def test_what_cannot_be_run(box: Box) -> None:
     assert not box.kernel.task_set.tasks
 
 
-def test_kill_from_another_thread(box: Box) -> None:
+def test_kill(box: Box) -> None:
     """All groups end with the status that was given."""
     group, _ = box.kernel.create_process(box.args("while :; do :; done"))
     box.kernel.start()
@@ -306,7 +306,7 @@ def test_kill_from_another_thread(box: Box) -> None:
     assert group.exit_status == 15
 
 
-def test_signals_from_outside(box: Box) -> None:
+def test_send_external_signal_and_send_container_signal(box: Box) -> None:
     """An external signal reaches init; one for a container its leaders; none for an unknown container."""
     group, _ = box.kernel.create_process(box.args("trap 'echo got; exit 3' USR1; while :; do sleep 0.05; done", "c1"))
     box.kernel.start()
@@ -322,7 +322,7 @@ def test_signals_from_outside(box: Box) -> None:
         box.kernel.send_container_signal("c2", 10)
 
 
-def test_nothing_runs_while_paused(box: Box) -> None:
+def test_pause_and_unpause(box: Box) -> None:
     """While paused no guest runs and no call is answered; afterwards all continue, uninterrupted. Pauses nest."""
     box.kernel.create_process(box.args("i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; done; sleep 0.01; echo end"))
     box.kernel.start()
@@ -363,7 +363,7 @@ def test_pause_of_threads_that_compute(box: Box) -> None:
     assert box.said() == str([sum(i * i for i in range(300000))] * 3) + "\n"
 
 
-def test_small_operations(box: Box) -> None:
+def test_unique_id_clocks_and_save_error(box: Box) -> None:
     """Ids, cookies, clocks, the first save error, open sockets, the supervisor."""
     kernel = box.kernel
     assert [kernel.unique_id() for _ in range(3)] == [1, 2, 3]
@@ -386,7 +386,7 @@ def test_small_operations(box: Box) -> None:
     assert kernel.feature_set.has(feature("fpu"))
 
 
-def test_contexts(box: Box) -> None:
+def test_supervisor_context_and_process_context(box: Box) -> None:
     """The supervisor is root without limits, in no namespace before init; a process's context is its own."""
     kernel = box.kernel
     context = kernel.supervisor_context()
@@ -400,7 +400,7 @@ def test_contexts(box: Box) -> None:
     assert kernel.supervisor_context().root == box.tree.root
 
 
-def test_record_socket(box: Box) -> None:
+def test_record_socket_and_list_sockets(box: Box) -> None:
     """Sockets are listed by rising entry number while they are open, whichever call makes them."""
     script = "import socket,time; a=socket.socketpair(); b=socket.socket(); c=socket.create_server(('127.0.0.1',0));"
     script += "d=socket.create_connection(c.getsockname()); e=c.accept(); time.sleep(0.3); b.close(); time.sleep(0.3)"
@@ -490,3 +490,34 @@ def test_pauses_nest_across_threads(box: Box) -> None:
 
     beside(box.kernel, work)
     assert box.said() == "end\n"
+
+
+@pytest.mark.parametrize("how", ["pid", "context"])
+def test_create_process_leaves_no_stub_behind(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When ids or contexts run out, no host process remains but a killed one, which the next event reaps."""
+    kernel, mnt = new_kernel("auto")
+
+    def children() -> int:
+        pids = [pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+        return sum(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z" for pid in pids)
+
+    def refuse(*_: object) -> None:
+        raise EAGAIN
+
+    try:
+        kernel.create_process(process_args(kernel, mnt, [b"/bin/true"]))
+        before = children()
+        with monkeypatch.context() as patch:
+            if how == "pid":
+                patch.setattr(type(kernel.task_set), "allocate", refuse)
+            else:
+                patch.setattr(type(kernel.platform), "new_context", refuse)
+            with pytest.raises(EAGAIN):
+                kernel.create_process(process_args(kernel, mnt, [b"/bin/true"]))
+        deadline = time.monotonic() + 5
+        while children() != before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert children() == before
+        assert len(kernel.task_set.tasks) == 1
+    finally:
+        kernel.close()

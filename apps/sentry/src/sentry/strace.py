@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from sentry.kernel.pending import ENDED, Control, Pending
+from sentry.kernel.pending import ENDED, Pending
 from sentry.kernel.state import Instrument
 from sentry.syscalls.binder import converters
 from sentry_abi.errors import BY_NUMBER, EFAULT, LinuxError
@@ -23,7 +23,7 @@ from sentry_abi.numbers import AMD64
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sentry.kernel.pending import Bound, Outcome, Result
+    from sentry.kernel.pending import Outcome
     from sentry.kernel.state import Task
     from sentry.syscalls.binder import Handler
 
@@ -102,7 +102,7 @@ def prototype(name: str) -> "Sequence[tuple[str, str]]":
 class Strace(Instrument):
     """Formats calls and writes them to a descriptor of the host."""
 
-    __slots__ = ("_fd", "_formats", "_handlers", "_names", "_open")
+    __slots__ = ("_begun", "_fd", "_formats", "_handlers", "_names", "_open")
 
     def __init__(self, handlers: "dict[str, Handler]", fd: int = 2) -> None:
         """Write to fd; handlers by the name of their call tell how arguments are shown."""
@@ -110,37 +110,37 @@ class Strace(Instrument):
         self._handlers = handlers
         self._formats: dict[int, list[str]] = {}
         self._names: dict[str, Names] = {}
+        self._begun: dict[Task, tuple[int, str]] = {}
+        """Calls whose handler runs: thread id, which execve may change, and text."""
         self._open: dict[int, str] = {}
-        """Calls that wait, by thread id: what was printed of them."""
+        """Calls that wait, by thread id."""
 
-    def wrap(self, table: "Sequence[Bound]") -> "Sequence[Bound]":
-        """Return the table with every entry traced."""
-        return [self._traced(nr, entry, self._handlers.get(AMD64.get(nr, ""))) for nr, entry in enumerate(table)]
+    def entered(self, task: "Task", nr: int, args: "Sequence[int]") -> None:
+        """Format a call while its arguments are what they were."""
+        name = self._name(nr)
+        formats = self._formats.get(nr)
+        if formats is None:
+            formats = self._formats[nr] = self._formats_of(name, self._handlers.get(name))
+        shown = ", ".join(self._argument(task, formats, i, args) for i in range(len(formats)))
+        self._begun[task] = task.tid, f"{name}({shown})"
 
-    def _traced(self, nr: int, entry: "Bound", handler: "Handler | None") -> "Bound":
-        name = AMD64.get(nr, f"syscall_{nr}")
+    def done(self, task: "Task", nr: int, result: "Outcome") -> None:
+        """Print a call with its value, or that it is unfinished."""
+        tid, text = self._begun.pop(task)
+        name = self._name(nr)
+        if isinstance(result, Pending):
+            self._open[tid] = name
+            self._line(tid, f"{text} <unfinished ...>")
+        elif isinstance(result, int):
+            self._line(tid, f"{text} = {self._value(name, result)}")
+        elif isinstance(result, type):
+            self._line(tid, f"{text} = ? {result.__name__}")
+        else:
+            self._line(tid, f"{text} = {'?' if result is ENDED else self._value(name, 0)}")
 
-        def traced(t: "Task", *registers: int) -> "Result | Control":
-            formats = self._formats.get(nr)
-            if formats is None:
-                formats = self._formats[nr] = self._formats_of(name, handler)
-            text = f"{name}({', '.join(self._argument(t, formats, i, registers) for i in range(len(formats)))})"
-            tid = t.tid
-            try:
-                result = entry(t, *registers)
-            except LinuxError as error:
-                self._line(tid, f"{text} = {self._value(name, -error.errno)}")
-                raise
-            if isinstance(result, Pending):
-                self._open[tid] = name
-                self._line(tid, f"{text} <unfinished ...>")
-            elif result is ENDED:
-                self._line(tid, f"{text} = ?")
-            else:
-                self._line(tid, f"{text} = {self._value(name, 0 if isinstance(result, Control) else result)}")
-            return result
-
-        return traced
+    @staticmethod
+    def _name(nr: int) -> str:
+        return AMD64.get(nr, f"syscall_{nr}")
 
     def _formats_of(self, name: str, handler: "Handler | None") -> list[str]:
         parameters = prototype(name)

@@ -9,11 +9,13 @@ from sentry_vfs._pathref import mntget, mntput
 class MountNamespace:
     """All mounts that are reached from one root mount (struct mnt_namespace)."""
 
-    __slots__ = ("root_mount",)
+    __slots__ = ("root_mount", "user_namespace")
 
     def __init__(self, fs: Filesystem, root: Dentry, flags: int = 0) -> None:
         """Make a namespace with one mount."""
         self.root_mount = Mount(fs, root, flags)
+        self.user_namespace: object = None
+        """The user namespace that owns this one, set by the kernel that takes it."""
         root.count += 1
         mntget(self.root_mount)
 

@@ -6,9 +6,7 @@ from sentry.kernel.state import Instrument
 from sentry_abi.errors import ENOSYS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sentry.kernel.pending import Bound, Outcome, Pending
+    from sentry.kernel.pending import Outcome, Pending
     from sentry.kernel.siginfo import SigInfo
     from sentry.kernel.state import KernelState, Task
 
@@ -21,12 +19,6 @@ class Instruments(Instrument):
     def __init__(self, *instruments: Instrument) -> None:
         """Combine these."""
         self._all = instruments
-
-    def wrap(self, table: "Sequence[Bound]") -> "Sequence[Bound]":
-        """Wrap the table with each: the last one added is asked first."""
-        for instrument in self._all:
-            table = instrument.wrap(table)
-        return table
 
     def parked(self, task: "Task", pending: "Pending") -> None:
         """Pass on."""

@@ -258,6 +258,8 @@ class Kernel:
                 message = "no mount namespace: there is no init to take it from"
                 raise StateError(message)
             mnt = state.init_task().ns.mnt
+        elif mnt.user_namespace is None:
+            mnt.user_namespace = state.root_user_namespace
         return NSProxy(
             mnt=mnt,
             pid=args.pid_namespace or state.root_pid_namespace,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.siginfo import SignalHandlers, SignalQueue
-from sentry_abi.errors import EAGAIN
+from sentry_abi.errors import EAGAIN, LinuxError, RestartError
 from sentry_abi.signal import SIGCHLD, SS_DISABLE
 from sentry_arch import NO_FAULT, Fault, Regs, StackT
 from sentry_futex import Manager
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sentry.kernel.clocks import KernelClock
     from sentry.kernel.namespaces import IPCNamespace, NetNamespace, SharedUndo, UTSNamespace
-    from sentry.kernel.pending import Bound, Outcome, Pending, WaitFilter
+    from sentry.kernel.pending import Bound, Control, Outcome, Pending, Result, WaitFilter
     from sentry.kernel.siginfo import SigInfo
     from sentry_auth import Credentials, UserNamespace
     from sentry_cpuid import FeatureSet
@@ -502,8 +502,27 @@ class Instrument:
     __slots__ = ()
 
     def wrap(self, table: "Sequence[Bound]") -> "Sequence[Bound]":
-        """Return the table of calls, with entries around those whose entering and result are to be seen."""
-        return table
+        """Return the table of calls; with an entry around each if `entered` or `done` does something."""
+        cls = type(self)
+        if cls.entered is Instrument.entered and cls.done is Instrument.done:
+            return table
+        return [self._around(nr, entry) for nr, entry in enumerate(table)]
+
+    def _around(self, nr: int, entry: "Bound") -> "Bound":
+        def seen(task: Task, *registers: int) -> "Result | Control":
+            self.entered(task, nr, registers)
+            try:
+                result = entry(task, *registers)
+            except LinuxError as error:
+                self.done(task, nr, -error.errno)
+                raise
+            except RestartError as restart:
+                self.done(task, nr, type(restart))
+                raise
+            self.done(task, nr, result)
+            return result
+
+        return seen
 
     def entered(self, task: Task, nr: int, args: "Sequence[int]") -> None:
         """See a call before its handler."""
