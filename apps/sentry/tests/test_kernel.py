@@ -521,3 +521,24 @@ def test_create_process_leaves_no_stub_behind(how: str, monkeypatch: pytest.Monk
         assert len(kernel.task_set.tasks) == 1
     finally:
         kernel.close()
+
+
+def test_an_exec_that_gets_no_thread_kills(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the point of no return a host that refuses a thread is a SIGKILL, and the new address space is released."""
+    args = box.args("/bin/true; echo $?; /bin/true; echo $?")
+    group, _ = box.kernel.create_process(args)
+    context = type(group.leader.context)
+    bind = context.bind
+    refused: list[int] = []
+
+    def refusing(self: object, space: object) -> None:
+        if not refused:
+            refused.append(1)
+            raise EAGAIN
+        bind(self, space)  # type: ignore[arg-type]  # as it was called
+
+    monkeypatch.setattr(context, "bind", refusing)
+    box.kernel.start()
+    box.kernel.wait_exited()
+    assert refused, "the shell's children share its address space until they execute"
+    assert box.said().splitlines()[-2:] == ["137", "0"]

@@ -49,13 +49,14 @@ def begin_new_exec(task: "Task", program: "Program") -> Control:
         start = program.map_into(mm)
         if alone:
             mm.commit()
+        else:
+            task.context.bind(mm.space)
     except LinuxError:
         if not alone:
             mm.release()
         start_group_exit(group, SIGKILL)
         return KEEP
     if not alone:
-        task.context.bind(mm.space)
         task.mm = mm
         release_vfork(task)
         old.release()
