@@ -4,6 +4,8 @@ A restored kernel is given its platform, memory file and host record from outsid
 built anew. An attempt, which a parked call names, is saved by its name in `sentry.kernel.pending.attempts`.
 """
 
+from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Final
 
 from sentry.build import Machine
@@ -46,6 +48,7 @@ from sentry.kernel.timerfd import TimerFile
 from sentry.kernel.torture import Torture
 from sentry.kernel.vdso import Vdso
 from sentry.kernel.watcher import Watcher
+from sentry.procfs import _maps, _mounts, _stat, _sysctl, _system, _sysvipc, _task
 from sentry.procfs._fd import FdDirectory, FdInfo, FdLink
 from sentry.procfs._figure import Figure
 from sentry.procfs._filesystem import Procfs, Root, SelfLink, ThreadSelfLink
@@ -81,16 +84,15 @@ from sentry_abi import errors
 if TYPE_CHECKING:
     from sentry_state import Registry
 
+_PROCFS_MAKERS = (_maps, _mounts, _stat, _sysctl, _system, _sysvipc, _task)
 _RUN = "belongs to one run of the sentry, made anew by a restore"
 _CALL = "lives for one call"
-_PROC = "made anew when its path is looked up"
 UNSAVABLE: Final[dict[type, str]] = {
     Attribute: _CALL,
     BinPrm: _CALL,
     Call: _CALL,
     Calls: "code: the handlers of a subject",
     CloneArgs: _CALL,
-    Comm: _PROC,
     Console: _RUN,
     Control: "its two values have names",
     Convert: "code: a parameter's type",
@@ -98,12 +100,7 @@ UNSAVABLE: Final[dict[type, str]] = {
     Delivery: _CALL,
     Events: _RUN,
     Executable: _CALL,
-    FdDirectory: _PROC,
-    FdInfo: _PROC,
-    FdLink: _PROC,
-    Figure: _PROC,
     Freezer: _RUN,
-    Hostname: _PROC,
     InitKernelArgs: _CALL,
     Instruments: _RUN,
     Kernel: "what is saved of it is its KernelState",
@@ -111,25 +108,14 @@ UNSAVABLE: Final[dict[type, str]] = {
     Loop: _RUN,
     Machine: _RUN,
     Names: _RUN,
-    NamespaceDirectory: _PROC,
-    NetDirectory: _PROC,
     Parts: _CALL,
-    PlaceLink: _PROC,
-    ProcessDirectory: _PROC,
     Program: _CALL,
     RealIds: _CALL,
     Report: _RUN,
-    Root: _PROC,
     SandboxSpec: _RUN,
-    Score: _PROC,
-    SelfLink: _PROC,
-    Setting: _PROC,
     SigEvent: _CALL,
     Stamps: _CALL,
     Strace: _RUN,
-    TaskFile: _PROC,
-    TaskList: _PROC,
-    ThreadSelfLink: _PROC,
     TimerSpec: _CALL,
     Torture: _RUN,
     Volume: _RUN,
@@ -143,12 +129,27 @@ UNSAVABLE_STATE: Final = {
 }
 
 
+LIBRARIES: Final = (
+    "waiter", "limits", "host", "cpuid", "eventchannel", "netlink_port", "ktime", "auth", "usermem", "futex",
+    "pgalloc", "arch", "platform", "mm", "vfs", "tty", "fs", "sockets", "loader", "sysvipc",
+)  # fmt: skip
+"""Libraries with state, bases before what derives from them."""
+
+
+def register_all(registry: "Registry") -> None:
+    """Register the classes of every library, then the kernel's."""
+    for name in LIBRARIES:
+        import_module(f"sentry_{name}._state").register(registry)
+    register(registry)
+
+
 def register(registry: "Registry") -> None:
     """Register the kernel's classes. Needs those of every library."""
     _register_names(registry)
     _register_tasks(registry)
     _register_kernel(registry)
     _register_files(registry)
+    _register_procfs(registry)
     _register_waits(registry)
 
 
@@ -224,8 +225,20 @@ def _register_files(registry: "Registry") -> None:
     registry.savable("kernel.PidFile", fields=PidFile.__slots__)(PidFile)
     registry.savable("kernel.SignalFile", fields=SignalFile.__slots__)(SignalFile)
     registry.savable("kernel.TimerFile", fields=TimerFile.__slots__)(TimerFile)
-    registry.savable("procfs.Procfs", fields=("kernel", "pids"), unsaved={"root": "made anew by a restore"})(Procfs)
     registry.savable("syscalls.FutexWaiter", fields=FutexWaiter.__slots__)(FutexWaiter)
+
+
+def _register_procfs(registry: "Registry") -> None:
+    """Register /proc; the functions that make its files by their modules and names."""
+    for module in _PROCFS_MAKERS:
+        for name, value in vars(module).items():
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+                registry.named(f"procfs.{module.__name__.rpartition('.')[2].lstrip('_')}.{name}")(value)
+    for cls in (
+        Procfs, Root, SelfLink, ThreadSelfLink, Figure, Hostname, Setting, TaskFile, Comm, Score, PlaceLink,
+        FdDirectory, FdLink, FdInfo, TaskList, ProcessDirectory, NamespaceDirectory, NetDirectory,
+    ):  # fmt: skip
+        registry.savable(f"procfs.{cls.__name__}", fields=vars(cls)["__slots__"])(cls)
 
 
 def _register_waits(registry: "Registry") -> None:
