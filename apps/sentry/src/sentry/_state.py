@@ -52,7 +52,7 @@ from sentry.procfs import _maps, _mounts, _stat, _sysctl, _system, _sysvipc, _ta
 from sentry.procfs._fd import FdDirectory, FdInfo, FdLink
 from sentry.procfs._figure import Figure
 from sentry.procfs._filesystem import Procfs, Root, SelfLink, ThreadSelfLink
-from sentry.procfs._net import NetDirectory
+from sentry.procfs._net import NetDirectory, SocketTable
 from sentry.procfs._sysctl import Hostname, Setting
 from sentry.procfs._task import Comm, NamespaceDirectory, PlaceLink, ProcessDirectory, Score, TaskList
 from sentry.procfs._taskfile import TaskFile
@@ -114,6 +114,7 @@ UNSAVABLE: Final[dict[type, str]] = {
     Report: _RUN,
     SandboxSpec: _RUN,
     SigEvent: _CALL,
+    SocketTable: _PROC,
     Stamps: _CALL,
     Strace: _RUN,
     TimerSpec: _CALL,

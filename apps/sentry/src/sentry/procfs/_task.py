@@ -230,7 +230,7 @@ class ProcessDirectory(GeneratedDirectory):
         if name in {b"oom_score_adj", b"oom_adj"}:
             return Score(fs, task, b"0\n")
         if name == b"net":
-            return NetDirectory(fs)
+            return NetDirectory(fs, task)
         if name == b"ns":
             return NamespaceDirectory(fs)
         return None
