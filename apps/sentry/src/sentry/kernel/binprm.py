@@ -167,6 +167,12 @@ def open_program(kernel: "KernelState", request: BinPrm) -> Program:
     return Program(image, opened, creds, secure=secure)
 
 
+def check_file(request: BinPrm) -> None:
+    """Check that the file is one that may be executed, whatever is in it. Raises: as `open_program`."""
+    first, _ = _first(request)
+    first.close()
+
+
 def _first(request: BinPrm) -> tuple[Executable, bytes]:
     """Open what was asked for; return it and the name that the program sees. Raises: as `open_program`."""
     path, dirfd = request.filename, request.dirfd

@@ -7,18 +7,20 @@ from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Mode, Pat
 from sentry.syscalls.filelimit import inode_newsize_ok
 from sentry.syscalls.pathargs import path_at, place_of, start_at
 from sentry.syscalls.paths import find
-from sentry_abi.errors import EBADF, EINVAL
+from sentry_abi.errors import EBADF, EFAULT, EINVAL
 from sentry_abi.fcntl import (
     AT_EACCESS,
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_SYMLINK_NOFOLLOW,
 )
+from sentry_abi.stat import S_IFMT, S_IFREG
 from sentry_abi.structs import TIMESPEC, UTIMBUF
 from sentry_auth import securebits
 from sentry_usermem import read_array, read_struct
 from sentry_vfs import (
     FOLLOW,
+    WRITE,
     FileDescription,
     chmod_common,
     chown_common,
@@ -148,7 +150,9 @@ def _set_times(t: "Task", dirfd: int, path: int, stamps: Stamps, flags: int = 0)
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise EINVAL
     if not path:
-        if dirfd == AT_FDCWD or flags & AT_SYMLINK_NOFOLLOW:
+        if dirfd == AT_FDCWD:
+            raise EFAULT
+        if flags:
             raise EINVAL
         file = t.files.get(dirfd)
         place = None if file.where is None else place_of(file)
@@ -198,7 +202,10 @@ def truncate(t: "Task", path: PathPtr, length: Long) -> Result:
     if length < 0:
         raise EINVAL
     place = find(t, AT_FDCWD, path_at(t, path))
-    inode_newsize_ok(t, length)
+    inode = place.dentry.positive()
+    if inode.mode & S_IFMT == S_IFREG:
+        path_permission(place, WRITE, t.creds)
+        inode_newsize_ok(t, length)
     vfs_truncate(place, length, t.creds)
     return 0
 

@@ -13,6 +13,7 @@ from sentry.syscalls.filelimit import write_check_limits
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
 from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EOPNOTSUPP, EPIPE, ESPIPE, LinuxError
 from sentry_abi.fcntl import MAX_RW_COUNT, O_NONBLOCK, RWF_APPEND, RWF_HIPRI, RWF_NOWAIT, SEEK_HOLE
+from sentry_abi.memory import TASK_SIZE
 from sentry_abi.signal import SIGPIPE
 from sentry_abi.stat import S_IFDIR, S_IFMT
 from sentry_usermem import gather, import_iovec, scatter
@@ -50,9 +51,7 @@ class VectorTransfer(NamedTuple):
 def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     """read(2)."""
     if count > MAX_RW_COUNT:
-        if count >= MAX_OFFSET:
-            raise EINVAL
-        count = MAX_RW_COUNT
+        count = _access_ok(buf, count, open_for=file.readable)
     try:
         size = file.clamp(count)
         if size:
@@ -68,6 +67,15 @@ def read(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
         if file.is_tty:
             return _wait_for_typing(t, cast("TtyFile", file), buf, count)
         return wait_io(t, read_on, Transfer(file, buf, count, 0), file, FOR_READ)
+
+
+def _access_ok(buf: int, count: int, *, open_for: bool) -> int:
+    """Return how much of a huge buffer counts. Raises: EBADF, EFAULT if it reaches beyond user space."""
+    if not open_for:
+        raise EBADF
+    if buf + count > TASK_SIZE:
+        raise EFAULT
+    return MAX_RW_COUNT
 
 
 def _before_fault(file: FileDescription) -> LinuxError:
@@ -131,9 +139,7 @@ def read_on(t: "Task", state: Transfer) -> Result:
 def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     """write(2)."""
     if count > MAX_RW_COUNT:
-        if count >= MAX_OFFSET:
-            raise EINVAL
-        count = MAX_RW_COUNT
+        count = _access_ok(buf, count, open_for=file.writable)
     if file.seekable:
         if not file.writable:
             raise EBADF
@@ -207,12 +213,13 @@ def pread64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
     if pos < 0:
         raise EINVAL
     file = t.files.get(fd)
-    count = min(count, MAX_RW_COUNT)
+    if count > MAX_RW_COUNT and has_positions(file):
+        count = _access_ok(buf, count, open_for=file.readable)
     size = file.clamp_at(count, pos)
     try:
         return seen(file, file.pread(t.mm.writable(buf, size) if size else [], pos))
     except EFAULT:
-        raise _before_fault(file) from None
+        raise _before_fault(file) if has_positions(file) else ESPIPE from None
 
 
 @calls.call
@@ -221,9 +228,13 @@ def pwrite64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
     if pos < 0:
         raise EINVAL
     file = t.files.get(fd)
+    if not has_positions(file):
+        raise ESPIPE
     if not file.writable:
-        raise EBADF if has_positions(file) else ESPIPE
-    count = write_check_limits(t, file, pos, min(count, MAX_RW_COUNT))
+        raise EBADF
+    if count > MAX_RW_COUNT:
+        count = _access_ok(buf, count, open_for=True)
+    count = write_check_limits(t, file, pos, count)
     return changed(file, file.pwrite(t.mm.readable(buf, count) if count else [], pos))
 
 
@@ -238,6 +249,8 @@ def total(pieces: tuple[tuple[int, int], ...]) -> int:
 @calls.call
 def readv(t: "Task", file: Fd, iov: Ptr, count: Int) -> Result:
     """readv(2)."""
+    if not file.readable:
+        raise EBADF
     return read_vector_on(t, VectorTransfer(file, import_iovec(t.mm, iov, count), 0))
 
 
@@ -270,10 +283,9 @@ def _whole_slots(data: list[memoryview | bytes], wanted: int) -> list[memoryview
 @calls.call
 def writev(t: "Task", file: Fd, iov: Ptr, count: Int) -> Result:
     """writev(2)."""
-    pieces = import_iovec(t.mm, iov, count)
     if not file.writable:
         raise EBADF
-    return write_vector_on(t, VectorTransfer(file, pieces, 0))
+    return write_vector_on(t, VectorTransfer(file, import_iovec(t.mm, iov, count), 0))
 
 
 @attempt

@@ -16,6 +16,7 @@ from sentry_abi.fcntl import (
     F_UNLCK,
     F_WRLCK,
     LOCK_EX,
+    LOCK_MAND,
     LOCK_NB,
     LOCK_SH,
     LOCK_UN,
@@ -138,7 +139,9 @@ class Flocking(NamedTuple):
 
 @calls.call
 def flock(t: "Task", fd: FdNum, operation: Int) -> Result:
-    """flock(2)."""
+    """flock(2); LOCK_MAND does nothing, as in Linux."""
+    if operation & LOCK_MAND:
+        return 0
     if operation & ~LOCK_NB not in {LOCK_SH, LOCK_EX, LOCK_UN}:
         raise EINVAL
     file = t.files.get(fd)

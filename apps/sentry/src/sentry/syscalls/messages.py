@@ -96,6 +96,16 @@ def _broken(t: "Task", file: Socket, flags: int) -> None:
         send_sig(t, SIGPIPE)
 
 
+def _gather(t: "Task", state: Send, done: int) -> list[memoryview | bytes]:
+    """Return what is left to send. Raises: EFAULT, but first what a stream that is not connected fails with."""
+    try:
+        return gather(t.mm, state.pieces, done)
+    except EFAULT:
+        if not done and state.file.kind == SOCK_STREAM:
+            state.file.sendmsg([], NOTHING, state.to)
+        raise
+
+
 @attempt
 def send_on(t: "Task", state: Send) -> Result:
     """Send a message, or the rest of one on a stream."""
@@ -105,7 +115,7 @@ def send_on(t: "Task", state: Send) -> Result:
         if control.files and any(not description.refs for description in control.files):
             raise EBADF
         try:
-            data = gather(t.mm, pieces, done)
+            data = _gather(t, state, done)
             if file.kind != SOCK_STREAM and sum(map(len, data)) < wanted:
                 raise EMSGSIZE if wanted > file.message_limit() else EFAULT
             done += file.sendmsg(data, control, to)
@@ -339,9 +349,9 @@ def _install(t: "Task", state: Receive, files: tuple[FileDescription, ...], used
 
 def _check_receive(file: Socket, flags: int) -> None:
     if flags & MSG_OOB:
-        raise EOPNOTSUPP if isinstance(file, UnixSocket) else EINVAL
-    if flags & MSG_ERRQUEUE:
-        raise EAGAIN if not isinstance(file, UnixSocket) else EOPNOTSUPP
+        raise EOPNOTSUPP if isinstance(file, UnixSocket) and file.kind != SOCK_STREAM else EINVAL
+    if flags & MSG_ERRQUEUE and not isinstance(file, UnixSocket):
+        raise EAGAIN
 
 
 @calls.call

@@ -8,7 +8,7 @@ from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
 from sentry_abi.capability import CAP_SYS_ADMIN
 from sentry_abi.errors import EBUSY, EINVAL, ENODEV, ENOTDIR, EPERM
-from sentry_abi.fcntl import AT_FDCWD
+from sentry_abi.fcntl import AT_FDCWD, PATH_MAX
 from sentry_abi.memory import page_up
 from sentry_abi.mount import MS_BIND, MS_MOVE, MS_REMOUNT, UMOUNT_NOFOLLOW
 from sentry_fs import Tmpfs, half_of_memory
@@ -24,6 +24,9 @@ _PROPAGATION: Final = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20
 @calls.named("mount", partial="tmpfs, bind and remount only; propagation is accepted and ignored")
 def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, data: Ptr) -> Result:
     """mount(2)."""
+    name = path_at(t, kind) if kind else b""
+    origin_text = path_at(t, source) if source else b""
+    options = t.mm.cstring(data, PATH_MAX) if data else b""
     place = find(t, AT_FDCWD, path_at(t, target))
     if not t.creds.capable(CAP_SYS_ADMIN):
         raise EPERM
@@ -33,7 +36,7 @@ def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, 
             raise EINVAL
         place.mount.flags = flags & 15
     elif flags & MS_BIND:
-        origin = find(t, AT_FDCWD, path_at(t, source))
+        origin = find(t, AT_FDCWD, origin_text)
         made = mnt.attach(origin.mount.fs, origin.dentry, place, origin.mount.flags)
         made.source = origin.mount.source
     elif flags & _PROPAGATION:
@@ -41,14 +44,12 @@ def mount(t: "Task", source: PathPtr, target: PathPtr, kind: Ptr, flags: ULong, 
     elif flags & MS_MOVE:
         raise EINVAL
     else:
-        name = t.mm.cstring(kind, 64) if kind else b""
         if name not in {b"tmpfs", b"ramfs"}:
             raise ENODEV
         if place.dentry.children is None:
             raise ENOTDIR
-        mode, limit = _options(t.mm.cstring(data, 4096) if data else b"")
-        name = path_at(t, source) if source else b"none"
-        fs = Tmpfs(t.kernel.vfs, t.kernel.memory, mode, source=name, limit=limit)
+        mode, limit = _options(options)
+        fs = Tmpfs(t.kernel.vfs, t.kernel.memory, mode, source=origin_text if source else b"none", limit=limit)
         mnt.attach(fs, fs.root, place, flags & 15)
     return 0
 
@@ -86,6 +87,8 @@ def umount2(t: "Task", target: PathPtr, flags: Int) -> Result:
     place = find(t, AT_FDCWD, path_at(t, target), follow=not flags & UMOUNT_NOFOLLOW)
     if not t.creds.capable(CAP_SYS_ADMIN):
         raise EPERM
+    if place.dentry is not place.mount.root:
+        raise EINVAL
     if place.mount is t.ns.mnt.root_mount:
         raise EBUSY
     t.ns.mnt.detach(place)

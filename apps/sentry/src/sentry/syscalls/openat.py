@@ -11,6 +11,7 @@ from sentry_abi.errors import (
     EACCES,
     EINVAL,
     EMFILE,
+    ENAMETOOLONG,
     ENODEV,
     ERESTARTSYS,
 )
@@ -48,6 +49,7 @@ calls = Calls("opening files")
 _ALL: Final = IN | OUT | ERR | HUP
 _RESOLVE: Final = ((1, NO_MOUNTS), (2, NO_MAGIC), (4, NO_LINKS), (8, BENEATH), (16, IN_ROOT), (32, 0))
 MFD_KNOWN: Final = 0x1F
+MFD_NAME_MAX: Final = 249
 
 
 class Opening(NamedTuple):
@@ -137,7 +139,10 @@ def memfd_create(t: "Task", name: PathPtr, flags: Flags) -> Result:
         raise EINVAL
     if flags & 4:
         raise ENODEV  # huge pages
-    text = t.mm.cstring(name, 250)
+    try:
+        text = t.mm.cstring(name, MFD_NAME_MAX + 1)
+    except ENAMETOOLONG:
+        raise EINVAL from None
     maker = t.kernel.vfs.memfds
     if maker is None:
         raise EACCES

@@ -12,6 +12,9 @@ from sentry_abi.fcntl import (
     AT_FDCWD,
     AT_REMOVEDIR,
     AT_SYMLINK_FOLLOW,
+    RENAME_EXCHANGE,
+    RENAME_NOREPLACE,
+    RENAME_WHITEOUT,
 )
 from sentry_vfs import (
     FOLLOW,
@@ -96,6 +99,10 @@ def rmdir(t: "Task", path: PathPtr) -> Result:
 @calls.call
 def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:
     """renameat2(2)."""
+    if flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT):
+        raise EINVAL
+    if flags & RENAME_EXCHANGE and flags & (RENAME_NOREPLACE | RENAME_WHITEOUT):
+        raise EINVAL
     source, target = path_at(t, old), path_at(t, new)
     starts = start_at(t, old_fd, source), start_at(t, new_fd, target)
     do_renameat2(starts[0], source, starts[1], target, flags, t.fs, t.creds)
@@ -119,11 +126,12 @@ def linkat(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, 
     """linkat(2)."""
     if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH):
         raise EINVAL
-    source, target = path_at(t, old), path_at(t, new)
+    source = path_at(t, old)
     empty = bool(flags & AT_EMPTY_PATH)
     if empty and not source and not t.creds.capable(CAP_DAC_READ_SEARCH):
         raise ENOENT
     place = find(t, old_fd, source, follow=bool(flags & AT_SYMLINK_FOLLOW), empty=empty)
+    target = path_at(t, new)
     do_linkat(place, start_at(t, new_fd, target), target, t.fs, t.creds)
     return 0
 

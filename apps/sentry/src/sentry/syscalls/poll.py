@@ -14,6 +14,7 @@ from sentry.syscalls.files import put
 from sentry.syscalls.guest import SECOND, read_sigset
 from sentry_abi.errors import (
     EBADF,
+    EFAULT,
     EINTR,
     EINVAL,
     EPERM,
@@ -23,6 +24,7 @@ from sentry_abi.errors import (
     RestartError,
 )
 from sentry_abi.fcntl import O_CLOEXEC
+from sentry_abi.memory import TASK_SIZE
 from sentry_abi.resource import RLIMIT_NOFILE
 from sentry_abi.structs import TIMESPEC
 from sentry_usermem import read_struct
@@ -223,20 +225,13 @@ def select(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeout
 @calls.call
 def pselect6(t: "Task", count: Int, reads: Ptr, writes: Ptr, excepts: Ptr, timeout: Ptr, sigmask: Ptr) -> Result:
     """pselect(2); sigmask points at (pointer, size)."""
+    pointer, size = read_struct(t.mm, sigmask, SIGSET_ARGPACK) if sigmask else (0, 0)
     deadline = deadline_of(t, timeout, 1)
-    if sigmask:
-        use_mask(t, *read_struct(t.mm, sigmask, SIGSET_ARGPACK))
+    use_mask(t, pointer, size)
     return _start_select(t, count, (reads, writes, excepts), timeout, 1, deadline)
 
 
 # epoll
-
-
-def _epoll(t: "Task", fd: int) -> EpollFile:
-    file = t.files.get(fd)
-    if not isinstance(file, EpollFile):
-        raise EINVAL
-    return file
 
 
 @calls.call
@@ -300,8 +295,12 @@ def epoll_on(t: "Task", state: EpollWait) -> Result:
 
 
 def _wait(t: "Task", epfd: int, events: int, limit: int, deadline: int | None) -> Result:
-    epoll = _epoll(t, epfd)
-    if not 0 < limit <= 0x7FFF_FFFF // 12:
+    epoll = t.files.get(epfd)
+    if not 0 < limit <= 0x7FFF_FFFF // _EPOLL_EVENT.size:
+        raise EINVAL
+    if events + limit * _EPOLL_EVENT.size > TASK_SIZE:
+        raise EFAULT
+    if not isinstance(epoll, EpollFile):
         raise EINVAL
     return epoll_on(t, EpollWait(epoll, events, limit, deadline))
 

@@ -105,6 +105,19 @@ def _set_no_new_privs(t: "Task", a: int, b: int, c: int, d: int) -> int:
     return 0
 
 
+def _get_no_new_privs(t: "Task", a: int, b: int, c: int, d: int) -> int:
+    if a or b or c or d:
+        raise EINVAL
+    return int(t.no_new_privs)
+
+
+def _no_thp(t: "Task", a: int, b: int, c: int, d: int) -> int:
+    del t
+    if a or b or c or d:
+        raise EINVAL
+    return 0
+
+
 def _set_subreaper(t: "Task", a: int, *_: int) -> int:
     t.group.is_subreaper = bool(a)
     return 0
@@ -147,7 +160,7 @@ _PRCTL: Final[dict[int, Callable[..., int]]] = {
     pr.PR_GET_SECUREBITS: lambda t, *_: t.creds.securebits,
     pr.PR_SET_SECUREBITS: _set_securebits,
     pr.PR_SET_NO_NEW_PRIVS: _set_no_new_privs,
-    pr.PR_GET_NO_NEW_PRIVS: lambda t, *_: int(t.no_new_privs),
+    pr.PR_GET_NO_NEW_PRIVS: _get_no_new_privs,
     pr.PR_SET_CHILD_SUBREAPER: _set_subreaper,
     pr.PR_GET_CHILD_SUBREAPER: _get_subreaper,
     pr.PR_GET_SECCOMP: lambda *_: 0,
@@ -155,5 +168,5 @@ _PRCTL: Final[dict[int, Callable[..., int]]] = {
     pr.PR_SET_TIMERSLACK: lambda *_: 0,
     pr.PR_CAP_AMBIENT: _cap_ambient,
     pr.PR_SET_THP_DISABLE: lambda *_: 0,
-    pr.PR_GET_THP_DISABLE: lambda *_: 0,
+    pr.PR_GET_THP_DISABLE: _no_thp,
 }

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from sentry.kernel.binprm import BinPrm, open_program
+from sentry.kernel.binprm import BinPrm, check_file, open_program
 from sentry.kernel.exec import begin_new_exec
 from sentry.kernel.exit import do_exit
 from sentry.kernel.fork import CloneArgs, clone
@@ -10,7 +10,7 @@ from sentry.kernel.pending import ENDED, Control, Result
 from sentry.kernel.signal import start_group_exit
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, PathPtr, Ptr, Size, ULong
 from sentry_abi import errors
-from sentry_abi.errors import EINVAL
+from sentry_abi.errors import EINVAL, LinuxError
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, PATH_MAX
 from sentry_abi.sched import (
     CLONE_PARENT,
@@ -82,8 +82,12 @@ def clone3(t: "Task", args: Ptr, size: Size) -> Result:
 def _exec(t: "Task", dirfd: int, filename: int, argv: int, envp: int, flags: int) -> Control:
     mm = t.mm
     path = mm.cstring(filename, PATH_MAX)
-    arguments = read_strings(mm, argv, MAX_ARG_BYTES, MAX_ARG_STRLEN) if argv else []
-    environment = read_strings(mm, envp, MAX_ARG_BYTES, MAX_ARG_STRLEN) if envp else []
+    try:
+        arguments = read_strings(mm, argv, MAX_ARG_BYTES, MAX_ARG_STRLEN) if argv else []
+        environment = read_strings(mm, envp, MAX_ARG_BYTES, MAX_ARG_STRLEN) if envp else []
+    except LinuxError:  # a file that cannot be executed counts first
+        check_file(BinPrm(t.fs, t.creds, t.limits, path, (), (), files=t.files, dirfd=dirfd, flags=flags))
+        raise
     request = BinPrm(
         t.fs,
         t.creds,

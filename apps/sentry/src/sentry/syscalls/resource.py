@@ -38,7 +38,8 @@ def prlimit64(t: "Task", pid: Int, resource: UInt, new: Ptr, old: Ptr) -> int:
     if task is None:
         raise ESRCH
     mine, theirs = t.creds, task.creds
-    if task.group is not t.group and not mine.capable(CAP_SYS_RESOURCE) and mine.uid != theirs.uid:
+    same = {theirs.uid, theirs.euid, theirs.suid} == {mine.uid} and {theirs.gid, theirs.egid, theirs.sgid} == {mine.gid}
+    if task is not t and not same and not mine.capable(CAP_SYS_RESOURCE):
         raise EPERM
     before = task.limits.get(resource)
     if fresh is not None:

@@ -3,9 +3,17 @@
 from typing import TYPE_CHECKING, Final
 
 from sentry.syscalls.binder import Calls, Int, Ptr, UInt
-from sentry_abi.capability import CAP_SYS_NICE
-from sentry_abi.errors import EACCES, EINVAL, EPERM, ESRCH
+from sentry_abi.capability import CAP_SYS_ADMIN, CAP_SYS_NICE
+from sentry_abi.errors import EACCES, EINVAL, EPERM, ESRCH, LinuxError
+from sentry_abi.fcntl import (
+    IOPRIO_CLASS_IDLE,
+    IOPRIO_CLASS_NONE,
+    IOPRIO_CLASS_RT,
+    IOPRIO_CLASS_SHIFT,
+    IOPRIO_WHO_PROCESS,
+)
 from sentry_abi.resource import PRIO_PGRP, PRIO_PROCESS, PRIO_USER, RLIMIT_NICE
+from sentry_abi.sched import SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_NORMAL, SCHED_RESET_ON_FORK, SCHED_RR
 from sentry_abi.structs import SCHED_PARAM, TIMESPEC
 
 if TYPE_CHECKING:
@@ -71,16 +79,20 @@ def sched_getscheduler(t: "Task", pid: Int) -> int:
 def sched_setscheduler(t: "Task", pid: Int, policy: Int, param: Ptr) -> int:
     """sched_setscheduler(2): only SCHED_NORMAL, BATCH and IDLE with priority 0.
 
-    Raises: EINVAL, ESRCH, EFAULT, EPERM.
+    Raises: EINVAL, ESRCH, EFAULT, EPERM for a real-time policy. Differs: Linux permits that to privileged tasks.
     """
-    if pid < 0 or not param:
+    if policy < 0 or pid < 0 or not param:
         raise EINVAL
     (priority,) = SCHED_PARAM.unpack(t.mm.copy_in(param, SCHED_PARAM.size))
     _target(t, pid)
-    if policy in (1, 2):
-        raise EPERM
-    if policy not in (0, 3, 5) or priority:
+    policy &= ~SCHED_RESET_ON_FORK
+    real_time = policy in (SCHED_FIFO, SCHED_RR)
+    if not (real_time or policy in (SCHED_NORMAL, SCHED_BATCH, SCHED_IDLE)):
         raise EINVAL
+    if not 0 <= priority < 100 or bool(priority) != real_time:
+        raise EINVAL
+    if real_time:
+        raise EPERM
     return 0
 
 
@@ -99,8 +111,9 @@ def sched_setparam(t: "Task", pid: Int, param: Ptr) -> int:
     """sched_setparam(2). Raises: EINVAL, ESRCH, EFAULT."""
     if pid < 0 or not param:
         raise EINVAL
+    (priority,) = SCHED_PARAM.unpack(t.mm.copy_in(param, SCHED_PARAM.size))
     _target(t, pid)
-    if SCHED_PARAM.unpack(t.mm.copy_in(param, SCHED_PARAM.size)) != (0,):
+    if priority:
         raise EINVAL
     return 0
 
@@ -171,32 +184,35 @@ def setpriority(t: "Task", which: Int, who: Int, value: Int) -> int:
     value = max(-20, min(value, 19))
     tasks = _whose(t, which, who)
     privileged = t.creds.capable(CAP_SYS_NICE)
-    for task in tasks:
+    error: type[LinuxError] | None = None
+    for task in tasks:  # those that it may change are changed, whatever happens with the others
         if not _same_user(t, task) and not privileged:
-            raise EPERM
-        if value < task.nice and not privileged and 20 - value > task.limits.soft(RLIMIT_NICE):
-            raise EACCES
-        task.nice = value
+            error = EPERM
+        elif value < task.nice and not privileged and 20 - value > task.limits.soft(RLIMIT_NICE):
+            error = EACCES
+        else:
+            task.nice = value
+    if error is not None:
+        raise error
     return 0
 
 
 @calls.call
 def ioprio_get(t: "Task", which: Int, who: Int) -> int:
     """ioprio_get(2): none set. Raises: EINVAL, ESRCH."""
-    if not 1 <= which <= 3:
-        raise EINVAL
-    if which == 1:
-        _target(t, who)
+    _whose(t, which - IOPRIO_WHO_PROCESS, who)
     return 0
 
 
 @calls.named("ioprio_set", partial="checked, not acted upon: the host schedules")
-def ioprio_set(t: "Task", which: Int, who: Int, _value: Int) -> int:
-    """ioprio_set(2). Raises: EINVAL, ESRCH."""
-    if not 1 <= which <= 3:
+def ioprio_set(t: "Task", which: Int, who: Int, value: Int) -> int:
+    """ioprio_set(2). Raises: EINVAL, EPERM (real time, without privilege), ESRCH."""
+    kind = value >> IOPRIO_CLASS_SHIFT & 7
+    if kind == IOPRIO_CLASS_RT and not t.creds.capable(CAP_SYS_NICE) and not t.creds.capable(CAP_SYS_ADMIN):
+        raise EPERM
+    if kind > IOPRIO_CLASS_IDLE or (kind == IOPRIO_CLASS_NONE and value & 7):
         raise EINVAL
-    if which == 1:
-        _target(t, who)
+    _whose(t, which - IOPRIO_WHO_PROCESS, who)
     return 0
 
 

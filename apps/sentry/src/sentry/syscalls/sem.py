@@ -17,7 +17,7 @@ from sentry_abi.errors import (
     EINVAL,
     ERANGE,
 )
-from sentry_abi.structs import SEMBUF, SEMID_DS
+from sentry_abi.structs import SEMBUF, SEMID_DS, TIMESPEC
 from sentry_waiter import IN
 
 if TYPE_CHECKING:
@@ -86,12 +86,16 @@ def undo_list(t: "Task") -> "UndoList":
 @calls.call
 def semtimedop(t: "Task", number: Int, operations: Ptr, count: UInt, timeout: Ptr) -> Result:
     """semtimedop(2). Raises: EINVAL, E2BIG, EFAULT, EFBIG, EACCES, ERANGE, EAGAIN, EIDRM, EINTR."""
-    deadline = deadline_of(t, timeout, 1)
-    if count < 1 or number < 0:
-        raise EINVAL
+    if timeout:
+        t.mm.copy_in(timeout, TIMESPEC.size)  # can it be read: what it says is looked at later
     if count > ipc.SEMOPM:
         raise E2BIG
+    if count < 1:
+        raise EINVAL
     wanted = list(SEMBUF.iter_unpack(t.mm.copy_in(operations, count * SEMBUF.size)))
+    if number < 0:
+        raise EINVAL
+    deadline = deadline_of(t, timeout, 1)
     found = t.ns.ipc.semaphores.find(number)
     undo = undo_list(t) if any(flags & ipc.SEM_UNDO for _, _, flags in wanted) else None
     waiter = found.operate(wanted, undo, t.group.tgid, t.creds)

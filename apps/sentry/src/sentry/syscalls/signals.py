@@ -57,10 +57,14 @@ def may_kill(t: "Task", group: "ThreadGroup", signo: int) -> bool:
 
 
 def _send_all(t: "Task", groups: "list[ThreadGroup]", info: SigInfo) -> int:
-    """Signal several processes: success if any could be. Raises: ESRCH when there are none, else the last error."""
+    """Signal several processes: success if any could be.
+
+    Raises: ESRCH when there are none, EINVAL for the signal's number, else the last error.
+    """
     error: type[LinuxError] | None = ESRCH
     sent = False
     for group in groups:
+        check_signo(info.signo)
         if not may_kill(t, group, info.signo):
             error = EPERM
             continue
@@ -71,6 +75,18 @@ def _send_all(t: "Task", groups: "list[ThreadGroup]", info: SigInfo) -> int:
         return 0
     assert error is not None
     raise error
+
+
+def _send_everybody(t: "Task", info: SigInfo) -> int:
+    """Signal all processes but init and the caller's; those that it may not signal do not count.
+
+    Raises: ESRCH when there are none, EINVAL.
+    """
+    others = [g for g in t.ns.pid if g is not t.group and g is not t.kernel.global_init]
+    try:
+        return _send_all(t, others, info)
+    except EPERM:
+        return 0
 
 
 def check_signo(signo: int) -> None:
@@ -91,12 +107,9 @@ def kill(t: "Task", pid: Int, signo: Signo) -> int:
             if task is None:
                 raise ESRCH
             group = task.group
-        check_signo(signo)
         return _send_all(t, [group], info)
-    check_signo(signo)
     if pid == -1:
-        others = [g for g in pids if g is not t.group and g is not t.kernel.global_init]
-        return _send_all(t, others, info)
+        return _send_everybody(t, info)
     pgrp = t.group.pgrp if pid == 0 else pids.pgrps.get(-pid)
     if pgrp is None:
         raise ESRCH
@@ -142,12 +155,11 @@ def queued_info(t: "Task", signo: int, address: int) -> SigInfo:
 def rt_sigqueueinfo(t: "Task", pid: Int, signo: Signo, info: Ptr) -> int:
     """rt_sigqueueinfo(2). Raises: EFAULT, EPERM for codes that only the kernel uses, ESRCH, EINVAL, EAGAIN."""
     queued = queued_info(t, signo, info)
-    if (queued.code >= 0 or queued.code == SI_TKILL) and pid != t.group.tgid:
+    if (queued.code >= 0 or queued.code == SI_TKILL) and pid != t.tid:
         raise EPERM
     group = t.ns.pid.groups.get(pid)
     if group is None:
         raise ESRCH
-    check_signo(signo)
     return _send_all(t, [group], queued)
 
 
@@ -157,7 +169,7 @@ def rt_tgsigqueueinfo(t: "Task", tgid: Int, tid: Int, signo: Signo, info: Ptr) -
     queued = queued_info(t, signo, info)
     if tgid <= 0 or tid <= 0:
         raise EINVAL
-    if (queued.code >= 0 or queued.code == SI_TKILL) and tgid != t.group.tgid:
+    if (queued.code >= 0 or queued.code == SI_TKILL) and tid != t.tid:
         raise EPERM
     return _send_thread(t, tgid, tid, queued)
 

@@ -129,6 +129,9 @@ def socket(t: "Task", family: Int, kind: Int, protocol: Int) -> Result:
 @calls.call
 def socketpair(t: "Task", family: Int, kind: Int, protocol: Int, fds: Ptr) -> Result:
     """socketpair(2)."""
+    if kind & ~(0xF | SOCK_CLOEXEC | SOCK_NONBLOCK):
+        raise EINVAL
+    t.mm.writable(fds, 8)
     pair = _open(t, family, kind, protocol), _open(t, family, kind, protocol)
     if not isinstance(pair[0], UnixSocket) or not isinstance(pair[1], UnixSocket):
         raise EOPNOTSUPP
@@ -229,6 +232,7 @@ class Accept(NamedTuple):
 @calls.call
 def accept4(t: "Task", fd: FdNum, addr: Ptr, length: Ptr, flags: Int) -> Result:
     """accept4(2)."""
+    t.files.get(fd)
     if flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK):
         raise EINVAL
     return accept_on(t, Accept(socket_of(t, fd), addr, length, flags))
@@ -272,8 +276,9 @@ class Connect(NamedTuple):
 @calls.call
 def connect(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
     """connect(2)."""
-    file = socket_of(t, fd)
+    t.files.get(fd)
     raw = address_in(t, addr, length)
+    file = socket_of(t, fd)
     family = family_of(raw)
     if family == AF_UNSPEC and isinstance(file, TcpSocket | UdpSocket | UnixDatagram):
         file.disconnect()

@@ -121,6 +121,10 @@ def copy_file_range(
     t: "Task", file_in: Fd, off_in: Ptr, file_out: Fd, off_out: Ptr, count: Size, flags: Flags
 ) -> Result:
     """copy_file_range(2)."""
+    pos_in, pos_out = (
+        read_one(t, pointer, LOFF_T) if pointer else file.pos
+        for file, pointer in ((file_in, off_in), (file_out, off_out))
+    )
     if flags:
         raise EINVAL
     kinds = [file.inode.mode & S_IFMT if file.inode is not None else 0 for file in (file_in, file_out)]
@@ -135,10 +139,6 @@ def copy_file_range(
     # An inherited file keeps its position on the host: it counts as another file system.
     if not (file_in.seekable and file_out.seekable) or file_in.inode.fs is not file_out.inode.fs:
         raise EXDEV
-    pos_in, pos_out = (
-        read_one(t, pointer, LOFF_T) if pointer else file.pos
-        for file, pointer in ((file_in, off_in), (file_out, off_out))
-    )
     count = min(count, MAX_RW_COUNT)
     if any(at + count >= MAX_OFFSET or -count <= at < 0 for at in (pos_in, pos_out)):
         raise EOVERFLOW
@@ -186,6 +186,7 @@ def splice(t: "Task", in_fd: FdNum, off_in: Ptr, out_fd: FdNum, off_out: Ptr, co
     pipes = isinstance(source, PipeFile), isinstance(target, PipeFile)
     if (pipes[0] and off_in) or (pipes[1] and off_out):
         raise ESPIPE
+    offset = read_one(t, off_in or off_out, LOFF_T) if off_in or off_out else 0
     if not source.readable or not target.writable:
         raise EBADF
     if not any(pipes) or (all(pipes) and source.inode is target.inode):
@@ -194,7 +195,8 @@ def splice(t: "Task", in_fd: FdNum, off_in: Ptr, out_fd: FdNum, off_out: Ptr, co
         raise EINVAL
     if (not pipes[1] and target.flags & O_APPEND) or is_directory(source):
         raise EINVAL
-    _offset(t, off_in or off_out)
+    if offset < 0:
+        raise EINVAL
     return splice_on(t, Splice(source, off_in, target, off_out, min(count, MAX_RW_COUNT), flags))
 
 

@@ -35,10 +35,15 @@ def ftruncate(t: "Task", fd: FdNum, length: Long) -> Result:
     if length < 0:
         raise EINVAL
     file = t.files.get(fd)
-    inode_newsize_ok(t, length)
+    if file.writable and _is_regular(file):
+        inode_newsize_ok(t, length)
     file.truncate(length)
     _tell_modified(file)
     return 0
+
+
+def _is_regular(file: FileDescription) -> bool:
+    return file.inode is not None and file.inode.mode & S_IFMT == S_IFREG
 
 
 def _tell_modified(file: FileDescription) -> None:
@@ -57,10 +62,11 @@ def fallocate(t: "Task", file: Fd, mode: Int, offset: Long, length: Long) -> Res
         raise EBADF
     if isinstance(file, PipeFile):
         raise ESPIPE
-    if offset + length >= 1 << 63:
-        raise EFBIG
-    if not mode & FALLOC_FL_PUNCH_HOLE:
-        inode_newsize_ok(t, offset + length)
+    if _is_regular(file):
+        if offset + length >= 1 << 63:
+            raise EFBIG
+        if not mode & FALLOC_FL_PUNCH_HOLE:
+            inode_newsize_ok(t, offset + length)
     file.allocate(mode, offset, length)
     _tell_modified(file)
     return 0
@@ -111,7 +117,7 @@ def readahead(t: "Task", file: Fd, offset: Long, count: Size) -> Result:
     del t, offset, count
     if not file.readable:
         raise EBADF
-    if file.inode is None or file.inode.mode & S_IFMT != S_IFREG:
+    if not _is_regular(file):
         raise EINVAL
     return 0
 

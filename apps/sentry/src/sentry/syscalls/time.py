@@ -27,6 +27,8 @@ from sentry_abi.time import (
     CLOCK_REALTIME_COARSE,
     CLOCK_TAI,
     CLOCK_THREAD_CPUTIME_ID,
+    CLOCKFD,
+    CPUCLOCK_CLOCK_MASK,
     ITIMER_PROF,
     ITIMER_REAL,
     TIMER_ABSTIME,
@@ -54,9 +56,11 @@ def clock_now(t: "Task", clock: int) -> int:
         return t.cpu_time_ns()
     if clock < 0:
         pid, per_thread = ~clock >> 3, clock & 4
+        if clock & CPUCLOCK_CLOCK_MASK == CLOCKFD:  # a clock of a descriptor, or none at all
+            raise EINVAL
         if per_thread:
             task = t.ns.pid.tasks.get(pid) if pid else t
-            if task is None:
+            if task is None or task.group is not t.group:
                 raise EINVAL
             return task.cpu_time_ns()
         group = t.ns.pid.groups.get(pid) if pid else t.group
@@ -87,9 +91,9 @@ def clock_getres(t: "Task", clock: Int, address: Ptr) -> int:
 @calls.call
 def clock_settime(t: "Task", clock: Int, address: Ptr) -> int:
     """clock_settime(2): no process may set the host's clock. Raises: EINVAL, EFAULT, EPERM."""
-    read_timespec(t, address)
     if clock != CLOCK_REALTIME:
         raise EINVAL
+    read_timespec(t, address)
     raise EPERM
 
 
@@ -162,7 +166,7 @@ def clock_nanosleep(t: "Task", clock: Int, flags: Flags, request: Ptr, remaining
     """clock_nanosleep(2). Raises: EINVAL, EOPNOTSUPP for a CPU clock, EFAULT, EINTR."""
     if clock not in SLEEPABLE:
         clock_now(t, clock)
-        raise EINVAL if clock == CLOCK_THREAD_CPUTIME_ID else EOPNOTSUPP
+        raise EOPNOTSUPP
     length = read_timespec(t, request)
     clocks = t.kernel.clock
     if not flags & TIMER_ABSTIME:
@@ -219,8 +223,12 @@ def setitimer(t: "Task", which: Int, new: Ptr, old: Ptr) -> int:
 def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
     """timer_create(2). Raises: EINVAL, EOPNOTSUPP for other processes' CPU clocks, EFAULT, EAGAIN."""
     notify, signo, value, tid = SIGEV_SIGNAL, SIGALRM, None, 0
-    if event:
-        value, signo, notify, tid = read_sigevent(t, event)
+    wanted = read_sigevent(t, event) if event else None
+    if clock not in SLEEPABLE and clock not in CPU_CLOCKS:
+        clock_now(t, clock)
+        raise EOPNOTSUPP
+    if wanted is not None:
+        value, signo, notify, tid = wanted
         if notify not in (SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID):
             raise EINVAL
         if notify != SIGEV_NONE and not 1 <= signo <= SIGRTMAX:
@@ -229,9 +237,6 @@ def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
             task = t.ns.pid.tasks.get(tid)
             if task is None or task.group is not t.group:
                 raise EINVAL
-    if clock not in SLEEPABLE and clock not in CPU_CLOCKS:
-        clock_now(t, clock)
-        raise EOPNOTSUPP
     timer = new_timer(t.group, clock, notify, signo, value, tid)
     timer.owner = t.tid
     try:

@@ -8,7 +8,7 @@ from sentry.kernel.pidfd import PidFile
 from sentry.kernel.state import ThreadGroup
 from sentry.syscalls.binder import Calls, Flags, Int, Ptr
 from sentry.syscalls.resource import rusage_image
-from sentry_abi.errors import EAGAIN, EBADF, ECHILD, EINVAL, ESRCH
+from sentry_abi.errors import EAGAIN, EBADF, ECHILD, EINVAL, ESRCH, LinuxError
 from sentry_abi.fcntl import O_NONBLOCK
 from sentry_abi.signal import SIGCHLD
 from sentry_abi.wait import P_ALL, P_PGID, P_PID, P_PIDFD, WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WSTOPPED, WUNTRACED
@@ -22,6 +22,8 @@ calls = Calls("processes")
 WALL: Final = 0x4000_0000
 WCLONE: Final = 0x8000_0000
 WNOTHREAD: Final = 0x2000_0000
+INFO_SIZE: Final = 28
+"""How much of a siginfo waitid(2) writes."""
 
 
 class WaitState(NamedTuple):
@@ -93,7 +95,7 @@ def wait_again(t: "Task", state: WaitState) -> Result:
         raise ECHILD
     if options & WNOHANG:
         if state.is_waitid and state.info:
-            t.mm.copy_out(state.info, bytes(28))
+            t.mm.copy_out(state.info, bytes(INFO_SIZE))
         return 0
     return Pending(wait_again, state, ((group.wait_queue, IN),))
 
@@ -115,7 +117,16 @@ def wait4(t: "Task", pid: Int, status: Ptr, options: Flags, rusage: Ptr) -> Resu
 
 @calls.call
 def waitid(t: "Task", kind: Int, number: Int, info: Ptr, options: Flags, rusage: Ptr) -> Result:
-    """waitid(2). Raises: EINVAL, ECHILD, EFAULT."""
+    """waitid(2): info is written even if the call fails, with zeros. Raises: EINVAL, EBADF, ECHILD, EAGAIN, EFAULT."""
+    try:
+        return _waitid(t, kind, number, info, options, rusage)
+    except LinuxError:
+        if info:
+            t.mm.copy_out(info, bytes(INFO_SIZE))
+        raise
+
+
+def _waitid(t: "Task", kind: int, number: int, info: int, options: int, rusage: int) -> Result:
     known = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | WALL | WCLONE | WNOTHREAD
     if options & ~known or not options & (WEXITED | WSTOPPED | WCONTINUED):
         raise EINVAL

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry.kernel.pending import Result
-from sentry.syscalls.binder import Calls, Fd, Int, PathPtr, Ptr, Size
+from sentry.syscalls.binder import Calls, Fd, FdNum, Int, PathPtr, Ptr, Size
 from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
 from sentry_abi.capability import CAP_SYS_ADMIN
@@ -138,9 +138,10 @@ def lgetxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size) -> Re
 
 
 @calls.call
-def fgetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size) -> Result:
+def fgetxattr(t: "Task", fd: FdNum, name: Ptr, value: Ptr, size: Size) -> Result:
     """fgetxattr(2)."""
-    return _get(t, _inode(file), _name(t, name), value, size)
+    text = _name(t, name)
+    return _get(t, _inode(t.files.get(fd)), text, value, size)
 
 
 @calls.call
@@ -160,9 +161,11 @@ def lsetxattr(t: "Task", path: PathPtr, name: Ptr, value: Ptr, size: Size, flags
 
 
 @calls.call
-def fsetxattr(t: "Task", file: Fd, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:
+def fsetxattr(t: "Task", fd: FdNum, name: Ptr, value: Ptr, size: Size, flags: Int) -> Result:
     """fsetxattr(2)."""
-    return _set(t, file.where, _inode(file), _attribute(t, name, value, size, flags))
+    new = _attribute(t, name, value, size, flags)
+    file = t.files.get(fd)
+    return _set(t, file.where, _inode(file), new)
 
 
 @calls.call
@@ -200,6 +203,8 @@ def lremovexattr(t: "Task", path: PathPtr, name: Ptr) -> Result:
 
 
 @calls.call
-def fremovexattr(t: "Task", file: Fd, name: Ptr) -> Result:
+def fremovexattr(t: "Task", fd: FdNum, name: Ptr) -> Result:
     """fremovexattr(2)."""
-    return _remove(t, file.where, _inode(file), _name(t, name))
+    text = _name(t, name)
+    file = t.files.get(fd)
+    return _remove(t, file.where, _inode(file), text)
