@@ -19,6 +19,14 @@ static void selector(ucontext_t *u, int shift, uint64_t value)
 	*word = (*word & ~(0xffffL << shift)) | value << shift;
 }
 
+// The length of the extended state in a frame (struct _fpx_sw_bytes): what lies behind it may be the end of the stack.
+static size_t extended_size(const char *fp)
+{
+	uint32_t size;
+	memcpy(&size, fp + 468, 4);
+	return size < sizeof copy ? size : sizeof copy;
+}
+
 static void forge(int signo, siginfo_t *info, void *context)
 {
 	ucontext_t *u = context;
@@ -45,7 +53,7 @@ static void forge(int signo, siginfo_t *info, void *context)
 	case 17: g[REG_RSP] = 0xffffffff81000000; break;
 	case 18: u->uc_stack.ss_size = 1, u->uc_stack.ss_sp = (void *)-1L, u->uc_stack.ss_flags = 0xff; break;
 	case 19: u->uc_flags = -1L; break;
-	case 20: memcpy(copy, fp, 4096), u->uc_mcontext.fpregs = (void *)copy; break;
+	case 20: memcpy(copy, fp, extended_size(fp)), u->uc_mcontext.fpregs = (void *)copy; break;
 	case 21: u->uc_mcontext.fpregs = NULL; break;
 	}
 }
