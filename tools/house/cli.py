@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.house import calls, floors, hostcalls, isolated, layout, links, newlib, soak
+from tools.house import calls, floors, hostcalls, isolated, layout, links, names, newlib, release, soak
 from tools.house.workspace import BIN, ROOT, call, packages
 
 if TYPE_CHECKING:
@@ -103,9 +103,23 @@ def calls_() -> None:
     finish(calls.write())
 
 
+@app.command("release")
+def release_() -> None:
+    """Show the versions and what has changed since; fail where a change needs a new version or a heading is missing."""
+    finish(release.run())
+
+
+@app.command("names")
+def names_(
+    *, write: Annotated[bool, typer.Option(help="Write the snapshots anew instead of comparing.")] = False
+) -> None:
+    """Compare the public names of each library with the snapshot in its tests."""
+    finish(names.write() if write else names.check())
+
+
 @app.command()
 def check() -> None:
-    """Run every gate that needs no test: format, lint, types, floors, layout, links, hostcalls, calls."""
+    """Run every gate that needs no test: format, lint, types, floors, layout, links, hostcalls, calls, release."""
     gates: list[tuple[str, Callable[[], int]]] = [
         ("format", lambda: call("ruff", "format", "--check", "--quiet")),
         ("lint", lambda: call("ruff", "check", "--quiet") or c_warnings()),
@@ -115,6 +129,7 @@ def check() -> None:
         ("links", links.check),
         ("hostcalls", hostcalls.check),
         ("calls", calls.check),
+        ("release", release.check),
     ]
     failed = []
     for name, gate in gates:

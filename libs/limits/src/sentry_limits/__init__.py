@@ -2,4 +2,4 @@
 
 from sentry_limits._limits import KINDS, NR_OPEN, UNLIMITED, Kind, Limit, LimitSet, host_limits
 
-__all__ = ["KINDS", "NR_OPEN", "UNLIMITED", "Kind", "Limit", "LimitSet", "host_limits", "register"]
+__all__ = ["KINDS", "NR_OPEN", "UNLIMITED", "Kind", "Limit", "LimitSet", "host_limits"]
