@@ -4,7 +4,7 @@ from sentry.spec import SandboxSpec
 
 __all__ = ["SandboxSpec", "__version__", "run"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def run(spec: SandboxSpec) -> int:
