@@ -114,7 +114,6 @@ UNSAVABLE: Final[dict[type, str]] = {
     Report: _RUN,
     SandboxSpec: _RUN,
     SigEvent: _CALL,
-    SocketTable: _PROC,
     Stamps: _CALL,
     Strace: _RUN,
     TimerSpec: _CALL,
@@ -237,7 +236,7 @@ def _register_procfs(registry: "Registry") -> None:
                 registry.named(f"procfs.{module.__name__.rpartition('.')[2].lstrip('_')}.{name}")(value)
     for cls in (
         Procfs, Root, SelfLink, ThreadSelfLink, Figure, Hostname, Setting, TaskFile, Comm, Score, PlaceLink,
-        FdDirectory, FdLink, FdInfo, TaskList, ProcessDirectory, NamespaceDirectory, NetDirectory,
+        FdDirectory, FdLink, FdInfo, TaskList, ProcessDirectory, NamespaceDirectory, NetDirectory, SocketTable,
     ):  # fmt: skip
         registry.savable(f"procfs.{cls.__name__}", fields=vars(cls)["__slots__"])(cls)
 
