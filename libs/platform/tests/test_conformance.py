@@ -466,6 +466,33 @@ def test_fetches(rig: Rig) -> None:
     assert event.args[5] == FAULT_EXEC
 
 
+def test_an_operand_in_a_page_that_is_no_code(rig: Rig) -> None:
+    """A fetch that lacks only its operand is one, where the page can be read and the instruction does not write."""
+    rig.code(b"\xb8", CODE + 4095)  # mov eax, number
+    rig.space.apply([Op("map", CODE + 4096, 4096, 1, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    context = rig.context(entry=CODE + 4095)
+    context.resume()
+    event = rig.next()
+    assert event.args[1:4] == (SEGV_ACCERR, PAGE_FAULT, PF_USER | PF_INSTR | PF_PRESENT)
+    assert event.args[5] == FAULT_EXEC
+
+
+def test_code_at_the_end_of_its_page(rig: Rig) -> None:
+    """A store to the next page, which the instruction itself could reach into, is a read while that is unmapped."""
+    rig.code(bytes.fromhex("8907"), CODE + 4094)  # mov [rdi], eax
+    context = rig.context(entry=CODE + 4094, rdi=CODE + 4096)
+    context.resume()
+    event = rig.next()
+    assert event.args == (CODE + 4096, SEGV_MAPERR, PAGE_FAULT, PF_USER, CODE + 4096, FAULT_READ)
+    rig.space.apply([Op("map", CODE + 4096, 4096, 1, rig.memory, 0x8000)])  # type: ignore[arg-type]
+    context.resume()
+    event = rig.next()
+    assert event.args[1:4] == (SEGV_ACCERR, PAGE_FAULT, PF_USER | PF_WRITE | PF_PRESENT)
+    rig.space.apply([Op("protect", CODE + 4096, 4096, 3)])
+    context.resume()
+    assert rig.next().args[5] == FAULT_EXEC, "then the code runs on into the page"
+
+
 def test_faults_beyond_the_file(rig: Rig) -> None:
     """A page behind the end of its file is a FAULT with SIGBUS, a read or a write as the instruction says."""
     rig.space.apply([Op("map", DATA, 4096, 3, rig.memory, 1 << 30)])  # type: ignore[arg-type]

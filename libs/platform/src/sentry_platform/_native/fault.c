@@ -4,8 +4,7 @@
 // not in siginfo is worked out here, from the instruction where it matters, and nowhere else:
 //
 //   access      of a protection fault: a write, because the host maps no page that cannot be read. Otherwise as the instruction says;
-//               a read when it is not known here. An access to the address of the instruction itself is taken for its fetch, and so
-//               is one to the next page when opcode or ModRM byte lie there; a fetch that lacks less than those counts as a read.
+//               a read when it is not known here. An access to the address of the instruction itself is taken for its fetch.
 //   error code  from access and si_code. A page that the host has not mapped counts as not present.
 //   vector      from signal, si_code, and the instruction where two exceptions give the same. int 4 is reported as a protection fault.
 #include "core.h"
@@ -91,6 +90,12 @@ static void decode(struct insn *insn)
 	insn->opcode = b;
 }
 
+// Whether an instruction may reach into the page that begins at addr.
+static int straddles(const struct ks_regs *regs, uint64_t addr)
+{
+	return addr % KS_PAGE == 0 && addr - regs->rip - 1 < MAX_INSN - 1;
+}
+
 // Whether an access at addr may be one to the few bytes at base.
 static int near(uint64_t addr, uint64_t base) { return addr - base < 64 || addr >> 12 == base >> 12; }
 
@@ -171,14 +176,20 @@ static int writes_long(struct insn *insn)
 	return (op == 0xf1 && insn->pp != 3) || op == 0xf9; // movbe, movdiri
 }
 
-// What the instruction at ip does at addr.
-static int accesses(int tid, const struct ks_regs *regs, uint64_t addr)
+// What the instruction at ip does at addr. Where addr is the start of the next page, the fetch may have faulted: it has if opcode or
+// ModRM byte are there, or if the page may be read and the instruction does not write. Else a read is the answer that refuses nothing.
+static int accesses(int tid, const struct ks_regs *regs, uint64_t addr, int protection)
 {
 	struct insn insn;
 	fetch(tid, regs->rip, &insn);
 	decode(&insn);
 	int writes = insn.map == 0 ? writes_legacy(&insn, regs, addr) : insn.map == 1 ? writes_0f(&insn) : writes_long(&insn);
-	return insn.ran_out ? KS_EXEC : writes ? KS_WRITE : KS_READ;
+	if (straddles(regs, addr)) {
+		if (insn.ran_out || regs->rip + (uint64_t)insn.at > addr || (protection && !writes))
+			return KS_EXEC;
+		return protection ? KS_WRITE : KS_READ;
+	}
+	return writes && !insn.ran_out ? KS_WRITE : KS_READ;
 }
 
 // A memory fault that the address space may resolve.
@@ -186,13 +197,12 @@ static int page_fault(struct ks_event *e, int tid, const struct ks_regs *regs, c
 {
 	uint64_t addr = (uint64_t)info->si_addr;
 	int protection = signo == SIGSEGV && info->si_code == SEGV_ACCERR, code = info->si_code, access;
-	int straddles = addr % KS_PAGE == 0 && addr - regs->rip - 1 < MAX_INSN - 1; // the fetch may have crossed into that page
 	if (addr == regs->rip)
 		access = KS_EXEC;
-	else if (!protection)
-		access = accesses(tid, regs, addr);
+	else if (!protection || straddles(regs, addr))
+		access = accesses(tid, regs, addr, protection);
 	else
-		access = straddles && accesses(tid, regs, addr) != KS_WRITE ? KS_EXEC : KS_WRITE;
+		access = KS_WRITE;
 	if (addr >= KS_STUB && addr < KS_TOP) { // for a guest nothing is mapped there
 		protection = 0;
 		code = SEGV_MAPERR;
@@ -228,7 +238,7 @@ static void vector_of(int tid, const struct ks_regs *regs, const siginfo_t *info
 	} else if (code == SEGV_PKU) {
 		*vector = PF;
 		*error = PF_PRESENT | PF_USER | PF_PK;
-		*error |= accesses(tid, regs, (uint64_t)info->si_addr) == KS_WRITE ? PF_WRITE : 0;
+		*error |= accesses(tid, regs, (uint64_t)info->si_addr, 0) == KS_WRITE ? PF_WRITE : 0;
 	} else if (code == SEGV_BOUNDS || code == SEGV_CONTROL) {
 		*vector = code == SEGV_BOUNDS ? BR : CP;
 	} else {
