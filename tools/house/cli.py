@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.house import calls, floors, hostcalls, isolated, layout, links, names, newlib, release, soak
+from tools.house import calls, figures, floors, hostcalls, isolated, layout, links, names, newlib, release, soak
 from tools.house.workspace import BIN, ROOT, call, packages
 
 if TYPE_CHECKING:
@@ -103,6 +103,15 @@ def calls_() -> None:
     finish(calls.write())
 
 
+@app.command("figures")
+def figures_(
+    runs: Annotated[list[Path] | None, typer.Argument(help="JSON of a benchmark run, to be merged first.")] = None,
+    day: Annotated[str | None, typer.Option(help="The day of the run, if it was not today: 2026-11-24.")] = None,
+) -> None:
+    """Write the tables of docs/performance.md and the sentence of the README from docs/figures.json."""
+    finish(figures.write(runs or [], day))
+
+
 @app.command("release")
 def release_() -> None:
     """Show the versions and what has changed since; fail where a change needs a new version or a heading is missing."""
@@ -119,7 +128,7 @@ def names_(
 
 @app.command()
 def check() -> None:
-    """Run every gate that needs no test: format, lint, types, floors, layout, links, hostcalls, calls, release."""
+    """Run every gate that needs no test: format, lint, types, floors, layout, links, and what is generated."""
     gates: list[tuple[str, Callable[[], int]]] = [
         ("format", lambda: call("ruff", "format", "--check", "--quiet")),
         ("lint", lambda: call("ruff", "check", "--quiet") or c_warnings()),
@@ -129,6 +138,7 @@ def check() -> None:
         ("links", links.check),
         ("hostcalls", hostcalls.check),
         ("calls", calls.check),
+        ("figures", figures.check),
         ("release", release.check),
     ]
     failed = []
