@@ -5,18 +5,21 @@ the number's first call (see `binder`): most programs use a third of the subject
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.instruments import unimplemented
 from sentry.kernel.pending import Bound, Control, Result
 from sentry.syscalls.absent import ABSENT, REFUSED
 from sentry.syscalls.binder import bind
-from sentry.syscalls.subjects import NAMES, handler_of
+from sentry.syscalls.subjects import NAMES, handler_of, subject
 from sentry_abi.errors import ENOSYS
 from sentry_abi.numbers import AMD64
 
 if TYPE_CHECKING:
     from sentry.kernel.state import Task
+
+PRELOADED: Final = ("process", "wait")
+"""Subjects that are imported before the first process runs: a first fork is not to wait for them."""
 
 
 def refused(t: "Task", *_registers: int) -> int:
@@ -63,4 +66,6 @@ def build(numbers: Mapping[int, str], handled: Mapping[str, str], absent: Mappin
 
 def amd64() -> list[Bound]:
     """Return the table of x86-64."""
+    for module in PRELOADED:
+        subject(module)
     return build(AMD64, NAMES, ABSENT)
