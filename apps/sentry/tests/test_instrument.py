@@ -4,15 +4,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sentry.kernel.instrument import Instrument
 from sentry.kernel.instruments import add_instrument
 from sentry.kernel.pending import Outcome, Pending, name_of
 from sentry.kernel.siginfo import SigInfo
-from sentry.kernel.state import Instrument, Task
+from sentry.kernel.state import Task
 from sentry.testing import new_kernel, process_args
 from sentry_abi.numbers import AMD64
 
 
-class Seen(Instrument):
+class Seen(Instrument["Task"]):
     """Notes everything."""
 
     def __init__(self) -> None:
@@ -103,7 +104,7 @@ def test_what_is_seen(tmp_path: Path) -> None:
 def test_without_calls_the_table_is_not_wrapped() -> None:
     """Only an instrument that looks at calls costs anything per call."""
 
-    class Quiet(Instrument):
+    class Quiet(Instrument["Task"]):
         def close(self) -> None:
             """Do something else than looking at calls."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sentry._state import LIBRARIES, register_all
+from sentry._state import LIBRARIES, externals, register_all
 from sentry.kernel.pending import name_of
 from sentry.kernel.state import KernelState, Task
 from sentry.testing import new_kernel, process_args
@@ -41,7 +41,7 @@ def shown_task(task: Task) -> dict[str, object]:
         "wait": parked and (name_of(parked.attempt), parked.deadline, parked.killable, len(parked.queues)),
         "files": {number: shown_file(file) for number, file in task.files},
         "areas": [(vma.start, vma.end, vma.prot) for vma in task.mm.vmas],
-        "creds": (*task.creds[:-1], task.creds.user_ns is task.ns.user is task.kernel.root_user_namespace),
+        "creds": (task.creds, task.creds.user_ns is task.ns.user is task.kernel.root_user_namespace),
         "timer": task.group.interval_timer and (task.group.interval_timer.next_ns, task.group.interval_timer.timer_seq),
     }
 
@@ -84,7 +84,7 @@ def test_a_busy_kernel(platform: str, tmp_path: Path) -> None:
             kernel.unpause()
 
     def through_an_image() -> None:
-        live = {name: getattr(kernel, name) for name in ("platform", "memory", "host", "watcher")}
+        live = externals(kernel)
         with Writer(image := io.BytesIO(), registry=registry) as writer:
             writer.save("kernel", kernel.state, live)
         reader = Reader(io.BytesIO(image.getvalue()), registry=registry)

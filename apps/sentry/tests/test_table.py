@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sentry.kernel.state import Instrument
+from sentry.kernel.instrument import Instrument
 from sentry.syscalls.absent import ABSENT
 from sentry.syscalls.binder import Calls, Fd, Flags, Int, Long, Ptr, Size, bind, converters
 from sentry.syscalls.subjects import NAMES, all_handlers, subjects
@@ -108,7 +108,7 @@ def test_absent_and_unknown_numbers_are_reported() -> None:
     table = build({0: "read", 3: "close"}, {}, {"read": "later", "close": "later"})
     seen: list[int] = []
 
-    class Watching(Instrument):
+    class Watching(Instrument[object]):
         def unimplemented(self, task: object, nr: int) -> None:
             del task
             seen.append(nr)

@@ -80,6 +80,7 @@ from sentry.syscalls.wait import WaitState
 from sentry.syscalls.xattrs import Attribute
 from sentry.volumes import Volume
 from sentry_abi import errors
+from sentry_auth._state import EXTERNALS
 
 if TYPE_CHECKING:
     from sentry_state import Registry
@@ -134,6 +135,17 @@ LIBRARIES: Final = (
     "pgalloc", "arch", "platform", "mm", "vfs", "tty", "fs", "sockets", "loader", "sysvipc",
 )  # fmt: skip
 """Libraries with state, bases before what derives from them."""
+
+
+def externals(kernel: Kernel) -> dict[str, object]:
+    """Return the live objects that an image names by key: the kernel's own, and those of the libraries."""
+    return {
+        "host": kernel.host,
+        "memory": kernel.memory,
+        "platform": kernel.platform,
+        "watcher": kernel.watcher,
+        **EXTERNALS,
+    }
 
 
 def register_all(registry: "Registry") -> None:

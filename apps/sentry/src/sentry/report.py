@@ -5,8 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from sentry.failures import UsageFailure
+from sentry.kernel.instrument import Instrument
 from sentry.kernel.instruments import add_instrument
-from sentry.kernel.state import Instrument
 from sentry.syscalls.subjects import all_handlers
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sentry_host import Host
 
 
-class Report(Instrument):
+class Report(Instrument["Task"]):
     """Counts unimplemented calls, for the debug log and a line at the end."""
 
     __slots__ = ("_kernel", "_log", "_missing", "_show")

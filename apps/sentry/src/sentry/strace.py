@@ -13,8 +13,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from sentry.kernel.instrument import Instrument
 from sentry.kernel.pending import ENDED, Pending
-from sentry.kernel.state import Instrument
 from sentry.syscalls.binder import converters
 from sentry_abi.errors import BY_NUMBER, EFAULT, LinuxError
 from sentry_abi.fcntl import PATH_MAX
@@ -99,7 +99,7 @@ def prototype(name: str) -> "Sequence[tuple[str, str]]":
     return found[1] if found else ()
 
 
-class Strace(Instrument):
+class Strace(Instrument["Task"]):
     """Formats calls and writes them to a descriptor of the host."""
 
     __slots__ = ("_begun", "_fd", "_formats", "_handlers", "_names", "_open")

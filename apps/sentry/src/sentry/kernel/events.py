@@ -6,7 +6,7 @@ Best effort: a reader that is slow or gone costs events, never time. Unimplement
 
 from typing import TYPE_CHECKING, Final
 
-from sentry.kernel.state import Instrument
+from sentry.kernel.instrument import Instrument
 from sentry_abi.errors import ESRCH
 from sentry_eventchannel import Amd64Registers, MultiEmitter, RateLimitedEmitter, UncaughtSignal, UnimplementedSyscall
 
@@ -21,7 +21,7 @@ BURST: Final = 1000
 NAMES: Final = {"rflags": "eflags"}
 
 
-class Events(Instrument):
+class Events(Instrument["Task"]):
     """Sends what happens to an emitter."""
 
     __slots__ = ("_all", "_unimplemented")

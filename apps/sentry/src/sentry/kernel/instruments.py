@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sentry.kernel.state import Instrument
+from sentry.kernel.instrument import Instrument
 from sentry_abi.errors import ENOSYS
 
 if TYPE_CHECKING:
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from sentry.kernel.state import KernelState, Task
 
 
-class Instruments(Instrument):
+class Instruments(Instrument["Task"]):
     """Several instruments as one, called in the order in which they were added."""
 
     __slots__ = ("_all",)
 
-    def __init__(self, *instruments: Instrument) -> None:
+    def __init__(self, *instruments: Instrument["Task"]) -> None:
         """Combine these."""
         self._all = instruments
 
@@ -51,7 +51,7 @@ class Instruments(Instrument):
             instrument.close()
 
 
-def add_instrument(kernel: "KernelState", instrument: Instrument) -> None:
+def add_instrument(kernel: "KernelState", instrument: Instrument["Task"]) -> None:
     """Add an instrument to a kernel that does not run yet."""
     present = kernel.instrument
     kernel.instrument = instrument if present is None else Instruments(present, instrument)

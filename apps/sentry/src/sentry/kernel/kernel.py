@@ -33,8 +33,9 @@ from sentry_vfs import FOLLOW, FSContext, VirtualFilesystem, filename_lookup
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sentry.kernel.instrument import Instrument
     from sentry.kernel.pending import Bound
-    from sentry.kernel.state import Instrument, Task
+    from sentry.kernel.state import Task
     from sentry_auth import Credentials, UserNamespace
     from sentry_cpuid import FeatureSet
     from sentry_host import Host
@@ -520,7 +521,7 @@ class Kernel:
                 self._save_error = error
 
     @property
-    def instrument(self) -> "Instrument | None":
+    def instrument(self) -> "Instrument[Task] | None":
         """The instrument that watches the kernel, if any."""
         return self.state.instrument
 

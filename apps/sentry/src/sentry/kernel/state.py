@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from sentry.kernel.reclaim import Reclaimer
 from sentry.kernel.siginfo import SignalHandlers, SignalQueue
-from sentry_abi.errors import EAGAIN, LinuxError, RestartError
+from sentry_abi.errors import EAGAIN
 from sentry_abi.signal import SIGCHLD, SS_DISABLE
 from sentry_arch import NO_FAULT, Fault, Regs, StackT
 from sentry_futex import Manager
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sentry.kernel.clocks import KernelClock
+    from sentry.kernel.instrument import Instrument
     from sentry.kernel.namespaces import IPCNamespace, NetNamespace, SharedUndo, UTSNamespace
-    from sentry.kernel.pending import Bound, Control, Outcome, Pending, Result, WaitFilter
-    from sentry.kernel.siginfo import SigInfo
+    from sentry.kernel.pending import Bound, Outcome, Pending, WaitFilter
     from sentry_auth import Credentials, UserNamespace
     from sentry_cpuid import FeatureSet
     from sentry_host import Host
@@ -492,63 +492,6 @@ class PIDNamespace:
         return iter([self.groups[pid] for pid in sorted(self.groups)])
 
 
-class Instrument:
-    """Watches a kernel: subclass and override; each method does nothing by default.
-
-    Calls are seen by wrapping the table (`wrap`), so that a run without an instrument pays nothing for them. The other
-    points cost one attribute test where they happen. A method must not change what the guest sees.
-    """
-
-    __slots__ = ()
-
-    def wrap(self, table: "Sequence[Bound]") -> "Sequence[Bound]":
-        """Return the table of calls; with an entry around each if `entered` or `done` does something."""
-        cls = type(self)
-        if cls.entered is Instrument.entered and cls.done is Instrument.done:
-            return table
-        return [self._around(nr, entry) for nr, entry in enumerate(table)]
-
-    def _around(self, nr: int, entry: "Bound") -> "Bound":
-        def seen(task: Task, *registers: int) -> "Result | Control":
-            self.entered(task, nr, registers)
-            try:
-                result = entry(task, *registers)
-            except LinuxError as error:
-                self.done(task, nr, -error.errno)
-                raise
-            except RestartError as restart:
-                self.done(task, nr, type(restart))
-                raise
-            self.done(task, nr, result)
-            return result
-
-        return seen
-
-    def entered(self, task: Task, nr: int, args: "Sequence[int]") -> None:
-        """See a call before its handler."""
-
-    def done(self, task: Task, nr: int, result: "Outcome") -> None:
-        """See what a handler returned: a value or -errno, how it waits, a `Control` or a restart class."""
-
-    def parked(self, task: Task, pending: "Pending") -> None:
-        """See a task begin to wait, or go on waiting after a wake."""
-
-    def resumed(self, task: Task, result: "Outcome") -> None:
-        """See the result of a call that had waited."""
-
-    def signal(self, task: Task, info: "SigInfo", *, stopped: bool) -> None:
-        """See a signal without a handler end the thread group; with `stopped` the task's registers can be read."""
-
-    def fault(self, task: Task, info: "SigInfo") -> None:
-        """See a fault of the guest become a signal."""
-
-    def unimplemented(self, task: Task, nr: int) -> None:
-        """See an unimplemented call; its result is ENOSYS."""
-
-    def close(self) -> None:
-        """Release what is open: the kernel has ended."""
-
-
 class SignalListener(Protocol):
     """An open signalfd: its queue is notified when a signal of its set is queued anywhere."""
 
@@ -622,7 +565,7 @@ class KernelState:
         self.vfs = vfs
         self.host: Host = vfs.host
         self.table: Sequence[Bound] = ()
-        self.instrument: Instrument | None = None
+        self.instrument: Instrument[Task] | None = None
         self.torture: WaitFilter | None = None
 
         # the machine
