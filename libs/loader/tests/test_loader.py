@@ -7,7 +7,7 @@ import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 from elftools.elf.elffile import ELFFile
@@ -42,15 +42,17 @@ LD = b"/lib64/ld-linux-x86-64.so.2"
 
 
 class Program(Uncounted):
-    """An executable file: bytes in a host file."""
+    """An executable file: bytes in a host file, open until its test has ended."""
 
     kind: Literal["host"] = "host"
     serial = 0
+    opened: ClassVar[list[int]] = []
     where = b""
 
     def __init__(self, content: bytes, name: bytes = b"program") -> None:
         """Write the bytes to a file without a name."""
         self.fd = os.memfd_create("program", os.MFD_CLOEXEC)
+        Program.opened.append(self.fd)
         os.write(self.fd, content)
         self.size = len(content)
         self.name = name
@@ -58,9 +60,11 @@ class Program(Uncounted):
         self.number = Program.serial
         self.broken = False
 
-    def __del__(self) -> None:
-        """Close it."""
-        os.close(self.fd)
+    @classmethod
+    def close_from(cls, first: int) -> None:
+        """Close the files of all programs but the first so many."""
+        while len(cls.opened) > first:
+            os.close(cls.opened.pop())
 
     def pread(self, size: int, offset: int) -> bytes:
         """See ExecFile."""
@@ -118,6 +122,21 @@ class World:
         self.mm.release()
         assert self.memory.ranges() == []
         self.memory.close()
+
+
+@pytest.fixture(autouse=True)
+def closed_programs() -> Iterator[None]:
+    """Close the programs of a test."""
+    first = len(Program.opened)
+    yield
+    Program.close_from(first)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def closed_parameters() -> Iterator[None]:
+    """Close the programs that are parameters of tests."""
+    yield
+    Program.close_from(0)
 
 
 @pytest.fixture
@@ -592,7 +611,7 @@ def test_mutated_headers_load_or_are_refused(data: st.DataObject) -> None:
             st.one_of(st.integers(0, 255), st.integers(0, (1 << 64) - 1), st.sampled_from([0x400000, 4096]))
         )
         content[at : at + size] = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-    world = World()
+    world, first = World(), len(Program.opened)
     try:
         image = prepare(Program(bytes(content)), b"/p", [b"p"], [], host, random=RANDOM)
         assert isinstance(image.elf, Elf)
@@ -602,6 +621,7 @@ def test_mutated_headers_load_or_are_refused(data: st.DataObject) -> None:
         pass
     finally:
         world.close()
+        Program.close_from(first)
 
 
 def test_readme() -> None:

@@ -21,7 +21,7 @@ from sentry.volumes import environment, make_tree, mount_volumes
 from sentry_abi.errors import ENOTDIR, LinuxError
 from sentry_abi.mount import MS_NOEXEC, MS_NOSUID
 from sentry_auth import INITIAL, Credentials, user_credentials
-from sentry_fs import Devpts, HostFile, HostFilesystem, mount_at, set_terminal, show_terminal
+from sentry_fs import Devfs, Devpts, HostFile, HostFilesystem, mount_at, show_terminal
 from sentry_pgalloc import MemoryFile
 from sentry_platform import PlatformError, UnknownPlatformError, open_platform, probe_platforms
 from sentry_vfs import FDTable, FSContext, d_path, filename_lookup
@@ -53,9 +53,11 @@ class Machine:
         self._host = host
         self._credentials = _credentials()
         self.kernel = kernel = _kernel(platform, host)
-        self._mnt = mnt = make_tree(kernel.vfs, kernel.memory, cwd, spec.rootfs)
+        devfs = Devfs(kernel.vfs, kernel.memory)
+        devfs.terminal = kernel.terminals
+        self._mnt = mnt = make_tree(kernel.vfs, kernel.memory, cwd, spec.rootfs, devfs)
         mount_proc(kernel.state, mnt)
-        _mount_terminals(kernel, mnt)
+        devpts = _mount_devpts(kernel, mnt)
         mount_volumes(kernel.vfs, mnt, spec.volumes)
         if spec.workdir is not None:
             cwd = os.path.join(cwd, os.fsencode(spec.workdir))  # noqa: PTH118  (bytes)
@@ -69,7 +71,7 @@ class Machine:
         if spec.tty:
             self.console, self._files = _console(kernel, self._fs)
         else:
-            self._files = _standard_files(kernel, mnt, spec.closed)
+            self._files = _standard_files(kernel, devfs, devpts, spec.closed)
 
     def create(self) -> "ThreadGroup":
         """Make the process that the spec asks for, which `Kernel.start` lets run.
@@ -161,12 +163,12 @@ def _context(mnt: "MountNamespace", cwd: bytes, creds: Credentials) -> FSContext
     return fs
 
 
-def _mount_terminals(kernel: Kernel, mnt: "MountNamespace") -> None:
-    """Put devpts at its place, and let /dev/tty open the caller's terminal."""
+def _mount_devpts(kernel: Kernel, mnt: "MountNamespace") -> Devpts:
+    """Mount the devpts of the kernel's terminals, and return it."""
     terminals = kernel.terminals
     devpts = terminals.devpts = Devpts(kernel.vfs, terminals)
     mount_at(mnt, b"/dev/pts", (devpts, devpts.root), MS_NOSUID | MS_NOEXEC)
-    set_terminal(mnt, terminals)
+    return devpts
 
 
 def start_platform(name: str) -> "Platform":
@@ -204,7 +206,7 @@ def raise_host_limits() -> None:
             resource.setrlimit(limit, (hard, hard))
 
 
-def _standard_files(kernel: Kernel, mnt: "MountNamespace", closed: int) -> FDTable:
+def _standard_files(kernel: Kernel, devfs: Devfs, devpts: Devpts, closed: int) -> FDTable:
     """Return a table with the descriptors 0 to 2 of the sentry that were open when it started."""
     files = FDTable()
     fs = HostFilesystem(kernel.vfs)
@@ -214,5 +216,5 @@ def _standard_files(kernel: Kernel, mnt: "MountNamespace", closed: int) -> FDTab
             files.install_at(file, fd)
             if file.is_terminal:
                 kernel.terminals.fallback = file
-                show_terminal(mnt, file)
+                show_terminal(devfs, devpts, file)
     return files

@@ -16,6 +16,7 @@ from sentry_vfs import FSContext, do_mkdirat, filename_lookup
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sentry_fs import Devfs
     from sentry_pgalloc import MemoryFile
     from sentry_vfs import MountNamespace, Path, VirtualFilesystem
 
@@ -45,12 +46,14 @@ def parse_volume(text: str) -> Volume:
     return Volume(os.fsencode(source), os.fsencode(target), mode == "ro")
 
 
-def make_tree(vfs: "VirtualFilesystem", memory: "MemoryFile", cwd: bytes, rootfs: str | None) -> "MountNamespace":
-    """Return the mounts over the host's root or another directory. Raises: UsageFailure."""
+def make_tree(
+    vfs: "VirtualFilesystem", memory: "MemoryFile", cwd: bytes, rootfs: str | None, devfs: "Devfs"
+) -> "MountNamespace":
+    """Return the mounts over the host's root or another directory, with devfs on /dev. Raises: UsageFailure."""
     if rootfs is None:
-        return build_default_root(vfs, memory, cwd=cwd)
+        return build_default_root(vfs, memory, cwd=cwd, devfs=devfs)
     try:
-        return build_default_root(vfs, memory, cwd=b"/", host_root=os.fsencode(rootfs))
+        return build_default_root(vfs, memory, cwd=b"/", host_root=os.fsencode(rootfs), devfs=devfs)
     except LinuxError as error:
         message = f"--rootfs {rootfs}: {os.strerror(error.errno)}"
         raise UsageFailure(message) from error

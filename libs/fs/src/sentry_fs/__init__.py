@@ -11,7 +11,7 @@ from sentry_fs._overlay import Overlay
 from sentry_fs._pts import Devpts
 from sentry_fs._quota import half_of_memory
 from sentry_fs._regular import Regular, RegularFile
-from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, set_terminal, show_terminal
+from sentry_fs._root import Devfs, Sysfs, build_default_root, mount_at, show_terminal
 from sentry_fs._tmpfs import Tmpfs
 
 if TYPE_CHECKING:
@@ -55,6 +55,5 @@ __all__ = [
     "build_default_root",
     "half_of_memory",
     "mount_at",
-    "set_terminal",
     "show_terminal",
 ]

@@ -14,7 +14,17 @@ from sentry_fs._generated import build
 from sentry_fs._overlay import Overlay
 from sentry_fs._pts import Devpts
 from sentry_fs._tmpfs import Memfds, Tmpfs
-from sentry_vfs import Dentry, FileDescription, Filesystem, Mount, MountNamespace, Path, VirtualFilesystem, follow_mount
+from sentry_vfs import (
+    Dentry,
+    FileDescription,
+    Filesystem,
+    Inode,
+    Mount,
+    MountNamespace,
+    Path,
+    VirtualFilesystem,
+    follow_mount,
+)
 
 if TYPE_CHECKING:
     from sentry_fs._hostfile import HostFile
@@ -36,6 +46,13 @@ _LINKS: Final = (
     (b"core", b"/proc/kcore"),
     (b"ptmx", b"pts/ptmx"),
 )
+
+
+class Terminal(Protocol):
+    """What /dev/tty opens."""
+
+    def again(self, flags: int, where: Path) -> FileDescription:
+        """Open the caller's terminal. Raises: ENXIO if it has none."""
 
 
 class Devfs(Tmpfs):
@@ -63,6 +80,13 @@ class Devfs(Tmpfs):
         if self.terminal is None:
             raise ENXIO
         return self.terminal.again(flags, where)
+
+    def show(self, path: bytes, inode: Inode) -> None:
+        """Enter a node under a path below /dev; nothing happens where its directory does not exist."""
+        directory, _, name = path.rpartition(b"/")
+        parent = directory_in(self.root, directory)
+        if parent is not None:
+            Dentry(name, parent, None).instantiate(inode)
 
 
 class Sysfs(Filesystem):
@@ -97,9 +121,9 @@ class Sysfs(Filesystem):
 
 
 def build_default_root(
-    vfs: VirtualFilesystem, memory: Memory, *, cwd: bytes, host_root: bytes = b"/"
+    vfs: VirtualFilesystem, memory: Memory, *, cwd: bytes, host_root: bytes = b"/", devfs: Devfs | None = None
 ) -> MountNamespace:
-    """Return the mounts; the caller mounts /proc with `mount_at`.
+    """Return the mounts, with devfs (None: a new one) on /dev; the caller mounts /proc with `mount_at`.
 
     Raises: LinuxError if host_root or cwd cannot be reached.
     """
@@ -108,7 +132,7 @@ def build_default_root(
     vfs.memfds = Memfds(vfs, memory)
     sysfs = Sysfs(vfs)
     mount_at(tree, b"/sys", (sysfs, sysfs.root), 1 | 2 | 4 | 8)
-    devfs = Devfs(vfs, memory)
+    devfs = devfs or Devfs(vfs, memory)
     mount_at(tree, b"/dev", (devfs, devfs.root), 2)
     shm = Tmpfs(vfs, memory, 0o1777, source=b"shm")
     mount_at(tree, b"/dev/shm", (shm, shm.root), _NOSUID_NODEV)
@@ -119,33 +143,17 @@ def build_default_root(
     return tree
 
 
-class Terminal(Protocol):
-    """What /dev/tty opens."""
-
-    def again(self, flags: int, where: Path) -> FileDescription:
-        """Open the caller's terminal. Raises: ENXIO if it has none."""
-
-
-def set_terminal(tree: MountNamespace, terminal: Terminal) -> None:
-    """Let /dev/tty open what terminal returns."""
-    for mount in tree.all_mounts():
-        if isinstance(mount.fs, Devfs):
-            mount.fs.terminal = terminal
-
-
-def show_terminal(tree: MountNamespace, terminal: "HostFile") -> None:
+def show_terminal(devfs: Devfs, devpts: Devpts, terminal: "HostFile") -> None:
     """Show an inherited terminal under the name it has on the host, where ttyname(3) looks for it."""
+    inode = terminal.inode
+    if inode is None:
+        return
     path = terminal.path()
     number = path.removeprefix(b"/dev/pts/")
-    for mount in tree.all_mounts():
-        fs = mount.fs
-        if isinstance(fs, Devpts) and terminal.inode is not None and number.isdigit():
-            fs.inherited[int(number)] = terminal.inode
-        elif isinstance(fs, Devfs) and not number.isdigit():
-            directory, _, name = path.removeprefix(b"/dev/").rpartition(b"/")
-            parent = directory_in(fs.root, directory)
-            if path.startswith(b"/dev/") and parent is not None and parent.children is not None:
-                Dentry(name, parent, None).instantiate(terminal.inode)
+    if number.isdigit():
+        devpts.inherited[int(number)] = inode
+    elif path.startswith(b"/dev/"):
+        devfs.show(path.removeprefix(b"/dev/"), inode)
 
 
 def directory_in(start: Dentry, path: bytes) -> Dentry | None:
