@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentry_host import count_cpus, real_host
+from sentry_host import nr_cpu_ids, real_host
 from sentry_host.testing import FakeHost
 
 
@@ -23,16 +23,16 @@ def test_the_real_host_is_this_one() -> None:
     assert host.limits.soft(resource.RLIMIT_NOFILE) == soft % (1 << 64)
 
 
-@pytest.mark.parametrize(("text", "count"), [("0\n", 1), ("0-3\n", 4), ("0-3,8,10-11\n", 7)])
-def test_lists_of_cpus(text: str, count: int) -> None:
+@pytest.mark.parametrize(("text", "ids"), [("0\n", 1), ("0-3\n", 4), ("0-3,8\n", 9), ("8,10-11\n", 12)])
+def test_lists_of_cpus(text: str, ids: int) -> None:
     """Lists as /sys/devices/system/cpu writes them."""
-    assert count_cpus(text) == count
+    assert nr_cpu_ids(text) == ids
 
 
 def test_a_list_that_is_none() -> None:
     """Anything else is an error, not a number."""
     with pytest.raises(ValueError, match="invalid literal"):
-        count_cpus("all")
+        nr_cpu_ids("all")
 
 
 def test_the_fake_host_repeats_itself() -> None:

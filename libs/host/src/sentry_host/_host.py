@@ -26,7 +26,7 @@ class Host(NamedTuple):
     random_bytes: Callable[[int], bytes]
     """That many random bytes, good enough for keys."""
     possible_cpus: int
-    """How many CPUs the host can have (num_possible_cpus): the most application cores."""
+    """The highest number that a CPU of the host can have, plus one (nr_cpu_ids): the most application cores."""
     online_cpus: int
     """How many CPUs the kernel may run on."""
     limits: LimitSet
@@ -51,7 +51,7 @@ def real_host() -> Host:
 
 def _possible_cpus() -> int:
     try:
-        return count_cpus(_read(_POSSIBLE))
+        return nr_cpu_ids(_read(_POSSIBLE))
     except ValueError:
         return os.cpu_count() or 1
 
@@ -65,10 +65,6 @@ def _read(path: str) -> str:
         return ""
 
 
-def count_cpus(text: str) -> int:
-    """Return how many CPUs a list such as `0-3,8` names. Raises: ValueError."""
-    count = 0
-    for part in text.strip().split(","):
-        first, _, last = part.partition("-")
-        count += int(last or first) - int(first) + 1
-    return count
+def nr_cpu_ids(text: str) -> int:
+    """Return one more than the highest CPU in a list such as `0-3,8`. Raises: ValueError."""
+    return max(int(part.rpartition("-")[2]) for part in text.strip().split(",")) + 1
