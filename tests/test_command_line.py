@@ -253,7 +253,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.guest
 def test_kill_of_the_sentry_leaves_no_guest(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Whatever runs guest code dies with the sentry."""
+    """Every process that runs guest code dies with the sentry."""
     script = "sleep 1000 & sleep 1000 & while :; do :; done & echo started; wait"
     argv = [str(SENTRY), "do", "--platform", sandbox.platform, "--", "/bin/sh", "-c", script]
     with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True) as process:

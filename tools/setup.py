@@ -2,7 +2,7 @@
 
 Run by the launchers when `.venv/.ready` is missing or older than a lock, a project file or a native source. Standard
 library only: nothing else exists yet. Poetry lives in a virtual environment of its own inside `.venv`. Progress goes
-to standard error; whatever is missing on the machine is said in one line.
+to standard error; what the machine lacks is reported in one line.
 """
 
 import compileall

@@ -1,4 +1,4 @@
-/* Ids and capabilities: what may be set, what a change of user takes away, what a program with set-id bits gets. */
+/* Ids and capabilities: what may be set, what a change of user drops, what a program with set-id bits gets. */
 #include "guest.h"
 #include <grp.h>
 #include <linux/capability.h>

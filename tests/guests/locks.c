@@ -46,7 +46,7 @@ static void records(void) {
     sleep_ms(100);
     int closed = close(reader); // shown when the child, whom it wakes, has shown its own
     reap("child", child);
-    NUM("let go by closing another", closed);
+    NUM("released by closing another", closed);
     CALL("open file lock", lock(fd, F_OFD_SETLK, F_WRLCK, 0, 5));
     int other = open("lock", O_RDWR);
     CALL("of another description", lock(other, F_OFD_SETLK, F_WRLCK, 4, 5));

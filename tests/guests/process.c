@@ -110,7 +110,7 @@ static void orphans(void) {
     close(hold[1]);
     pid_t parent = 0;
     if (read(tell[0], &parent, sizeof parent) != sizeof parent) return;
-    TRUTH("orphan comes to the subreaper", parent == getpid());
+    TRUTH("subreaper adopts the orphan", parent == getpid());
     int status;
     TRUTH("orphan is reaped", wait(&status) > 0);
     show_status("orphan", status);

@@ -435,7 +435,7 @@ static void names(void) {
     CALL("end", recv(a, b, 1, 0));
     close(a);
 
-    /* a listener that goes away resets who waits in its queue */
+    /* closing a listener resets the connections in its queue */
     c = socket(AF_UNIX, SOCK_STREAM, 0);
     CALL("connect once more", name_connect(c, "sock"));
     close(s);

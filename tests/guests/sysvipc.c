@@ -479,7 +479,7 @@ static void queues(void) {
     take("msg rest", id, 1, 64, 0);
     take("msg late", id, 2, 64, 0);
 
-    /* receivers wait for what they want; a message goes to who waits */
+    /* receivers wait for a type; a message goes to a waiting receiver */
     pid = fork();
     if (!pid) {
         take("msg receiver", id, 8, 64, 0);

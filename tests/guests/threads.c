@@ -122,7 +122,7 @@ int main(void) {
     pid = fork();
     if (pid == 0) {
         pthread_create(&threads[0], NULL, quiet_end, NULL);
-        pthread_exit(NULL); /* the leader ends first: the process lives on */
+        pthread_exit(NULL); /* the leader ends first: the process does not */
     }
     reap("leader ended first", pid);
     pid = fork();

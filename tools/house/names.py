@@ -20,7 +20,7 @@ from types import ModuleType
 from tools.house.workspace import Package, packages
 
 PRIVATE_PLACE = re.compile(r"\bsentry_\w+\._\w+\.")
-"""Where a name lies inside a library, which is nobody else's business."""
+"""The module of a name inside a library, which is private."""
 ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
 """A default that is an object without a text of its own."""
 QUOTED = re.compile(r"(: |-> )'([^']*)'")

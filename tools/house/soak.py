@@ -1,8 +1,8 @@
 """The soak: one command in many sandboxes in a row, checking what each leaves behind.
 
 A run that takes too long, ends otherwise or prints otherwise than the first, or leaves a process or a file of ours,
-ends the soak. The soak adopts orphans, so whatever a run leaves is its child, however much it forgot of where it came
-from. A memory file needs no look of its own: it lives no longer than the processes that hold it.
+ends the soak. The soak adopts orphans, so a process that a run leaves is its child, however it was detached.
+A memory file needs no check of its own: it ends with the processes that have it open.
 """
 
 import contextlib

@@ -50,4 +50,4 @@ def test_usage(p: Program) -> None:
         assert p.fields(RUSAGE, where)[:2] == expected
     assert p.error("getrusage", 9, BAD) is EINVAL
     assert p.error("getrusage", 0, BAD) is EFAULT
-    assert resource.rusage_image(1_500_000)[:16] == RUSAGE.pack(0, 1500, *(0,) * 16)[:16]
+    assert resource.rusage(1_500_000)[:16] == RUSAGE.pack(0, 1500, *(0,) * 16)[:16]

@@ -14,7 +14,7 @@ A `Manager` belongs to one address space; `fork` makes the one of a new space. T
 which the address space implements.
 
 Locks: one, shared by all managers that share the shared table, so that a requeue between any two queues is one
-critical section. The seed has 1,025 of them and an order; under the GIL that buys nothing. `Waiter.notify` is called
+critical section. gVisor has 1,025 of them and an order; under the GIL that gains nothing. `Waiter.notify` is called
 with the lock held and must only record it. `Target` is called with the lock held and must not call back.
 
 FUTEX_WAIT_REQUEUE_PI and FUTEX_CMP_REQUEUE_PI are left out, as in gVisor: C libraries gave them up (glibc in 2.25),
@@ -208,7 +208,7 @@ class Manager:
 
         Raises: EINVAL, EFAULT (shared wakes only: a private one does not look at the memory). EINVAL too when a waiter
         of a PI lock is in the queue, which only an unlock may wake; those before it have been woken.
-        Differs from the seed as Linux does: a count of 0 or less wakes one.
+        Differs from gVisor, as Linux does: a count of 0 or less wakes one.
         Linux: kernel/futex/waitwake.c futex_wake.
         """
         if bitset != MATCH_ANY:

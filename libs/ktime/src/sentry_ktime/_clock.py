@@ -55,7 +55,7 @@ class MonotonicClock:
         self.after_load()
 
     def after_load(self) -> None:
-        """Take the function of the host, one attribute nearer."""
+        """Cache the host's function in an attribute."""
         self._host_ns = self.host.monotonic_ns
 
     def now(self) -> int:
@@ -90,7 +90,7 @@ class RealClock:
         self.after_load()
 
     def after_load(self) -> None:
-        """Take the function of the host, one attribute nearer."""
+        """Cache the host's function in an attribute."""
         self._host_ns = self.host.realtime_ns
 
     def now(self) -> int:

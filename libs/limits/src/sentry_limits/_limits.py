@@ -4,7 +4,7 @@ A `LimitSet` belongs to one thread group: its threads share the object, a fork c
 what may be set and returns what is set; the owner of a resource enforces its limit, and the caller that changes
 RLIMIT_CPU re-arms the group's timer. Not thread-safe: one kernel thread.
 
-Differs from the seed (gVisor kernel/limits), as Linux: a kind that was never set is unlimited and obeys the same
+Differs from gVisor's kernel/limits, as Linux does: a kind that was never set is unlimited and obeys the same
 rules as any other, soft above hard is found before a missing privilege, a hard limit of open files above `NR_OPEN` is
 refused even with privilege.
 

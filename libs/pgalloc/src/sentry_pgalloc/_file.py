@@ -408,7 +408,7 @@ class MemoryFile:
     def evict(self, limit: int = 1 << 62) -> int:
         """Ask users to give up ranges, the last ones first, until limit units are done; return how many were.
 
-        Differs from the seed: no worker thread per user; the caller decides when and how much.
+        Differs from gVisor: no worker thread per user; the caller decides when and how much.
         """
         done = 0
         while done < limit:

@@ -7,7 +7,7 @@ placed below each other) both stay contiguous in the file and their host mapping
 pages: every hole of a higher class fits, of the own class at most eight are tried. All operations are O(1) in the
 number of holes.
 
-Weighed: first fit upward from the lowest hole, as the seed does. It needs an augmented tree to be fast among a million
+Weighed: first fit upward from the lowest hole, as gVisor does. It needs an augmented tree to be fast among a million
 holes, and what it buys (a short file) a sparse file does not need.
 """
 

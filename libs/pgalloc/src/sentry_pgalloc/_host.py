@@ -1,4 +1,4 @@
-"""The one door to the native part: numbers in, exceptions out."""
+"""The bindings of the native part: errors become exceptions."""
 
 import os
 

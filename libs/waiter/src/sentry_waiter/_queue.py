@@ -1,4 +1,4 @@
-"""Readiness masks and wait queues: the one way in which anything in the kernel waits for anything else.
+"""Readiness masks and wait queues: the one way to wait in the kernel.
 
 An object that can become ready owns a `Queue`. A waiter registers an `Entry` with a mask of poll(2) bits; a change
 of the object calls `Queue.notify` with the bits that may have become true. A notification is a hint: the waiter
@@ -61,7 +61,7 @@ class Queue:
         self._entries.pop(entry, None)
 
     def notify(self, mask: int) -> None:
-        """Tell every entry whose mask overlaps, in order of registration; entries may come and go meanwhile."""
+        """Notify every entry whose mask overlaps, in order of registration; entries may come and go."""
         entries = self._entries
         if entries:
             for entry, wanted in tuple(entries.items()):

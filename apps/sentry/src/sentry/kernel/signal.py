@@ -36,7 +36,7 @@ def has_signal(task: "Task") -> bool:
 
 
 def signal_wake_up(task: "Task") -> None:
-    """Make a task look at its signals soon, whatever it is doing."""
+    """Make a task handle its signals soon: interrupt or wake it."""
     task.attention = True
     state = task.state
     if state is PARKED:

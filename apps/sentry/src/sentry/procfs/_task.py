@@ -69,7 +69,7 @@ class Score(TaskFile):
 
 
 class PlaceLink(Link):
-    """cwd, root, exe: a link that leads to a place itself, whatever its text."""
+    """cwd, root, exe: a link that leads to a place itself, not by its text."""
 
     __slots__ = ("_find", "task")
 

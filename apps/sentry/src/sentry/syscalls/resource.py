@@ -61,11 +61,11 @@ def getrusage(t: "Task", who: Int, address: Ptr) -> int:
         used = t.cpu_time_ns()
     else:
         raise EINVAL
-    t.mm.copy_out(address, rusage_image(used))
+    t.mm.copy_out(address, rusage(used))
     return 0
 
 
-def rusage_image(cpu_ns: int) -> bytes:
+def rusage(cpu_ns: int) -> bytes:
     """Return struct rusage for a CPU time; the host does not tell how it divides, so all of it is user time."""
     seconds, rest = divmod(cpu_ns, 1_000_000_000)
     return RUSAGE.pack(seconds, rest // 1000, *(0,) * 16)

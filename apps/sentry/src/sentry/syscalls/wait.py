@@ -7,7 +7,7 @@ from sentry.kernel.pending import Pending, Result, attempt
 from sentry.kernel.pidfd import PidFile
 from sentry.kernel.state import ThreadGroup
 from sentry.syscalls.binder import Calls, Flags, Int, Ptr
-from sentry.syscalls.resource import rusage_image
+from sentry.syscalls.resource import rusage
 from sentry_abi.errors import EAGAIN, EBADF, ECHILD, EINVAL, ESRCH, LinuxError
 from sentry_abi.fcntl import O_NONBLOCK
 from sentry_abi.signal import SIGCHLD
@@ -56,7 +56,7 @@ def _eligible(group: ThreadGroup, state: WaitState) -> list[ThreadGroup]:
 def _report(t: "Task", state: WaitState, child: ThreadGroup, code: int, status: int, wait_status: int) -> int:
     """Write what wait4 or waitid reports of a child; return the call's value."""
     if state.rusage:
-        t.mm.copy_out(state.rusage, rusage_image(child.cpu_time_ns() + child.child_cpu_ns))
+        t.mm.copy_out(state.rusage, rusage(child.cpu_time_ns() + child.child_cpu_ns))
     if state.is_waitid:
         if state.info:
             uid = child.leader.creds.uid
