@@ -47,13 +47,18 @@ def test_a_planted_difference_is_found(
 
 
 def test_a_run_replaces_the_columns_of_its_runners(copies: list[Path], tmp_path: Path) -> None:
-    """Its runners' cells and day change in the file and the pages; recorded ones stay as they are; then all agrees."""
+    """Its cells and day change in the file and the pages; recorded columns stay, and rows that a later run lacks."""
     before = load()
-    run = {name: {"native": 0.125, "notify": 5.839, "kvm": 0.5} for name in before["operations"]["rows"]}
+    run: figures.Rows = {
+        name: {"native": 0.125, "notify": 5.839, "runsc-systrap": None, "kvm": 0.5}
+        for name in before["operations"]["rows"]
+    }
     (tmp_path / "run.json").write_text(json.dumps(run))
     assert figures.write([tmp_path / "run.json"], "2031-01-02") == 0
     after = load()["operations"]
-    assert after["rows"]["getppid"] == before["operations"]["rows"]["getppid"] | run["getppid"]
+    assert after["rows"]["getppid"] == before["operations"]["rows"]["getppid"] | {
+        "native": 0.125, "notify": 5.839, "kvm": 0.5,
+    }  # fmt: skip
     assert after["measured"]["notify"] == after["measured"]["kvm"] == "2031-01-02"
     assert after["measured"]["runsc ptrace"] == before["operations"]["measured"]["runsc ptrace"]
     text = copies[1].read_text()
@@ -61,9 +66,13 @@ def test_a_run_replaces_the_columns_of_its_runners(copies: list[Path], tmp_path:
     assert "Measured: native, notify, kvm on 2031-01-02; ptrace, runsc ptrace, runsc systrap on" in text
     assert "a trivial call costs 5.8 us" in copies[2].read_text()
     assert figures.check() == 0
+    (tmp_path / "run.json").write_text('{"signal": {"notify": 50.04}, "cpu": {"notify": null}}')
+    assert figures.write([tmp_path / "run.json"], "2031-01-02") == 0
+    assert load()["operations"]["rows"]["signal"]["notify"] == 50.04
+    assert "| cpu | 0.12 | failed | 1.80 |" in copies[1].read_text()
 
 
-@pytest.mark.parametrize("wrong", ["a row less", "another row", "another runner"])
+@pytest.mark.parametrize("wrong", ["a row less", "another row", "another runner", "no row"])
 def test_a_run_that_cannot_be_merged(wrong: str, copies: list[Path], tmp_path: Path) -> None:
     """It is refused, and nothing is written."""
     run: figures.Rows = {name: {"notify": 1.0} for name in load()["programs"]["rows"]}
@@ -71,6 +80,8 @@ def test_a_run_that_cannot_be_merged(wrong: str, copies: list[Path], tmp_path: P
         del run["tar"]
     elif wrong == "another row":
         run["other"] = {"notify": 1.0}
+    elif wrong == "no row":
+        run.clear()
     else:
         run["tar"] = {"qemu": 1.0}
     with pytest.raises(RunError):

@@ -72,25 +72,30 @@ class RunError(Exception):
 
 
 def merge(figures: Figures, run: Rows, day: str) -> None:
-    """Put the columns of a run in the place of those of the same runners.
+    """Put the columns of a run in the place of those of the same runners; a runner that always failed has none.
 
-    Raises: RunError for a row or runner that is unknown, and for a run without all rows of its table: the rows of a
-    column are measured together.
+    Raises: RunError for rows that are in neither table, an unknown runner, and single rows of a column that is of
+    another day.
     """
-    for table in (figures["operations"], figures["programs"]):
-        if run.keys() == table["rows"].keys():
-            break
-    else:
+    table = next(
+        (table for table in (figures["operations"], figures["programs"]) if run.keys() <= table["rows"].keys()), None
+    )
+    if table is None or not run:
         message = f"the rows are those of neither table: {', '.join(run)}"
         raise RunError(message)
-    for name, cells in run.items():
-        for label, value in cells.items():
-            runner = label.replace("-", " ")
-            if runner not in RUNNERS:
-                message = f"no such runner: {label}"
-                raise RunError(message)
-            table["rows"][name][runner] = value
-            table["measured"][runner] = day
+    labels = sorted({label for cells in run.values() for label, value in cells.items() if value is not None})
+    for label in labels:
+        runner = label.replace("-", " ")
+        before = table["measured"].get(runner)
+        if runner not in RUNNERS:
+            message = f"no such runner: {label}"
+            raise RunError(message)
+        if run.keys() != table["rows"].keys() and before != day:
+            message = f"{runner}: {len(run)} rows of {len(table['rows'])}, and the others are of {before or 'no day'}"
+            raise RunError(message)
+        table["measured"][runner] = day
+        for name, cells in run.items():
+            table["rows"][name][runner] = cells.get(label)
 
 
 def shown(value: float | None, decimals: int | None = None) -> str:
