@@ -32,6 +32,7 @@ from sentry_abi.signal import SIGPIPE, SIGXFSZ
 from sentry_abi.structs import IOVEC
 
 HUGE = 1 << 63
+MAX = HUGE - 1
 
 
 def vector(p: Program, *pieces: tuple[int, int]) -> int:
@@ -148,6 +149,13 @@ def test_order_of_errors(p: Program) -> None:
     assert p.error("pwrite64", w, BAD, 1, 0) is ESPIPE
     assert p.error("pwrite64", ro, BAD, 1, 0) is EBADF
     assert p.error("pwrite64", wo, BAD, HUGE, 0) is EFAULT
+    assert p.error("write", r, BAD, 1) is EBADF
+    for call in ("pread64", "pwrite64"):
+        assert p.error(call, fd, BAD, 1, MAX) is EINVAL
+        assert p.error(call, r, BAD, 1, MAX) is ESPIPE
+    assert p.error("pread64", d, BAD, 1, MAX) is EINVAL
+    assert p.error("pread64", wo, BAD, 1, MAX) is EBADF
+    assert p.error("pwrite64", ro, BAD, 1, MAX) is EBADF
     assert p.error("lseek", NO_FD, 0, 9) is EBADF
     assert p.error("lseek", r, 0, 9) is EINVAL
     assert p.error("lseek", r, 0, 0) is ESPIPE
@@ -167,6 +175,15 @@ def test_order_of_errors_of_vectors(p: Program) -> None:
     assert p.error("readv", fd, BAD, 1025) is EINVAL
     assert p.error("readv", fd, BAD, 1) is EFAULT
     assert p.ok("writev", fd, BAD, 0) == 0
+    p.ok("mkdir", b"/d", 0o755)
+    d, bad = p.open(b"/d", O_RDONLY), vector(p, (BAD, 1))
+    p.ok("lseek", fd, 0, SEEK_SET)
+    assert p.ok("readv", d, BAD, 0) == 0
+    for call, *where in (("readv",), ("preadv", 0)):
+        assert p.error(call, d, bad, 1, *where) is EISDIR
+        assert p.error(call, fd, bad, 1, *where) is EFAULT
+    for call in ("preadv2", "pwritev2"):
+        assert p.error(call, fd, bad, 1, MAX, 0, 64) is EINVAL
     assert p.error("preadv", NO_FD, BAD, 1, -1) is EINVAL
     assert p.error("preadv", r, BAD, 1, 0) is ESPIPE
     assert p.ok("preadv2", fd, buf, 0, 0, 0, 64) == 0

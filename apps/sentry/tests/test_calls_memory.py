@@ -81,6 +81,12 @@ def test_other_errors(p: Program) -> None:
     assert p.error("madvise", BAD, PAGE, 4) is ENOMEM
     assert p.error("msync", addr, PAGE, 5) is EINVAL
     assert p.error("msync", BAD, PAGE, 1) is ENOMEM
+    top = -PAGE
+    assert p.error("mprotect", top, PAGE, 0x100) is ENOMEM
+    assert p.error("madvise", 0, -1, 0) is EINVAL
+    assert p.error("madvise", top, 1, 0) is EINVAL
+    assert p.error("mincore", top, 0, top) is ENOMEM
+    assert p.error("mincore", BAD, 1, top) is EFAULT
     assert p.error("mincore", 5, 1, BAD) is EINVAL
     assert p.error("mincore", BAD, PAGE, BAD) is ENOMEM
     assert p.error("mincore", addr, PAGE, BAD) is EFAULT

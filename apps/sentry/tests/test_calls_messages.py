@@ -168,7 +168,11 @@ def test_receive_errors(p: Program) -> None:
     assert p.error("recvfrom", a, buf, 1, MSG_OOB, 0, 0) is EINVAL
     assert p.error("recvfrom", tcp, buf, 1, MSG_OOB, 0, 0) is EINVAL
     assert p.error("recvfrom", dgram, buf, 1, MSG_OOB, 0, 0) is EOPNOTSUPP
+    udp = p.ok("socket", AF_INET, SOCK_DGRAM, 0)
+    assert p.error("recvfrom", udp, buf, 1, MSG_OOB | MSG_DONTWAIT, 0, 0) is EAGAIN
     assert p.error("recvfrom", tcp, buf, 1, MSG_ERRQUEUE, 0, 0) is EAGAIN
+    bad_vector = MSGHDR.pack(0, 0, BAD, 1, 0, 0, 0)
+    assert p.error("recvmsg", tcp, bad_vector, MSG_OOB) is EFAULT
     assert p.error("recvfrom", a, buf, 1, MSG_ERRQUEUE | MSG_DONTWAIT, 0, 0) is EAGAIN
     assert p.error("recvmsg", file, BAD, 0) is ENOTSOCK
     assert p.error("recvmsg", a, BAD, 0) is EFAULT

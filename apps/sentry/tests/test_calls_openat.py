@@ -112,6 +112,7 @@ def test_memfd(p: Program) -> None:
     fd = p.ok("memfd_create", b"x", MFD_CLOEXEC)
     assert p.t.files.cloexec(fd)
     assert p.error("memfd_create", BAD, 0x100) is EINVAL
+    assert p.error("memfd_create", BAD, -1) is EINVAL
     assert p.error("memfd_create", BAD, 4) is ENODEV
     assert p.error("memfd_create", BAD, 0) is EFAULT
     p.ok("memfd_create", b"x" * 249, 0)

@@ -62,9 +62,10 @@ def test_make_errors(p: Program) -> None:
     assert p.error("mkdir", b"/a", 0) is EEXIST
     assert p.error("mkdir", b"/nope/x", 0) is ENOENT
     assert p.error("mknod", b"/x", S_IFDIR, 0) is EPERM
-    assert p.error("mknod", b"/x", 0o170000, 0) is EINVAL
+    assert p.error("mknod", BAD, S_IFDIR, 0) is EPERM
+    assert p.error("mknodat", NO_FD, BAD, 0o170000, 0) is EINVAL
     assert p.error("symlinkat", BAD, NO_FD, b"x") is EFAULT
-    assert p.error("symlink", b"", b"/nope/x") is ENOENT
+    assert p.error("symlinkat", b"", NO_FD, BAD) is ENOENT
     p.become(1000)
     assert p.error("mkdir", b"/x", 0) is EACCES
 
@@ -84,13 +85,18 @@ def test_remove_errors(p: Program) -> None:
 
 
 def test_rename_and_link_errors(p: Program) -> None:
-    """Flags first. The old name of a link is looked up before the text of the new one is read."""
+    """Flags first. The old name of a link, the way to that of a rename, counts before the text of the new one."""
     p.ok("mkdir", b"/d", 0o755)
     p.open(b"/a", O_CREAT | O_RDWR)
     assert p.error("renameat2", AT_FDCWD, BAD, AT_FDCWD, b"x", 99) is EINVAL
     assert p.error("renameat2", AT_FDCWD, BAD, AT_FDCWD, b"x", 3) is EINVAL
     assert p.error("renameat2", AT_FDCWD, BAD, AT_FDCWD, b"x", 0) is EFAULT
     assert p.error("rename", b"/nope", b"/x") is ENOENT
+    assert p.error("renameat", NO_FD, b"x", AT_FDCWD, BAD) is EBADF
+    assert p.error("renameat", AT_FDCWD, b"", AT_FDCWD, BAD) is ENOENT
+    assert p.error("rename", b"/nope/x", BAD) is ENOENT
+    assert p.error("rename", b"/a/x", BAD) is ENOTDIR
+    assert p.error("rename", b"/nope", BAD) is EFAULT
     assert p.error("rename", b"/a", b"/d") is EISDIR
     assert p.error("rename", b"/d", b"/a") is ENOTDIR
     assert p.error("linkat", AT_FDCWD, BAD, AT_FDCWD, BAD, 0x9000) is EINVAL

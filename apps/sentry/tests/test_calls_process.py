@@ -108,7 +108,10 @@ def test_exec_errors(p: Program) -> None:
     assert p.error("execve", b"/script", BAD, 0) is EFAULT
     assert p.error("execve", b"/script", 0, BAD) is EFAULT
     assert p.error("execve", b"/script", 0, 0) is ENOEXEC
-    assert p.error("execveat", NO_FD, BAD, BAD, 0, 9) is EINVAL
+    assert p.error("execveat", NO_FD, BAD, BAD, 0, 9) is EFAULT
+    assert p.error("execveat", NO_FD, b"", BAD, 0, 9) is ENOENT
+    assert p.error("execveat", NO_FD, b"x", BAD, 0, 9) is EINVAL
+    assert p.error("execveat", AT_FDCWD, b"", BAD, 0, AT_EMPTY_PATH) is EACCES
     assert p.error("execveat", NO_FD, b"", BAD, 0, AT_EMPTY_PATH) is EBADF
     assert p.error("execveat", AT_FDCWD, b"", 0, 0, 0) is ENOENT
     again = p.open(b"/script", O_RDONLY)

@@ -152,7 +152,14 @@ def test_options(p: Program) -> None:
     assert p.number(value) == 10_000
     assert p.error("setsockopt", file, 1, 1, BAD, -1) is ENOTSOCK
     assert p.error("setsockopt", s, 1, 2, BAD, -1) is EINVAL
+    assert p.error("setsockopt", s, 1, 2, BAD, 3) is EINVAL
     assert p.error("setsockopt", s, 1, 2, BAD, 4) is EFAULT
+    assert p.error("setsockopt", s, 6, 1, BAD, 4) is EOPNOTSUPP
+    inet_socket = p.ok("socket", AF_INET, SOCK_STREAM, 0)
+    assert p.error("setsockopt", inet_socket, 99, 1, BAD, 4) is ENOPROTOOPT
+    assert p.error("setsockopt", inet_socket, 6, 1, BAD, 4) is EFAULT
+    assert p.error("getsockopt", inet_socket, 99, 1, BAD, BAD) is EOPNOTSUPP
+    assert p.error("getsockopt", s, 6, 1, BAD, BAD) is EOPNOTSUPP
     assert p.error("setsockopt", s, 1, 2, bytes(4), 1) is EINVAL
     assert p.error("setsockopt", s, 1, 9999, bytes(4), 4) is ENOPROTOOPT
     assert p.error("setsockopt", s, 99, 1, bytes(4), 4) is EOPNOTSUPP

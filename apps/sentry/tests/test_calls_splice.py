@@ -2,8 +2,18 @@
 
 from apps.sentry.tests.plain import BAD, NO_FD, Program
 from sentry.syscalls import splice
-from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE
-from sentry_abi.fcntl import O_APPEND, O_CREAT, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, SPLICE_F_NONBLOCK
+from sentry_abi.errors import EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS, ESPIPE
+from sentry_abi.fcntl import (
+    F_SETFL,
+    O_APPEND,
+    O_CREAT,
+    O_NONBLOCK,
+    O_PATH,
+    O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
+    SPLICE_F_NONBLOCK,
+)
 from sentry_abi.signal import SIGPIPE
 from sentry_abi.structs import IOVEC
 
@@ -47,6 +57,9 @@ def test_sendfile_errors(p: Program) -> None:
     assert p.error("sendfile", NO_FD, wo, 0, 5) is EBADF
     assert p.error("sendfile", NO_FD, r, NEGATIVE, 5) is ESPIPE
     assert p.error("sendfile", NO_FD, fd, NEGATIVE, 5) is EINVAL
+    assert p.error("sendfile", NO_FD, fd, 0, -1) is EINVAL
+    assert p.ok("sendfile", fd, d, 0, 0) == 0
+    assert p.error("sendfile", fd, r, 0, 0) is EINVAL
     assert p.error("sendfile", NO_FD, fd, 0, 5) is EBADF
     assert p.error("sendfile", ro, fd, 0, 5) is EBADF
     assert p.error("sendfile", fd, d, 0, 5) is EINVAL
@@ -113,6 +126,7 @@ def test_splice_errors(p: Program) -> None:
     assert p.error("splice", r, BAD, w, 0, 5, 0) is ESPIPE
     assert p.error("splice", wo, BAD, w, 0, 5, 0) is EFAULT
     assert p.error("splice", r, 0, ro, BAD, 5, 0) is EFAULT
+    assert p.error("splice", ro, bytes(8), ro, BAD, 5, 0) is EFAULT
     assert p.error("splice", fd, BAD, fd, 0, 5, 0) is EFAULT
     assert p.error("splice", wo, NEGATIVE, w, 0, 5, 0) is EBADF
     assert p.error("splice", fd, 0, fd, 0, 5, 0) is EINVAL
@@ -151,6 +165,10 @@ def test_vmsplice(p: Program) -> None:
     out = p.room(8)
     assert p.ok("vmsplice", r, IOVEC.pack(out, 8), 1, 0) == 5
     assert p.get(out, 5) == b"hello"
+    p.ok("fcntl", r, F_SETFL, O_NONBLOCK)
+    assert p.error("vmsplice", r, IOVEC.pack(out, 8), 1, SPLICE_F_NONBLOCK) is EAGAIN
+    pending = p.wait("vmsplice", r, IOVEC.pack(BAD, 8), 1, 0)
+    assert p.interrupt() is ERESTARTSYS
     pending = p.wait("vmsplice", r, IOVEC.pack(out, 8), 1, 0)
     assert pending.attempt is splice.take_on
     p.ok("write", w, b"x", 1)

@@ -109,6 +109,7 @@ def test_directory_errors(p: Program) -> None:
     assert p.error("getdents64", NO_FD, BAD, 0) is EBADF
     assert p.error("getdents64", fd, BAD, 100) is ENOTDIR
     assert p.error("getdents64", d, BAD, 1) is EINVAL
+    assert p.error("getdents64", d, BAD, -1) is EINVAL
     assert p.error("getdents64", d, BAD, 100) is EFAULT
     p.ok("rmdir", b"/d")
     assert p.error("getdents64", d, BAD, 100) is ENOENT

@@ -16,6 +16,8 @@ from sentry_abi.resource import RLIMIT_FSIZE
 from sentry_abi.signal import SIGXFSZ
 from sentry_abi.socket import AF_UNIX, SOCK_STREAM
 
+MAX = (1 << 63) - 1
+
 
 def test_truncate(p: Program) -> None:
     """The length is signed and counts before the descriptor; what is open before RLIMIT_FSIZE."""
@@ -70,7 +72,9 @@ def test_syncing(p: Program) -> None:
     assert p.error("sync_file_range", NO_FD, -1, 0, 8) is EBADF
     assert p.error("sync_file_range", r, 0, 0, 8) is EINVAL
     assert p.error("sync_file_range", fd, -1, 0, 0) is EINVAL
+    assert p.error("sync_file_range", r, MAX, 1, 0) is EINVAL
     assert p.error("sync_file_range", r, 0, 0, 0) is ESPIPE
+    assert p.error("sync_file_range", p.ok("socket", AF_UNIX, SOCK_STREAM, 0), 0, 0, 0) is ESPIPE
 
 
 def test_advice(p: Program) -> None:
@@ -85,3 +89,4 @@ def test_advice(p: Program) -> None:
     assert p.ok("readahead", fd, 0, 100) == 0
     assert p.error("readahead", wo, 0, 1) is EBADF
     assert p.error("readahead", r, 0, 1) is EINVAL
+    assert p.error("readahead", fd, 0, -1) is EINVAL

@@ -103,6 +103,8 @@ def test_sleep_errors(p: Program) -> None:
     assert p.error("clock_nanosleep", CLOCK_MONOTONIC_RAW, 0, BAD, 0) is EOPNOTSUPP
     assert p.error("clock_nanosleep", CLOCK_THREAD_CPUTIME_ID, 0, BAD, 0) is EOPNOTSUPP
     assert p.error("clock_nanosleep", CLOCK_REALTIME, 0, BAD, 0) is EFAULT
+    assert p.error("clock_nanosleep", -1, 0, BAD, 0) is EFAULT
+    assert p.error("clock_nanosleep", -1, 0, bytes(16), 0) is EINVAL
 
 
 def test_interval_timer(p: Program) -> None:
@@ -152,6 +154,8 @@ def test_posix_timer_errors(p: Program) -> None:
     assert p.error("timer_create", CLOCK_MONOTONIC, wrong, BAD) is EINVAL
     assert p.error("timer_create", CLOCK_MONOTONIC, SIGEVENT.pack(0, SIGUSR1, SIGEV_THREAD_ID, 999), BAD) is EINVAL
     assert p.error("timer_create", CLOCK_MONOTONIC, SIGEVENT.pack(0, 0, SIGEV_NONE, 0), BAD) is EFAULT
+    assert p.error("timer_create", -1, 0, BAD) is EFAULT
+    assert p.error("timer_create", -1, 0, p.room(4)) is EINVAL
     assert not p.t.group.posix_timers
     assert p.error("timer_settime", 99, 0, 0, 0) is EINVAL
     assert p.error("timer_settime", 99, 0, BAD, 0) is EFAULT

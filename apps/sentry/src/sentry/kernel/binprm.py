@@ -188,7 +188,11 @@ def _first(request: BinPrm) -> tuple[Executable, bytes]:
         shown = b"/dev/fd/%d" % dirfd + (b"/" + path if path else b"")
     if path:
         return _open_exec(request, start, path, request.flags), shown
-    if not request.flags & AT_EMPTY_PATH or start is None:
+    if not request.flags & AT_EMPTY_PATH:
+        raise ENOENT
+    if dirfd == AT_FDCWD:
+        start = request.fs.cwd
+    if start is None:
         raise ENOENT
     return _open_at(request, start), shown
 

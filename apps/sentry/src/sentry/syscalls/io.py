@@ -78,6 +78,15 @@ def _access_ok(buf: int, count: int, *, open_for: bool) -> int:
     return MAX_RW_COUNT
 
 
+def _rw_verify_area(file: FileDescription, *, wants_read: bool) -> None:
+    """Refuse a transfer that ends beyond the largest position. Raises: ESPIPE, EBADF, EINVAL."""
+    if not has_positions(file):
+        raise ESPIPE
+    if not (file.readable if wants_read else file.writable):
+        raise EBADF
+    raise EINVAL
+
+
 def _before_fault(file: FileDescription) -> LinuxError:
     """Return the error of a read into a bad buffer: the file's own error comes first."""
     if not file.readable:
@@ -149,7 +158,9 @@ def write(t: "Task", file: Fd, buf: Ptr, count: Size) -> Result:
     except EAGAIN:
         return wait_io(t, write_on, Transfer(file, buf, count, 0), file, FOR_WRITE)
     except EFAULT:
-        if isinstance(file, PipeFile) and file.writable and not file.pipe.readers:
+        if not file.writable:
+            raise EBADF from None
+        if isinstance(file, PipeFile) and not file.pipe.readers:
             broken_pipe(t, file)
             raise EPIPE from None
         raise
@@ -215,6 +226,8 @@ def pread64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
     file = t.files.get(fd)
     if count > MAX_RW_COUNT and has_positions(file):
         count = _access_ok(buf, count, open_for=file.readable)
+    if pos + count >= MAX_OFFSET:
+        _rw_verify_area(file, wants_read=True)
     size = file.clamp_at(count, pos)
     try:
         return seen(file, file.pread(t.mm.writable(buf, size) if size else [], pos))
@@ -234,6 +247,8 @@ def pwrite64(t: "Task", fd: FdNum, buf: Ptr, count: Size, pos: Long) -> Result:
         raise EBADF
     if count > MAX_RW_COUNT:
         count = _access_ok(buf, count, open_for=True)
+    if pos + count >= MAX_OFFSET:
+        _rw_verify_area(file, wants_read=False)
     count = write_check_limits(t, file, pos, count)
     return changed(file, file.pwrite(t.mm.readable(buf, count) if count else [], pos))
 
@@ -260,9 +275,11 @@ def read_vector_on(t: "Task", state: VectorTransfer) -> Result:
     file, pieces, _ = state
     wanted = total(pieces)
     if not wanted:
-        return _nothing(file)
+        return 0
     try:
         return seen(file, file.read(scatter(t.mm, pieces, 0, file.clamp(wanted))))
+    except EFAULT:
+        raise _before_fault(file) from None
     except EAGAIN:
         return wait_io(t, read_vector_on, state, file, FOR_READ)
 
@@ -357,12 +374,17 @@ def preadv2(t: "Task", fd: FdNum, iov: Ptr, count: Int, pos: Long, high: Size, f
     pieces = import_iovec(t.mm, iov, count)
     if not total(pieces):
         return 0
+    if pos + total(pieces) >= MAX_OFFSET:
+        raise EINVAL
     _check_rwf(flags)
     if flags & ~RWF_HIPRI and is_directory(file):
         raise EOPNOTSUPP
     if pos == -1:
         return read_vector_on(t, VectorTransfer(file, pieces, 0))
-    return seen(file, file.pread(scatter(t.mm, pieces, 0, file.clamp_at(total(pieces), pos)), pos))
+    try:
+        return seen(file, file.pread(scatter(t.mm, pieces, 0, file.clamp_at(total(pieces), pos)), pos))
+    except EFAULT:
+        raise _before_fault(file) from None
 
 
 @calls.named("pwritev2", partial="RWF_NOWAIT is refused")
@@ -375,6 +397,8 @@ def pwritev2(t: "Task", fd: FdNum, iov: Ptr, count: Int, pos: Long, high: Size, 
     pieces = import_iovec(t.mm, iov, count)
     if not total(pieces):
         return 0
+    if pos + total(pieces) >= MAX_OFFSET:
+        raise EINVAL
     _check_rwf(flags)
     own = pos == -1
     if flags & RWF_APPEND and file.seekable:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Ptr, Size, ULong
 from sentry_abi.capability import CAP_IPC_LOCK
-from sentry_abi.errors import EACCES, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, LinuxError
-from sentry_abi.memory import PAGE_SIZE
+from sentry_abi.errors import EACCES, EFAULT, EINVAL, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, LinuxError
+from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_up
 from sentry_abi.mman import (
     MAP_32BIT,
     MAP_ANONYMOUS,
@@ -55,6 +55,7 @@ LEGACY_MAP_MASK: Final = (
 )
 """What MAP_SHARED_VALIDATE knows of a file that has no flags of its own (linux/mman.h)."""
 RWX: Final = 7
+MASK64: Final = (1 << 64) - 1
 
 
 @calls.call
@@ -149,6 +150,8 @@ def munmap(t: "Task", addr: Ptr, length: Size) -> int:
 @calls.call
 def mprotect(t: "Task", addr: Ptr, length: Size, prot: ULong) -> int:
     """mprotect(2). Raises: EINVAL, ENOMEM, EACCES."""
+    if length and not addr & (PAGE_SIZE - 1) and addr + page_up(length) > MASK64:
+        raise ENOMEM
     t.mm.mprotect(addr, length, prot)
     return 0
 
@@ -168,6 +171,8 @@ def brk(t: "Task", addr: Ptr) -> int:
 @calls.call
 def madvise(t: "Task", addr: Ptr, length: Size, advice: Int) -> int:
     """madvise(2). Raises: EINVAL, ENOMEM, EFAULT, EBUSY."""
+    if addr + page_up(length) > MASK64:
+        raise EINVAL
     t.mm.madvise(addr, length, advice)
     t.kernel.reclaimer.wake()
     return 0
@@ -185,6 +190,10 @@ def mincore(t: "Task", addr: Ptr, length: Size, vector: Ptr) -> int:
     """mincore(2), a megabyte of answers at most at a time. Raises: EINVAL, ENOMEM, EFAULT."""
     if addr & (PAGE_SIZE - 1):
         raise EINVAL
+    if addr + length > TASK_SIZE:
+        raise ENOMEM
+    if vector + page_up(length) // PAGE_SIZE > TASK_SIZE:
+        raise EFAULT
     done = 0
     step = PAGE_SIZE << 20
     while done < length:

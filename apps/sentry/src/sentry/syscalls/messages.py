@@ -349,7 +349,10 @@ def _install(t: "Task", state: Receive, files: tuple[FileDescription, ...], used
 
 def _check_receive(file: Socket, flags: int) -> None:
     if flags & MSG_OOB:
-        raise EOPNOTSUPP if isinstance(file, UnixSocket) and file.kind != SOCK_STREAM else EINVAL
+        if isinstance(file, UnixSocket) and file.kind != SOCK_STREAM:
+            raise EOPNOTSUPP
+        if file.kind == SOCK_STREAM:
+            raise EINVAL
     if flags & MSG_ERRQUEUE and not isinstance(file, UnixSocket):
         raise EAGAIN
 
@@ -365,8 +368,8 @@ def recvfrom(t: "Task", fd: FdNum, buf: Ptr, count: Size, flags: Flags, addr: Pt
 
 def _message_to_fill(t: "Task", file: Socket, message: int, flags: int) -> Receive:
     name, name_length, iov, count, control, control_length = _header(t, message)
-    _check_receive(file, flags)
     pieces = import_iovec(t.mm, iov, count)
+    _check_receive(file, flags)
     return Receive(file, pieces, flags, message, name, name_length, control, control_length, 0)
 
 

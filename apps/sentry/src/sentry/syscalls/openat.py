@@ -19,6 +19,7 @@ from sentry_abi.fcntl import (
     AT_FDCWD,
     MFD_ALLOW_SEALING,
     MFD_CLOEXEC,
+    MFD_HUGETLB,
     O_CLOEXEC,
     O_CREAT,
     O_DIRECTORY,
@@ -28,6 +29,7 @@ from sentry_abi.fcntl import (
     O_TRUNC,
     O_WRONLY,
 )
+from sentry_abi.mman import MAP_HUGE_MASK, MAP_HUGE_SHIFT
 from sentry_abi.resource import RLIMIT_NOFILE
 from sentry_abi.structs import OPEN_HOW
 from sentry_vfs import (
@@ -135,9 +137,9 @@ def openat2(t: "Task", dirfd: FdNum, path: PathPtr, how: Ptr, size: Size) -> Res
 @calls.call
 def memfd_create(t: "Task", name: PathPtr, flags: Flags) -> Result:
     """memfd_create(2)."""
-    if flags & ~MFD_KNOWN and not flags & 4:
+    if flags & ~(MFD_KNOWN | MAP_HUGE_MASK << MAP_HUGE_SHIFT if flags & MFD_HUGETLB else MFD_KNOWN):
         raise EINVAL
-    if flags & 4:
+    if flags & MFD_HUGETLB:
         raise ENODEV  # huge pages
     try:
         text = t.mm.cstring(name, MFD_NAME_MAX + 1)

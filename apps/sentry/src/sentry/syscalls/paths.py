@@ -1,12 +1,12 @@
 """Names: making, removing, moving and reading what a path leads to."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.pending import Result
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, Mode, PathPtr, Ptr, UInt
 from sentry.syscalls.pathargs import path_at, place_of, start_at
 from sentry_abi.capability import CAP_DAC_READ_SEARCH
-from sentry_abi.errors import EINVAL, ENOENT
+from sentry_abi.errors import EINVAL, ENOENT, ENOTDIR, EPERM, LinuxError
 from sentry_abi.fcntl import (
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -16,6 +16,7 @@ from sentry_abi.fcntl import (
     RENAME_NOREPLACE,
     RENAME_WHITEOUT,
 )
+from sentry_abi.stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK
 from sentry_vfs import (
     FOLLOW,
     Path,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from sentry.kernel.state import Task
 
 calls = Calls("names")
+
+MAKEABLE: Final = frozenset({0, S_IFREG, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK})
+"""What mknod(2) makes; 0 is a regular file."""
 
 
 def find(t: "Task", dirfd: int, path: bytes, *, follow: bool = True, empty: bool = False) -> Path:
@@ -62,6 +66,9 @@ def mkdir(t: "Task", path: PathPtr, mode: Mode) -> Result:
 @calls.call
 def mknodat(t: "Task", dirfd: FdNum, path: PathPtr, mode: Mode, dev: UInt) -> Result:
     """mknodat(2)."""
+    kind = mode & S_IFMT
+    if kind not in MAKEABLE:
+        raise EPERM if kind == S_IFDIR else EINVAL
     text = path_at(t, path)
     do_mknodat(start_at(t, dirfd, text), text, mode, dev, t.fs, t.creds)
     return 0
@@ -96,6 +103,16 @@ def rmdir(t: "Task", path: PathPtr) -> Result:
     return unlinkat(t, AT_FDCWD, path, AT_REMOVEDIR)
 
 
+def _find_parent(t: "Task", dirfd: int, path: bytes) -> None:
+    """Walk to the directory that a name is in. Raises: ENOENT, EBADF, ENOTDIR, EACCES."""
+    if not path:
+        raise ENOENT
+    parent = path.rstrip(b"/").rpartition(b"/")[0]
+    place = find(t, dirfd, parent or (b"/" if path[:1] == b"/" else b"."))
+    if not place.dentry.positive().is_dir:
+        raise ENOTDIR
+
+
 @calls.call
 def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPtr, flags: Flags) -> Result:
     """renameat2(2)."""
@@ -103,7 +120,12 @@ def renameat2(t: "Task", old_fd: FdNum, old: PathPtr, new_fd: FdNum, new: PathPt
         raise EINVAL
     if flags & RENAME_EXCHANGE and flags & (RENAME_NOREPLACE | RENAME_WHITEOUT):
         raise EINVAL
-    source, target = path_at(t, old), path_at(t, new)
+    source = path_at(t, old)
+    try:
+        target = path_at(t, new)
+    except LinuxError:  # the way to the old name counts first
+        _find_parent(t, old_fd, source)
+        raise
     starts = start_at(t, old_fd, source), start_at(t, new_fd, target)
     do_renameat2(starts[0], source, starts[1], target, flags, t.fs, t.creds)
     return 0
@@ -145,7 +167,10 @@ def link(t: "Task", old: PathPtr, new: PathPtr) -> Result:
 @calls.call
 def symlinkat(t: "Task", target: PathPtr, dirfd: FdNum, path: PathPtr) -> Result:
     """symlinkat(2)."""
-    content, text = path_at(t, target), path_at(t, path)
+    content = path_at(t, target)
+    if not content:
+        raise ENOENT
+    text = path_at(t, path)
     do_symlinkat(start_at(t, dirfd, text), text, content, t.fs, t.creds)
     return 0
 

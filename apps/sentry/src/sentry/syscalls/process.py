@@ -10,7 +10,7 @@ from sentry.kernel.pending import ENDED, Control, Result
 from sentry.kernel.signal import start_group_exit
 from sentry.syscalls.binder import Calls, FdNum, Flags, Int, PathPtr, Ptr, Size, ULong
 from sentry_abi import errors
-from sentry_abi.errors import EINVAL, LinuxError
+from sentry_abi.errors import EINVAL, ENOENT, LinuxError
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, PATH_MAX
 from sentry_abi.sched import (
     CLONE_PARENT,
@@ -82,6 +82,10 @@ def clone3(t: "Task", args: Ptr, size: Size) -> Result:
 def _exec(t: "Task", dirfd: int, filename: int, argv: int, envp: int, flags: int) -> Control:
     mm = t.mm
     path = mm.cstring(filename, PATH_MAX)
+    if not path and not flags & AT_EMPTY_PATH:
+        raise ENOENT
+    if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW):
+        raise EINVAL
     try:
         arguments = read_strings(mm, argv, MAX_ARG_BYTES, MAX_ARG_STRLEN) if argv else []
         environment = read_strings(mm, envp, MAX_ARG_BYTES, MAX_ARG_STRLEN) if envp else []
@@ -113,8 +117,6 @@ def execve(t: "Task", filename: PathPtr, argv: Ptr, envp: Ptr) -> Control:
 @calls.call
 def execveat(t: "Task", dirfd: FdNum, filename: PathPtr, argv: Ptr, envp: Ptr, flags: Flags) -> Control:
     """execveat(2). Raises: EINVAL for unknown flags; as execve."""
-    if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW):
-        raise EINVAL
     return _exec(t, dirfd, filename, argv, envp, flags)
 
 

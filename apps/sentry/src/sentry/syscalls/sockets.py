@@ -39,12 +39,15 @@ from sentry_abi.socket import (
     IPPROTO_ICMP,
     IPPROTO_TCP,
     IPPROTO_UDP,
+    SO_BINDTODEVICE,
     SOCK_CLOEXEC,
     SOCK_DGRAM,
     SOCK_NONBLOCK,
     SOCK_RAW,
     SOCK_STREAM,
     SOL_IP,
+    SOL_IPV6,
+    SOL_SOCKET,
 )
 from sentry_abi.stat import S_IFMT, S_IFSOCK
 from sentry_sockets import (
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
 calls = Calls("sockets")
 
 MAX_ADDRESS: Final = 128
+INET_LEVELS: Final = frozenset({SOL_IP, SOL_IPV6, IPPROTO_TCP, IPPROTO_UDP})
 
 
 # -- making
@@ -342,12 +346,19 @@ def shutdown(t: "Task", fd: FdNum, how: Int) -> Result:
 # -- options
 
 
+def _has_level(file: Socket, level: int) -> bool:
+    """Return whether a socket has options of a level; without any its refusal comes before all else."""
+    return level == SOL_SOCKET or (not isinstance(file, UnixSocket) and level in INET_LEVELS)
+
+
 @calls.call
 def setsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: Int) -> Result:
     """setsockopt(2)."""
     file = socket_of(t, fd)
-    if length < 0:
+    if length < 0 or (level == SOL_SOCKET and length < 4 and name != SO_BINDTODEVICE):
         raise EINVAL
+    if not _has_level(file, level):
+        file.setsockopt(level, name, b"")
     file.setsockopt(level, name, t.mm.copy_in(value, min(length, 256)) if length else b"")
     return 0
 
@@ -356,6 +367,8 @@ def setsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: 
 def getsockopt(t: "Task", fd: FdNum, level: Int, name: Int, value: Ptr, length: Ptr) -> Result:
     """getsockopt(2)."""
     file = socket_of(t, fd)
+    if not _has_level(file, level):
+        file.getsockopt(level, name)
     space = read_one(t, length, INT)
     if space < 0:
         raise EINVAL

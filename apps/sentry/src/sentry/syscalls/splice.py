@@ -7,13 +7,13 @@ with the file or the memory that it came from.
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from sentry.kernel.pending import Result, attempt
+from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Ptr, Size
 from sentry.syscalls.filelimit import write_check_limits
 from sentry.syscalls.guest import LOFF_T, read_one
 from sentry.syscalls.io import MAX_OFFSET, broken_pipe, changed, has_positions, is_directory, seen, total
 from sentry.syscalls.waits import FOR_READ, FOR_WRITE, wait_io
-from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ESPIPE, EXDEV
+from sentry_abi.errors import EAGAIN, EBADF, EINVAL, EISDIR, EOVERFLOW, EPIPE, ERESTARTSYS, ESPIPE, EXDEV
 from sentry_abi.fcntl import MAX_RW_COUNT, O_APPEND, O_NONBLOCK, SPLICE_F_NONBLOCK, UIO_MAXIOV
 from sentry_abi.stat import S_IFDIR, S_IFMT, S_IFREG
 from sentry_usermem import import_iovec, scatter
@@ -51,7 +51,7 @@ def sendfile(t: "Task", out_fd: FdNum, in_fd: FdNum, offset: Ptr, count: Size) -
     seekable = has_positions(source)
     if offset and not seekable:
         raise ESPIPE
-    if offset and pos < 0:
+    if (offset and pos < 0) or max(pos, 0) + count >= MAX_OFFSET:
         raise EINVAL
     target = t.files.get(out_fd)
     if not target.writable:
@@ -66,7 +66,11 @@ def sendfile(t: "Task", out_fd: FdNum, in_fd: FdNum, offset: Ptr, count: Size) -
             return 0
     elif target.flags & O_APPEND:
         raise EINVAL
-    if not seekable or is_directory(source):
+    if not seekable:
+        raise EINVAL
+    if not count:
+        return 0
+    if is_directory(source):
         raise EINVAL
     return sendfile_on(t, Copy(target, source, offset, pos, min(count, MAX_RW_COUNT), 0))
 
@@ -186,7 +190,7 @@ def splice(t: "Task", in_fd: FdNum, off_in: Ptr, out_fd: FdNum, off_out: Ptr, co
     pipes = isinstance(source, PipeFile), isinstance(target, PipeFile)
     if (pipes[0] and off_in) or (pipes[1] and off_out):
         raise ESPIPE
-    offset = read_one(t, off_in or off_out, LOFF_T) if off_in or off_out else 0
+    offsets = [read_one(t, pointer, LOFF_T) for pointer in (off_out, off_in) if pointer]
     if not source.readable or not target.writable:
         raise EBADF
     if not any(pipes) or (all(pipes) and source.inode is target.inode):
@@ -195,7 +199,7 @@ def splice(t: "Task", in_fd: FdNum, off_in: Ptr, out_fd: FdNum, off_out: Ptr, co
         raise EINVAL
     if (not pipes[1] and target.flags & O_APPEND) or is_directory(source):
         raise EINVAL
-    if offset < 0:
+    if any(offset < 0 for offset in offsets):
         raise EINVAL
     return splice_on(t, Splice(source, off_in, target, off_out, min(count, MAX_RW_COUNT), flags))
 
@@ -339,11 +343,15 @@ def take_on(t: "Task", state: Giving) -> Result:
     file, pieces, flags, _ = state
     pipe = file.pipe
     try:
+        if not pipe.size and pipe.writers:
+            raise EAGAIN
         return pipe.read(scatter(t.mm, pieces, 0, pipe.size or 1), across=True)
     except EAGAIN:
         if flags & SPLICE_F_NONBLOCK:
             raise
-        return wait_io(t, take_on, state, file, FOR_READ)
+        # O_NONBLOCK of the file does not count here.
+        assert file.queue is not None
+        return Pending(take_on, state, ((file.queue, FOR_READ),), None, ERESTARTSYS)
 
 
 @attempt

@@ -155,12 +155,12 @@ def _dirent(name: bytes, ino: int, at: int, length: int, kind: int) -> bytes:
 
 
 @calls.call
-def getdents64(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
+def getdents64(t: "Task", file: Fd, buf: Ptr, count: Int) -> Result:
     """getdents64(2)."""
     return _dents(t, file, buf, count, _dirent64)
 
 
 @calls.call
-def getdents(t: "Task", file: Fd, buf: Ptr, count: UInt) -> Result:
+def getdents(t: "Task", file: Fd, buf: Ptr, count: Int) -> Result:
     """getdents(2)."""
     return _dents(t, file, buf, count, _dirent)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sentry.kernel.pending import Result
-from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long, Size
+from sentry.syscalls.binder import Calls, Fd, FdNum, Flags, Int, Long
 from sentry.syscalls.filelimit import inode_newsize_ok
 from sentry_abi.errors import (
     EBADF,
@@ -16,7 +16,7 @@ from sentry_abi.fcntl import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
 )
-from sentry_abi.stat import S_IFMT, S_IFREG
+from sentry_abi.stat import S_IFBLK, S_IFDIR, S_IFMT, S_IFREG
 from sentry_vfs import (
     FileDescription,
     PipeFile,
@@ -92,9 +92,9 @@ def fdatasync(t: "Task", file: Fd) -> Result:
 def sync_file_range(t: "Task", file: Fd, offset: Long, length: Long, flags: Flags) -> Result:
     """sync_file_range(2)."""
     del t
-    if flags & ~7 or offset < 0 or length < 0:
+    if flags & ~7 or offset < 0 or length < 0 or offset + length >= 1 << 63:
         raise EINVAL
-    if isinstance(file, PipeFile):
+    if file.inode is None or file.inode.mode & S_IFMT not in {S_IFREG, S_IFDIR, S_IFBLK}:
         raise ESPIPE
     file.sync()
     return 0
@@ -112,12 +112,12 @@ def fadvise64(t: "Task", file: Fd, offset: Long, length: Long, advice: Int) -> R
 
 
 @calls.call
-def readahead(t: "Task", file: Fd, offset: Long, count: Size) -> Result:
+def readahead(t: "Task", file: Fd, offset: Long, count: Long) -> Result:
     """readahead(2): checked, then ignored."""
-    del t, offset, count
+    del t, offset
     if not file.readable:
         raise EBADF
-    if not _is_regular(file):
+    if not _is_regular(file) or count < 0:
         raise EINVAL
     return 0
 

@@ -165,6 +165,8 @@ def nanosleep(t: "Task", request: Ptr, remaining: Ptr) -> Result:
 def clock_nanosleep(t: "Task", clock: Int, flags: Flags, request: Ptr, remaining: Ptr) -> Result:
     """clock_nanosleep(2). Raises: EINVAL, EOPNOTSUPP for a CPU clock, EFAULT, EINTR."""
     if clock not in SLEEPABLE:
+        if clock < 0:
+            read_timespec(t, request)
         clock_now(t, clock)
         raise EOPNOTSUPP
     length = read_timespec(t, request)
@@ -225,6 +227,8 @@ def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
     notify, signo, value, tid = SIGEV_SIGNAL, SIGALRM, None, 0
     wanted = read_sigevent(t, event) if event else None
     if clock not in SLEEPABLE and clock not in CPU_CLOCKS:
+        if clock < 0:
+            t.mm.writable(number, 4)
         clock_now(t, clock)
         raise EOPNOTSUPP
     if wanted is not None:
