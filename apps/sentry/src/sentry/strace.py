@@ -92,7 +92,7 @@ def quoted(data: bytes, *, whole: bool) -> str:
 
 
 def prototype(name: str) -> "Sequence[tuple[str, str]]":
-    """Return (type, name) of each parameter as python-ptrace knows the call; empty if it does not."""
+    """Return (type, name) of each parameter as python-ptrace has them; empty if it lacks the call."""
     from ptrace.syscall.prototypes import SYSCALL_PROTOTYPES  # noqa: PLC0415  (25 ms; only a traced run needs it)
 
     found = SYSCALL_PROTOTYPES.get(name)

@@ -162,7 +162,7 @@ def sigmask(signo: int) -> int:
 
 # Default actions as signal sets; every other signal ends the process.
 DEFAULT_IGNORE: Final = sigmask(SIGCHLD) | sigmask(SIGURG) | sigmask(SIGWINCH) | sigmask(SIGCONT)
-"""Ignored by default; SIGCONT has made the process go on by then."""
+"""Ignored by default; SIGCONT has continued the process by then."""
 DEFAULT_STOP: Final = sigmask(SIGSTOP) | sigmask(SIGTSTP) | sigmask(SIGTTIN) | sigmask(SIGTTOU)
 DEFAULT_CORE: Final = (
     sigmask(SIGQUIT)

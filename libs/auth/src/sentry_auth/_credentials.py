@@ -96,7 +96,7 @@ def anonymous_credentials() -> Credentials:
 
 
 def loses_dumpable(old: Credentials, new: Credentials) -> bool:
-    """Return whether a process that changes its credentials becomes undumpable and forgets its parent-death signal.
+    """Return whether a process that changes its credentials becomes undumpable and loses its parent-death signal.
 
     Linux: kernel/cred.c commit_creds, cred_cap_issubset.
     """

@@ -198,7 +198,7 @@ class FeatureSet(NamedTuple):
         return [number for number in range(missing.bit_length()) if missing >> number & 1]
 
     def check_host_compatible(self, host: "FeatureSet | None" = None) -> None:
-        """Check that what ran with this set can go on on a host, by default ours.
+        """Check that a guest that ran with this set can continue on a host, by default ours.
 
         Vendor, model and caches may differ. Raises: IncompatibleError for features that the host lacks, and for another
         length of cache lines.

@@ -24,7 +24,7 @@ class Emitter(Protocol):
     """Takes events."""
 
     def emit(self, message: Message) -> bool:
-        """Send message on; return True when the receiver is gone for good."""
+        """Send message on; return True when the receiver has hung up."""
         ...
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class SocketEmitter:
         return self._fd
 
     def emit(self, message: Message) -> bool:
-        """Write message, or keep it, or drop it; return True when the reader is gone.
+        """Write message, or keep it, or drop it; return True when the reader has hung up.
 
         Raises: UsageError for a closed emitter or a message that has no bytes, OSError for other trouble.
         """
@@ -104,7 +104,7 @@ class SocketEmitter:
             return False
 
     def flush(self) -> bool:
-        """Send what is kept as far as the reader takes it; return True when he is gone.
+        """Send what is kept as far as the reader takes it; return True when it has hung up.
 
         Raises: UsageError for a closed emitter, OSError.
         """
@@ -127,7 +127,7 @@ class SocketEmitter:
             raise UsageError(message)
 
     def _flush_locked(self) -> bool:
-        """Write the queue; requires the lock; return whether the reader is gone."""
+        """Write the queue; requires the lock; return whether the reader has hung up."""
         while self._queue and not self._hung_up:
             data = self._queue[0]
             done = self._write_locked(memoryview(data)[self._sent :])
@@ -141,7 +141,7 @@ class SocketEmitter:
         return self._hung_up
 
     def _write_locked(self, data: bytes | memoryview) -> int:
-        """Write until all is gone or the reader takes no more; return how much, -1 when he is gone."""
+        """Write until all is written or the reader takes no more; return how much, -1 when it has hung up."""
         total = 0
         while total < len(data):
             try:
@@ -205,7 +205,7 @@ class MultiEmitter:
         return False
 
     def close(self) -> None:
-        """Close all emitters and forget them. Raises: the first error of theirs, after all have been closed."""
+        """Close and remove all emitters. Raises: the first error of theirs, after all have been closed."""
         with self._lock:
             emitters, self._emitters = self._emitters, ()
         first: Exception | None = None

@@ -40,7 +40,7 @@ class Processor:
         self._broken = False
 
     def feed(self, data: bytes) -> None:
-        """Go on with data; gives all events that are whole by now.
+        """Add data; yield the events that are complete.
 
         Raises: WireError, TooLongError, what the function raises, and UsageError after one of them.
         """

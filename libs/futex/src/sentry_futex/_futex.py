@@ -113,7 +113,7 @@ class Manager:
     __slots__ = ("_family", "_mu", "_private", "_shared")
 
     def __init__(self) -> None:
-        """Begin without waits, in a family of its own."""
+        """Begin without waits, in a new family."""
         self._private: dict[Key, _Queue] = {}  # guarded by _mu
         self._join(Family())
 
@@ -129,7 +129,7 @@ class Manager:
         return other
 
     def after_load(self) -> None:
-        """Take lock and table from the family again, which is complete by now."""
+        """Take lock and table from the family, which is loaded."""
         self._join(self._family)
 
     # -- keys ---------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class Manager:
             self._append_locked(waiter, key)
 
     def cancel(self, waiter: Waiter) -> bool:
-        """Leave the queue that the waiter is on by now; return whether it had been woken before. Idempotent."""
+        """Leave the queue, also after a requeue; return whether the waiter had been woken before. Idempotent."""
         with self._mu:
             key = waiter.key
             if key is not None:

@@ -55,7 +55,7 @@ class TimerQueue:
         self._settle()
 
     def __len__(self) -> int:
-        """Return how many are armed; takes a look at each."""
+        """Return how many are armed; O(n)."""
         return sum(timed.timer_seq == seq for _, seq, timed in self._heap)
 
     def now(self) -> int:

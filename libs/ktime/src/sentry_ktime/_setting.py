@@ -39,7 +39,7 @@ class Setting(NamedTuple):
         return cls(value_ns > 0, saturate(value_ns), saturate(period_ns))
 
     def at(self, now_ns: int) -> "tuple[Setting, int]":
-        """Return what has become of the setting by now, and how often it has expired since it was made.
+        """Return the setting as it is at now, and how often it has expired since it was made.
 
         A timer whose time is now is due. An earlier now than before is no mistake: clocks are set back.
         """

@@ -13,7 +13,7 @@ MAX_PORTS: Final = 10_000
 """Ids of one protocol at most, the kernel's own 0 among them."""
 
 LOWEST: Final = -(1 << 31)
-"""The last id of a search, after which it goes on at HIGHEST."""
+"""The last id of a search, after which it continues at HIGHEST."""
 
 HIGHEST: Final = -4097
 """The first id of a search; -4096 to -1 are never given out, since C code takes them for errors."""

@@ -406,7 +406,7 @@ class MemoryFile:
                     del self._evictable[user]
 
     def evict(self, limit: int = 1 << 62) -> int:
-        """Ask users to give up ranges, the last ones first, until limit units are done; return how many were.
+        """Ask users to free ranges, the last ones first, until limit units are done; return how many were.
 
         Differs from gVisor: no worker thread per user; the caller decides when and how much.
         """

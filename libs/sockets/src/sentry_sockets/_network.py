@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Caller(Protocol):
-    """The maker of the call under way, for a receiver that wants credentials where the sender named none."""
+    """The caller of the call under way, for a receiver that wants credentials where the sender named none."""
 
     def ucred(self) -> Ucred:
         """Return process, effective user and group."""

@@ -21,7 +21,7 @@ class TcpState(IntEnum):
 
 
 class SocketState(IntEnum):
-    """What connect(2) has come to (socket_state)."""
+    """The state of connect(2) (socket_state)."""
 
     FREE = 0
     UNCONNECTED = 1

@@ -101,7 +101,7 @@ def _no_blob(_: int) -> bytes:
 
 
 class Decoder:
-    """One graph on its way in.
+    """A graph being loaded.
 
     next_block  gives the next part of the graph
     blob        gives long bytes
@@ -379,7 +379,7 @@ class Decoder:
             if turn == len(queue):
                 break
             kind, target, missing = queue[turn]
-            queue[turn] = None  # type: ignore[call-overload]  # its turn has come
+            queue[turn] = None  # type: ignore[call-overload]  # it is being filled
             turn += 1
             items = target if kind == _LIST or kind == _DEQUE else []
             push = items.append

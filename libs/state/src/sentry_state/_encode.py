@@ -113,7 +113,7 @@ def weigh(value: Any, hashed: set[type] | None = None) -> int:  # noqa: ANN401  
 
 
 class Encoder:
-    """One graph on its way out.
+    """A graph being saved.
 
     flush  takes a part of the graph whenever enough has come together; None: all stays in `pieces`
     blob   takes long bytes out of line, after a flush
@@ -386,7 +386,7 @@ class Encoder:
             raise SaveError(message) from error
 
     def _heavy(self, heavy: int) -> int:
-        """Send off what has come together when it is much; return how many bytes of long values wait."""
+        """Flush the pieces when they are large; return how many bytes of long values wait."""
         if heavy <= _BYTES or self.flush is None:
             return heavy
         self.flush(b"".join(self.pieces))

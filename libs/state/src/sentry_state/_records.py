@@ -1,4 +1,4 @@
-"""One record to bytes and back: what a parked system call remembers."""
+"""One record to bytes and back: the state of a parked system call."""
 
 from typing import Any, Final
 

@@ -462,7 +462,7 @@ class Reader:
             raise DamagedError(message)
 
     def _pieces(self, size: int) -> bytes:
-        """Return size bytes, read in pieces, so that a length that lies costs no memory."""
+        """Return size bytes, read in pieces, so that a false length costs no memory."""
         parts = []
         while size:
             part = self._exactly(min(size, MAX_CHUNK))

@@ -77,7 +77,7 @@ class Notification(NamedTuple):
     """A request to notify a process once, of a message in an empty queue: mq_notify(3)."""
 
     owner: object
-    """The process, as the caller knows it."""
+    """The process, an object of the caller's."""
     signo: int
     """Signal to be sent, -1 for none."""
     value: int

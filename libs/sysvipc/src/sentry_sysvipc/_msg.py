@@ -1,4 +1,4 @@
-"""Message queues. A message that a waiting receiver wants goes to it at once and is never in the queue.
+"""Message queues. A message that matches a waiting receiver is given to it at once and is never in the queue.
 
 Source: Linux ipc/msg.c (6.1).
 """

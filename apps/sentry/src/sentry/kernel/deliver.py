@@ -151,7 +151,7 @@ def sigreturn(task: "Task") -> Regs:
 
 
 def on_stack(stack: StackT, sp: int) -> bool:
-    """Return whether a stack pointer lies in an alternate stack (on_sig_stack)."""
+    """Return whether a stack pointer is in an alternate stack (on_sig_stack)."""
     return not stack.flags & SS_DISABLE and stack.sp < sp <= stack.sp + stack.size
 
 

@@ -52,7 +52,7 @@ class Instrument(Generic[TaskT]):
         """See what a handler returned: a value or -errno, how it waits, a `Control` or a restart class."""
 
     def parked(self, task: TaskT, pending: Pending) -> None:
-        """See a task begin to wait, or go on waiting after a wake."""
+        """See a task park, also again after a wake."""
 
     def resumed(self, task: TaskT, result: Outcome) -> None:
         """See the result of a call that had waited."""

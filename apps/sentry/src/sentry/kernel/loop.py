@@ -1,4 +1,4 @@
-"""The loop: one thread answers guest calls, faults and stops, and lets parked tasks go on.
+"""The loop: one thread answers guest calls, faults and stops, and resumes parked tasks.
 
 The way of a call: `next_event` brings number and registers, the table's bound handler does the work, and its int is the
 answer that the next `next_event` sends while it waits again. Everything else, a call that waits, a signal on the way, a
@@ -162,7 +162,7 @@ class Loop:
     # -- on the way to user mode
 
     def finish(self, task: "Task", result: Outcome) -> None:
-        """Let a task go on after a call (or a stop) whose outcome is `result`, once its signals are dealt with."""
+        """Resume a task after a call (or a stop) whose outcome is `result`, once its signals are delivered."""
         if isinstance(result, Pending):
             park(task, result)
             return
@@ -207,7 +207,7 @@ class Loop:
                 set_current_blocked(task, mask)
             self._resume(task, result)
         except errors.ESRCH:
-            # The host has killed the stub; its death is an event of its own.
+            # The host has killed the stub; its death is another event.
             task.regs = None
 
     @staticmethod

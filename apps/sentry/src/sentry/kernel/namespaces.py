@@ -47,12 +47,12 @@ class NamespaceHost(Protocol):
 
     @property
     def memory(self) -> "MemoryFile":
-        """Where segments lie."""
+        """The memory file, for segments."""
         ...
 
     @property
     def vfs(self) -> "VirtualFilesystem":
-        """What file systems are made in."""
+        """What file systems belong to."""
         ...
 
     def realtime_ns(self) -> int:

@@ -38,13 +38,13 @@ class Control:
 
 
 KEEP: Final = Control("KEEP")
-"""The registers are already what the task goes on with (rt_sigreturn, execve, a stopped thread)."""
+"""The registers are those with which the task continues (rt_sigreturn, execve, a stopped thread)."""
 ENDED: Final = Control("ENDED")
 """The task has exited."""
 
 
 class Pending:
-    """What a call waits for and how it goes on.
+    """What a call waits for and how it continues.
 
     queues    pairs (queue, mask) that wake the task; none for a pure sleep
     deadline  CLOCK_MONOTONIC nanoseconds of the kernel's clock, or None. When it has passed `attempt` is entered once

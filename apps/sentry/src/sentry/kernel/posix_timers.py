@@ -110,13 +110,13 @@ def timer_settime(timer: PosixTimer, spec: TimerSpec, *, absolute: bool) -> Time
 
 
 def timer_delete(timer: PosixTimer) -> None:
-    """Disarm and forget a timer."""
+    """Disarm and delete a timer."""
     timer.group.kernel.timers.disarm(timer)
     del timer.group.posix_timers[timer.number]
 
 
 def exit_itimers(group: "ThreadGroup") -> None:
-    """Disarm and forget a group's POSIX timers (execve, exit)."""
+    """Disarm and delete a group's POSIX timers (execve, exit)."""
     for timer in group.posix_timers.values():
         group.kernel.timers.disarm(timer)
     group.posix_timers.clear()

@@ -176,7 +176,7 @@ class Task:
         self.regs: Regs | None = None
         """Registers of a stopped context, written back on the way to user mode; None while the context has them."""
         self.stop_result: Outcome | None = None
-        """STOPPED: the outcome of its call, for SIGCONT to go on with."""
+        """STOPPED: the outcome of its call, resumed at SIGCONT."""
 
         # signals
         self.attention = False

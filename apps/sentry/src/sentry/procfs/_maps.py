@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def name_of(name: object) -> bytes:
-    """Return the text behind a mapping: bytes, or what knows its path."""
+    """Return the name of a mapping: bytes, or an object that gives its path."""
     if isinstance(name, bytes):
         return name
     if isinstance(name, FileDescription):

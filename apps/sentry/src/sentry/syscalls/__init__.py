@@ -1,1 +1,1 @@
-"""System calls: one module of small typed handlers per subject, one table that knows the numbers."""
+"""System calls: one module of small typed handlers per subject, one table with the numbers."""

@@ -53,7 +53,7 @@ LEGACY_MAP_MASK: Final = (
     | MAP_HUGETLB
     | MAP_HUGE_MASK << MAP_HUGE_SHIFT
 )
-"""What MAP_SHARED_VALIDATE knows of a file that has no flags of its own (linux/mman.h)."""
+"""The flags that MAP_SHARED_VALIDATE allows for a file without special ones (linux/mman.h)."""
 RWX: Final = 7
 MASK64: Final = (1 << 64) - 1
 
@@ -94,7 +94,7 @@ def _is_sealed(file: FileDescription) -> bool:
 
 
 def _refusal(file: FileDescription, prot: int, flags: int) -> LinuxError | None:
-    """Return why a file is not to be mapped this way; Linux looks at the address before."""
+    """Return why a file is not to be mapped this way; Linux checks the address before."""
     kind = flags & MAP_TYPE
     if kind not in {MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE}:
         return EINVAL()

@@ -145,7 +145,7 @@ def tkill(t: "Task", tid: Int, signo: Signo) -> int:
 
 
 def queued_info(t: "Task", signo: int, address: int) -> SigInfo:
-    """Return a siginfo that a guest made, with signo in its place. Raises: EFAULT."""
+    """Return a siginfo that a guest made, its signo replaced. Raises: EFAULT."""
     raw = signo.to_bytes(4, "little", signed=True) + t.mm.copy_in(address, 128)[4:]
     _, _, code, pid, uid, _ = SIGINFO_QUEUE.unpack(raw)
     return SigInfo(signo, code, pid, uid, raw=raw)

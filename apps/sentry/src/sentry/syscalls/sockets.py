@@ -271,7 +271,7 @@ def accept_on(t: "Task", state: Accept) -> Result:
 
 
 class Connect(NamedTuple):
-    """A connect under way: to the socket behind a unix name; None: of a TCP socket, which knows its target."""
+    """A connect under way: to the socket behind a unix name; None: of a TCP socket, which has its target."""
 
     file: Socket
     target: UnixSocket | None

@@ -68,7 +68,7 @@ struct ks_core {
 	int live;
 	cpu_set_t all; // where sentry and stubs may run
 	int self_pinned;
-	int running, tick_armed, tick_made; // sysemu: guests that run, and whether the tick is on its way
+	int running, tick_armed, tick_made; // sysemu: guests that run; whether the tick is armed, and its timer exists
 	timer_t tick;
 	uint64_t xsave_components;
 	size_t xsave_size, host_xsave_size;

@@ -155,7 +155,7 @@ static int trapped_call(struct ks_core *core, int index, const siginfo_t *info, 
 	return e->kind;
 }
 
-// A tracee stopped with a signal on its way: a fault or trap of guest code, or something from outside that is dropped.
+// A tracee stopped with a signal to be delivered: a fault or trap of guest code, or something from outside that is dropped.
 static int signal_stop(struct ks_core *core, int index, int signo, struct ks_event *e)
 {
 	struct context *c = &core->contexts[index];
