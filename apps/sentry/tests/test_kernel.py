@@ -1,16 +1,19 @@
 """The kernel object: gVisor's operations, their preconditions and messages, and pausing."""
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from sentry.kernel.exit import do_exit
+from sentry.kernel.instruments import add_instrument
 from sentry.kernel.kernel import CreateProcessArgs, Kernel, StateError
 from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
-from sentry.kernel.state import PIDNamespace
+from sentry.kernel.state import FrozenEvent, Instrument, PIDNamespace, Task
 from sentry.procfs import mount_proc
 from sentry.testing import init_args, new_kernel, process_args
 from sentry_abi.errors import EACCES, EAGAIN, ELOOP, ENOENT, ENOEXEC, ESRCH
@@ -21,6 +24,8 @@ from sentry_limits import LimitSet
 from sentry_pgalloc import MemoryFile
 from sentry_sockets import AbstractSocketNamespace
 from sentry_vfs import FSContext, do_filp_open, do_symlinkat
+
+GETPPID = 110
 
 
 class Box:
@@ -468,6 +473,128 @@ def test_pause_on_the_kernel_thread(box: Box) -> None:
 
     beside(box.kernel, work)
     assert group.exit_status == 9
+
+
+def test_pause_and_unpause_within_one_event(box: Box) -> None:
+    """A pause on the kernel thread may end before the loop goes on (a save): what the guests had done is served."""
+    box.kernel.create_process(box.args("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; echo end"))
+    box.kernel.start()
+    frozen: list[int] = []
+
+    def inside() -> None:
+        box.kernel.pause()
+        frozen.append(len(box.kernel.state.frozen_events))
+        box.kernel.unpause()
+
+    def work() -> None:
+        for _ in range(20):
+            time.sleep(0.002)
+            box.kernel.loop.call_soon(inside)
+        while not any(frozen):
+            time.sleep(0.001)
+
+    beside(box.kernel, work)
+    assert any(frozen), "no guest was stopped"
+    assert box.said() == "end\n"
+
+
+class Pauser(Instrument):
+    """Pauses the kernel in the middle of a call; counts the calls of others meanwhile."""
+
+    __slots__ = ("kernel", "paused", "served")
+
+    def __init__(self, kernel: Kernel) -> None:
+        """Watch one kernel."""
+        self.kernel = kernel
+        self.paused = threading.Event()
+        self.served = 0
+
+    def entered(self, task: Task, nr: int, args: Sequence[int]) -> None:
+        """Pause at the first getppid."""
+        del task, args
+        if self.paused.is_set():
+            self.served += 1
+        elif nr == GETPPID:
+            self.kernel.pause()
+            self.paused.set()
+
+
+def test_pause_within_a_call(box: Box) -> None:
+    """After the call that pauses no other is served, though other threads make calls without end."""
+    script = "import os,threading,time\nover=[]\ndef f():\n while not over: os.getuid()\n"
+    script += "t=[threading.Thread(target=f) for _ in range(2)]\n[x.start() for x in t]\ntime.sleep(.05)\n"
+    script += "for _ in range(2000): os.getppid()\nover.append(1)\nprint('end')"
+    pauser = Pauser(box.kernel)
+    add_instrument(box.kernel.state, pauser)
+    box.kernel.create_process(box.args("")._replace(argv=[b"/usr/bin/python3", b"-c", script.encode()]))
+    box.kernel.start()
+
+    def work() -> None:
+        assert pauser.paused.wait(20)
+        time.sleep(0.1)
+        served = pauser.served
+        running = [task.context.running() for task in box.kernel.state.contexts.values()]
+        box.kernel.unpause()
+        assert served == 0
+        assert running == [False, False, False]
+
+    beside(box.kernel, work)
+    assert box.said() == "end\n"
+
+
+def test_a_stub_killed_while_frozen(box: Box) -> None:
+    """The death of a frozen guest is served at the thaw, and the others continue."""
+    script = "(while :; do :; done); echo $?; (while :; do :; done) & kill $!; wait; echo end"
+    box.kernel.create_process(box.args(script))
+    box.kernel.start()
+
+    def work() -> None:
+        time.sleep(0.2)
+        box.kernel.pause()
+        last = max(box.kernel.state.contexts.values(), key=lambda task: task.tid)
+        os.kill(box.kernel.platform.host_tid(last.context), 9)  # type: ignore[attr-defined]  # of stub platforms
+        time.sleep(0.05)
+        box.kernel.unpause()
+
+    beside(box.kernel, work)
+    assert box.said().splitlines()[-2:] == ["137", "end"]
+
+
+def test_kill_while_paused(box: Box) -> None:
+    """A kill in a pause takes effect at its end; signals of the host that came meanwhile are delivered then."""
+    group, _ = box.kernel.create_process(box.args("sleep 100 & while :; do :; done"))
+    box.kernel.start()
+    got: list[int] = []
+    box.kernel.on_host_signal = got.append
+    box.kernel.platform.catch(signal.SIGUSR1)
+
+    def work() -> None:
+        time.sleep(0.1)
+        box.kernel.pause()
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.02)
+        assert got == []
+        box.kernel.kill(7)
+        time.sleep(0.05)
+        assert box.kernel.state.contexts, "exited while frozen"
+        box.kernel.unpause()
+
+    beside(box.kernel, work)
+    assert group.exit_status == 7
+    assert set(got) == {signal.SIGUSR1}
+
+
+def test_forget_events_of_an_exited_context(box: Box) -> None:
+    """An exit drops the frozen events of its context, whose number a later thread may get."""
+    box.kernel.create_process(box.args("exit 3"))
+    state = box.kernel.state
+    task = state.init_task()
+    index = task.context.index
+    state.frozen_events.extend(FrozenEvent(kind, (at, *[0] * 10)) for kind, at in ((4, index), (6, -1), (4, index + 1)))
+    do_exit(task)
+    assert [event.fields[0] for event in state.frozen_events] == [-1, index + 1]
+    state.frozen_events.clear()
 
 
 def test_pauses_nest_across_threads(box: Box) -> None:

@@ -58,8 +58,8 @@ def begin_new_exec(task: "Task", program: "Program") -> Control:
         return KEEP
     if not alone:
         task.mm = mm
-        release_vfork(task)
         old.release()
+    release_vfork(task)
     _new_identity(task, program)
     task.regs = initial_regs(start.entry, start.stack_pointer)
     task.attention = True

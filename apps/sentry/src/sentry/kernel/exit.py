@@ -6,6 +6,7 @@ address space; files; then the group, and with its last task the parent's signal
 
 from typing import TYPE_CHECKING
 
+from sentry.kernel.freezer import forget_events
 from sentry.kernel.park import abort_wait
 from sentry.kernel.posix_timers import exit_itimers
 from sentry.kernel.send import kill_orphaned_pgrps, send_group
@@ -47,6 +48,8 @@ def do_exit(task: "Task") -> None:
     kernel.timers.disarm(task)
     task.cpu_before_ns += task.context.cpu_time_ns()
     kernel.contexts.pop(task.context.index, None)
+    if kernel.frozen_events:
+        forget_events(kernel, task.context.index)
     _mm_release(task)
     task.context.release()
     release_vfork(task)

@@ -14,12 +14,14 @@ from threading import Condition, get_ident
 from typing import TYPE_CHECKING, Final
 
 from sentry.kernel.state import FrozenEvent, KernelBug
-from sentry_platform import EVENT
+from sentry_platform import EVENT, EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sentry.kernel.state import KernelState
+
+WAKE: Final = int(EventKind.WAKE)
 
 
 class Freezer:
@@ -63,10 +65,11 @@ class Freezer:
             self._count += 1
             if not self._thread:
                 return
-            self._kernel.platform.wake(1)
             if self._thread == get_ident():
                 self.freeze()
+                self._kernel.platform.wake(1)  # after the freeze, which takes the wakes that come before its end
                 return
+            self._kernel.platform.wake(1)
             while self._thread and not self._frozen:
                 self.ext_mu.wait()
 
@@ -85,13 +88,18 @@ class Freezer:
                 self._kernel.platform.wake(1)
 
     def freeze(self) -> None:
-        """Interrupt all guest threads and wait until they have stopped, keeping their events."""
+        """Interrupt all guest threads and wait until they have stopped, keeping their events.
+
+        Events that the platform had already taken come before the wake, so that none is left in it.
+        """
         contexts = self._kernel.contexts
         for task in contexts.values():
             if task.context.running():
                 task.context.interrupt()
-        while any(task.context.running() for task in contexts.values()):
-            self._next_event()
+        self._kernel.platform.wake(1)
+        drained = False
+        while not drained or any(task.context.running() for task in contexts.values()):
+            drained |= self._next_event() == WAKE
 
     def wait_thawed(self) -> None:
         """Wait, frozen, for the end of the last pause."""
@@ -105,7 +113,8 @@ class Freezer:
                     self.ext_mu.notify_all()
             self._next_event()
 
-    def _next_event(self) -> None:
+    def _next_event(self) -> int:
+        """Serve or keep one event; return its kind."""
         platform = self._kernel.platform
         kind = platform.next_event(-1, 0, -1)
         fields = EVENT.unpack_from(platform.event)
@@ -114,3 +123,13 @@ class Freezer:
             raise KernelBug(message)
         if not self._serve_outside(kind, fields):
             self._kernel.frozen_events.append(FrozenEvent(kind, fields))
+        return kind
+
+
+def forget_events(kernel: "KernelState", index: int) -> None:
+    """Drop the events that a context made before a freeze: its task ends, and another may get its number."""
+    events = kernel.frozen_events
+    kept = [event for event in events if event.fields[0] != index]
+    if len(kept) != len(events):
+        events.clear()
+        events.extend(kept)

@@ -81,17 +81,17 @@ class Loop:
             self._calls.popleft()()
 
     def _wait_thawed(self) -> None:
-        """While paused, freeze; then serve what came meanwhile."""
-        if not self.freezer.paused:
-            return
-        self.freezer.freeze()
-        self.freezer.wait_thawed()
-        self.thaw()
+        """While paused, freeze; then serve what came meanwhile, also in a pause that is already over."""
+        while self.freezer.paused or self.kernel.frozen_events:
+            if self.freezer.paused:
+                self.freezer.freeze()
+                self.freezer.wait_thawed()
+            self.thaw()
 
     def thaw(self) -> None:
-        """Serve the events that came while the kernel was frozen, in their order."""
+        """Serve the events that came while the kernel was frozen, in their order, until the next pause."""
         events = self.kernel.frozen_events
-        while events:
+        while events and not self.freezer.paused:
             kind, fields = events.popleft()
             if kind == SYSCALL:
                 index, nr, *args = fields[:8]
@@ -103,7 +103,9 @@ class Loop:
                     index = self._fault(fields)
                     if index >= 0:
                         self.kernel.contexts[index].context.resume()
-            elif kind in (WAKE, FD, TIMEOUT, GONE) or fields[0] in self.kernel.contexts:
+            elif kind == WAKE:
+                self._host_signals(fields[2])
+            elif fields[0] in self.kernel.contexts:
                 self._other(kind, fields)
 
     def _call(self, task: "Task", nr: int, args: "Sequence[int]") -> None:
@@ -371,11 +373,7 @@ class Loop:
             self.finish(kernel.contexts[index], KEEP)
         elif kind == WAKE:
             self._wait_thawed()
-            signals = fields[2]
-            while signals:
-                signo = (signals & -signals).bit_length()
-                signals &= signals - 1
-                self.on_host_signal(signo)
+            self._host_signals(fields[2])
         elif kind == TRAP:
             task = kernel.contexts[index]
             addr, code, vector, error, cr2 = fields[2:7]
@@ -385,6 +383,12 @@ class Loop:
             self._gone(index)
         else:
             self._foreign(fields)
+
+    def _host_signals(self, signals: int) -> None:
+        while signals:
+            signo = (signals & -signals).bit_length()
+            signals &= signals - 1
+            self.on_host_signal(signo)
 
     def _foreign(self, fields: tuple[int, ...]) -> None:
         """Refuse a call of another table (int 0x80, x32): there is none."""
