@@ -32,6 +32,68 @@ static void reap_clone(const char *name, pid_t pid) {
     else show_status(name, status);
 }
 
+static int reader(void *argument) {
+    int *ends = argument;
+    dup2(ends[0], 0);
+    execl("/bin/cat", "cat", (char *)NULL);
+    return 99;
+}
+
+/* The parent continues at the child's execve, whether they share memory or not: cat ends when the parent closes its end. */
+static void vfork_ends_at_exec(const char *name, int flags) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC)) return;
+    pid_t pid = clone(reader, stack + sizeof stack, flags | CLONE_VFORK | SIGCHLD, ends);
+    close(ends[1]);
+    reap_clone(name, pid);
+    close(ends[0]);
+}
+
+static volatile sig_atomic_t handled;
+
+static void on_signal(int signo) { handled = signo; }
+
+static int disturber(void *argument) {
+    (void)argument;
+    pid_t parent = getppid();
+    kill(parent, SIGUSR1);
+    kill(parent, SIGSTOP);
+    sleep_ms(2);
+    kill(parent, SIGCONT);
+    kill(parent, SIGTSTP);
+    kill(parent, SIGCONT);
+    sleep_ms(2);
+    shared_value = handled;
+    return 6;
+}
+
+/* Signals to a parent in vfork wait until the child has gone. */
+static void vfork_is_not_interrupted(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGUSR1, &action, NULL);
+    shared_value = 77;
+    reap_clone("disturbed", clone(disturber, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL));
+    NUM("handled meanwhile", shared_value);
+    TRUTH("handled afterwards", handled == SIGUSR1);
+}
+
+static int killer(void *argument) {
+    kill((pid_t)(intptr_t)argument, SIGKILL);
+    sleep_ms(1);
+    return 0;
+}
+
+/* A parent in vfork can be killed; its child goes on. */
+static void vfork_is_killable(void) {
+    static char second[16384] __attribute__((aligned(16)));
+    pid_t pid = fork();
+    if (pid == 0) {
+        clone(killer, second + sizeof second, CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)(intptr_t)getpid());
+        _exit(1);
+    }
+    reap("killed in vfork", pid);
+}
+
 int main(void) {
     char *top = stack + sizeof stack;
     char here[PATH_MAX];
@@ -42,6 +104,10 @@ int main(void) {
     NUM("changed", shared_value);
     reap_clone("as vfork", clone(writer, top, CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)3));
     NUM("changed", shared_value);
+    vfork_ends_at_exec("vfork and exec", CLONE_VM);
+    vfork_ends_at_exec("vfork and exec in own memory", 0);
+    vfork_is_not_interrupted();
+    vfork_is_killable();
 
     reap_clone("own files", clone(closer, top, SIGCHLD, NULL));
     TRUTH("still open", fcntl(a_file, F_GETFD) != -1);
