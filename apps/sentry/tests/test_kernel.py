@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from sentry.kernel.exit import do_exit
+from sentry.kernel.instrument import Instrument
 from sentry.kernel.instruments import add_instrument
 from sentry.kernel.kernel import CreateProcessArgs, Kernel, StateError
 from sentry.kernel.namespaces import IPCNamespace, UTSNamespace
-from sentry.kernel.state import FrozenEvent, Instrument, PIDNamespace, Task
+from sentry.kernel.state import FrozenEvent, PIDNamespace, Task
 from sentry.procfs import mount_proc
 from sentry.testing import init_args, new_kernel, process_args
 from sentry_abi.errors import EACCES, EAGAIN, ELOOP, ENOENT, ENOEXEC, ESRCH
@@ -498,7 +499,7 @@ def test_pause_and_unpause_within_one_event(box: Box) -> None:
     assert box.said() == "end\n"
 
 
-class Pauser(Instrument):
+class Pauser(Instrument[Task]):
     """Pauses the kernel in the middle of a call; counts the calls of others meanwhile."""
 
     __slots__ = ("kernel", "paused", "served")
