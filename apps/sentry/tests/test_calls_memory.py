@@ -82,6 +82,7 @@ def test_other_errors(p: Program) -> None:
     assert p.error("msync", addr, PAGE, 5) is EINVAL
     assert p.error("msync", BAD, PAGE, 1) is ENOMEM
     top = -PAGE
+    assert p.error("mprotect", top, PAGE, -1) is EINVAL
     assert p.error("mprotect", top, PAGE, 0x100) is ENOMEM
     assert p.error("madvise", 0, -1, 0) is EINVAL
     assert p.error("madvise", top, 1, 0) is EINVAL

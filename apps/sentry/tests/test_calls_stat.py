@@ -51,6 +51,9 @@ def test_stat_errors(p: Program) -> None:
     assert p.error("fstat", NO_FD, BAD) is EBADF
     assert p.error("fstat", fd, BAD) is EFAULT
     assert p.error("newfstatat", NO_FD, BAD, BAD, 0x8000) is EINVAL
+    assert p.error("newfstatat", NO_FD, BAD, BAD, -1) is EINVAL
+    assert p.error("newfstatat", NO_FD, 0, BAD, -1) is EBADF
+    assert p.error("newfstatat", fd, b"", BAD, -1) is EFAULT
     assert p.error("newfstatat", NO_FD, BAD, BAD, 0) is EFAULT
     assert p.error("newfstatat", NO_FD, b"x", BAD, 0) is EBADF
     assert p.error("newfstatat", fd, b"x", BAD, 0) is ENOTDIR

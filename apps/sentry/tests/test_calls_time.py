@@ -154,6 +154,7 @@ def test_posix_timer_errors(p: Program) -> None:
     assert p.error("timer_create", CLOCK_MONOTONIC, wrong, BAD) is EINVAL
     assert p.error("timer_create", CLOCK_MONOTONIC, SIGEVENT.pack(0, SIGUSR1, SIGEV_THREAD_ID, 999), BAD) is EINVAL
     assert p.error("timer_create", CLOCK_MONOTONIC, SIGEVENT.pack(0, 0, SIGEV_NONE, 0), BAD) is EFAULT
+    assert p.error("timer_create", -1, wrong, BAD) is EINVAL
     assert p.error("timer_create", -1, 0, BAD) is EFAULT
     assert p.error("timer_create", -1, 0, p.room(4)) is EINVAL
     assert not p.t.group.posix_timers

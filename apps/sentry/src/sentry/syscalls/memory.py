@@ -26,6 +26,8 @@ from sentry_abi.mman import (
     MAP_STACK,
     MAP_TYPE,
     PROT_EXEC,
+    PROT_GROWSDOWN,
+    PROT_GROWSUP,
     PROT_WRITE,
 )
 from sentry_abi.mount import MS_NOEXEC
@@ -55,6 +57,7 @@ LEGACY_MAP_MASK: Final = (
 )
 """The flags that MAP_SHARED_VALIDATE allows for a file without special ones (linux/mman.h)."""
 RWX: Final = 7
+GROWS: Final = PROT_GROWSDOWN | PROT_GROWSUP
 MASK64: Final = (1 << 64) - 1
 
 
@@ -150,6 +153,8 @@ def munmap(t: "Task", addr: Ptr, length: Size) -> int:
 @calls.call
 def mprotect(t: "Task", addr: Ptr, length: Size, prot: ULong) -> int:
     """mprotect(2). Raises: EINVAL, ENOMEM, EACCES."""
+    if prot & GROWS == GROWS:
+        raise EINVAL
     if length and not addr & (PAGE_SIZE - 1) and addr + page_up(length) > MASK64:
         raise ENOMEM
     t.mm.mprotect(addr, length, prot)

@@ -7,7 +7,7 @@ from sentry.kernel.pending import Result
 from sentry.syscalls.binder import AnyFd, Calls, Fd, FdNum, Int, PathPtr, Ptr, UInt
 from sentry.syscalls.pathargs import path_at
 from sentry.syscalls.paths import find
-from sentry_abi.errors import EBADF, EINVAL, ENOENT
+from sentry_abi.errors import EBADF, EFAULT, EINVAL, ENOENT
 from sentry_abi.fcntl import AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW
 from sentry_abi.structs import STAT, STATFS, STATX
 from sentry_vfs import FOLLOW, filename_lookup, fsnotify_access
@@ -59,6 +59,14 @@ def _stat_at(t: "Task", dirfd: int, path: int, flags: int) -> bytes:
     return place.dentry.positive().stat()
 
 
+def _is_empty(t: "Task", path: int) -> bool:
+    """Return whether a path is null or empty; one that cannot be read is neither."""
+    try:
+        return not path or t.mm.copy_in(path, 1) == b"\0"
+    except EFAULT:
+        return False
+
+
 @calls.call
 def newfstatat(t: "Task", dirfd: FdNum, path: PathPtr, buf: Ptr, flags: Int) -> Result:
     """fstatat(2)."""
@@ -66,6 +74,8 @@ def newfstatat(t: "Task", dirfd: FdNum, path: PathPtr, buf: Ptr, flags: Int) -> 
     if not flags & ~AT_SYMLINK_NOFOLLOW and dirfd == AT_FDCWD:
         place = filename_lookup(None, mm.cstring(path, 4096), t.fs, t.creds, 0 if flags else FOLLOW)
         mm.copy_out(buf, place[1].inode.stat())  # type: ignore[union-attr]  # lookup answers positive places
+    elif flags & AT_EMPTY_PATH and dirfd >= 0 and _is_empty(t, path):
+        mm.copy_out(buf, t.files.get_any(dirfd).stat())  # whatever the other flags are, as in Linux
     else:
         mm.copy_out(buf, _stat_at(t, dirfd, path, flags))
     return 0

@@ -221,16 +221,20 @@ def setitimer(t: "Task", which: Int, new: Ptr, old: Ptr) -> int:
 # -- POSIX timers
 
 
+def _check_timer_clock(t: "Task", clock: int) -> None:
+    """Check that a clock can have timers. Raises: EINVAL, EOPNOTSUPP."""
+    if clock not in SLEEPABLE and clock not in CPU_CLOCKS:
+        clock_now(t, clock)
+        raise EOPNOTSUPP
+
+
 @calls.call
 def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
     """timer_create(2). Raises: EINVAL, EOPNOTSUPP for other processes' CPU clocks, EFAULT, EAGAIN."""
     notify, signo, value, tid = SIGEV_SIGNAL, SIGALRM, None, 0
     wanted = read_sigevent(t, event) if event else None
-    if clock not in SLEEPABLE and clock not in CPU_CLOCKS:
-        if clock < 0:
-            t.mm.writable(number, 4)
-        clock_now(t, clock)
-        raise EOPNOTSUPP
+    if clock >= 0:
+        _check_timer_clock(t, clock)
     if wanted is not None:
         value, signo, notify, tid = wanted
         if notify not in (SIGEV_SIGNAL, SIGEV_NONE, SIGEV_THREAD, SIGEV_THREAD_ID):
@@ -241,6 +245,9 @@ def timer_create(t: "Task", clock: Int, event: Ptr, number: Ptr) -> int:
             task = t.ns.pid.tasks.get(tid)
             if task is None or task.group is not t.group:
                 raise EINVAL
+    if clock < 0:
+        t.mm.writable(number, 4)
+        _check_timer_clock(t, clock)
     timer = new_timer(t.group, clock, notify, signo, value, tid)
     timer.owner = t.tid
     try:
