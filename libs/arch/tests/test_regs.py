@@ -1,18 +1,18 @@
-"""Registers: image and back."""
+"""Registers: packed and back."""
 
 import random
 from struct import unpack
 
-from sentry_arch import FIELDS, IMAGE, NO_SYSCALL, USER_CS, USER_DS, Regs, initial_regs
+from sentry_arch import FIELDS, NO_SYSCALL, USER_CS, USER_DS, USER_REGS, Regs, initial_regs
 
 
-def test_image_round_trip() -> None:
+def test_pack_round_trip() -> None:
     """Every field keeps its place."""
     rng = random.Random(1)  # noqa: S311  (repeatable)
-    image = bytes(rng.randrange(256) for _ in range(IMAGE.size))
-    regs = Regs(image)
-    assert regs.image() == image
-    assert [getattr(regs, name) for name in FIELDS] == list(unpack("=27Q", image))
+    data = bytes(rng.randrange(256) for _ in range(USER_REGS.size))
+    regs = Regs(data)
+    assert regs.pack() == data
+    assert [getattr(regs, name) for name in FIELDS] == list(unpack("=27Q", data))
     copy = regs.copy()
     assert copy == regs
     copy.rax ^= 1

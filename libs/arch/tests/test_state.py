@@ -3,7 +3,7 @@
 import io
 import random
 
-from sentry_arch import IMAGE, Fault, Regs, StackT
+from sentry_arch import USER_REGS, Fault, Regs, StackT
 from sentry_arch._state import register
 from sentry_state import Reader, Registry, Writer
 
@@ -11,7 +11,7 @@ from sentry_state import Reader, Registry, Writer
 def test_registers_come_back() -> None:
     """Every register keeps its value; a fault and a stack are equal."""
     rng = random.Random(2)  # noqa: S311  (repeatable)
-    regs = Regs(bytes(rng.randrange(256) for _ in range(IMAGE.size)))
+    regs = Regs(bytes(rng.randrange(256) for _ in range(USER_REGS.size)))
     registry, file = Registry(), io.BytesIO()
     register(registry)
     with Writer(file, registry=registry) as writer:

@@ -1,7 +1,6 @@
 """The general registers of one x86-64 guest thread.
 
-Field order is Linux's `struct user_regs_struct` (arch/x86/include/asm/user_64.h), so that an image of it converts in
-one step.
+Field order is that of `struct user_regs_struct` (arch/x86/include/asm/user_64.h): its bytes convert in one step.
 """
 
 from operator import attrgetter
@@ -37,7 +36,7 @@ FIELDS: Final = (
     "fs",
     "gs",
 )
-IMAGE: Final = Struct(f"={len(FIELDS)}Q")
+USER_REGS: Final = Struct(f"={len(FIELDS)}Q")
 
 USER_CS: Final = 0x33
 USER_DS: Final = 0x2B
@@ -86,8 +85,8 @@ class Regs:
     fs: int
     gs: int
 
-    def __init__(self, image: bytes | bytearray | memoryview = bytes(IMAGE.size)) -> None:
-        """Take the registers from an image of `struct user_regs_struct`; all zero without one."""
+    def __init__(self, data: bytes | bytearray | memoryview = bytes(USER_REGS.size)) -> None:
+        """Unpack the registers from a `struct user_regs_struct`; all zero by default."""
         (
             self.r15,
             self.r14,
@@ -116,15 +115,15 @@ class Regs:
             self.es,
             self.fs,
             self.gs,
-        ) = IMAGE.unpack(image)
+        ) = USER_REGS.unpack(data)
 
-    def image(self) -> bytes:
+    def pack(self) -> bytes:
         """Return the registers as `struct user_regs_struct`."""
-        return IMAGE.pack(*_all_fields(self))
+        return USER_REGS.pack(*_all_fields(self))
 
     def copy(self) -> "Regs":
         """Return an independent copy."""
-        return Regs(self.image())
+        return Regs(self.pack())
 
     def set_return_value(self, value: int) -> None:
         """Give the system call that these registers are in its result, -errno for an error."""
@@ -145,7 +144,7 @@ class Regs:
 
     def __eq__(self, other: object) -> bool:
         """Compare all registers."""
-        return isinstance(other, Regs) and self.image() == other.image()
+        return isinstance(other, Regs) and self.pack() == other.pack()
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 

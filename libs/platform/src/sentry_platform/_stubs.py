@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Final, cast
 
 from sentry_abi import errors
-from sentry_arch import IMAGE, Regs
+from sentry_arch import USER_REGS, Regs
 from sentry_platform._interface import AddressSpace, Context, MapError, Op, PlatformError, ProbeResult
 from sentry_platform._loop import HostLoop
 from sentry_platform._native._lib import ffi, lib
@@ -138,12 +138,12 @@ class StubContext:
             self.stop()
             if lib.ks_get_regs(self._core, self.index, platform.c_regs) < 0:
                 raise errors.ESRCH
-        return Regs(platform.regs_image)
+        return Regs(platform.regs_area)
 
     def set_regs(self, regs: Regs) -> None:
         """Set all registers of a held context. Raises: ESRCH."""
         platform = self._platform
-        platform.regs_image[:] = regs.image()
+        platform.regs_area[:] = regs.pack()
         if lib.ks_set_regs(self._core, self.index, platform.c_regs) < 0:
             self.stop()
             if lib.ks_set_regs(self._core, self.index, platform.c_regs) < 0:
@@ -228,8 +228,8 @@ class StubPlatform(HostLoop):
         self.calls = bytearray(CALL.size * BATCH_MAX)
         self.c_calls = ffi.from_buffer("struct ks_call *", self.calls)
         self.c_error = ffi.new("int64_t *")
-        self.regs_image = bytearray(IMAGE.size)
-        self.c_regs = ffi.from_buffer("struct ks_regs *", self.regs_image)
+        self.regs_area = bytearray(USER_REGS.size)
+        self.c_regs = ffi.from_buffer("struct ks_regs *", self.regs_area)
         self.fpu_size = lib.ks_xstate_size(core)
         self.initial_fpu = initial_xstate(self.fpu_size)
         self.xstate = bytearray(self.fpu_size)
