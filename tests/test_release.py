@@ -40,7 +40,7 @@ class Repository:
         self.commit("first", DAY_ONE)
 
     def git(self, *words: str, day: int = DAY_ONE) -> None:
-        """Run git as somebody, on a day."""
+        """Run git with an author, on a day."""
         stamp = f"{day * DAY + 3600} +0000"
         environment = {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp, "GIT_CONFIG_GLOBAL": os.devnull}
         person = ("-c", "user.name=A", "-c", "user.email=a@example.org")

@@ -239,7 +239,7 @@ class Program:
 
     # -- memory
 
-    def room(self, size: int) -> int:
+    def zeros(self, size: int) -> int:
         """Return the address of size bytes of zero, at a multiple of 16."""
         address = self._next
         self._next += size + 15 & -16
@@ -247,7 +247,7 @@ class Program:
 
     def put(self, data: bytes) -> int:
         """Put data into memory; return its address."""
-        address = self.room(len(data))
+        address = self.zeros(len(data))
         self.t.mm.copy_out(address, data)
         return address
 
@@ -293,7 +293,7 @@ class Program:
 
     def pipe(self) -> tuple[int, int]:
         """Make a pipe; return its ends."""
-        fds = self.room(8)
+        fds = self.zeros(8)
         self.ok("pipe2", fds, 0)
         return self.number(fds), self.number(fds + 4)
 

@@ -24,7 +24,7 @@ UTIME_OMIT = 0x3FFF_FFFE
 
 def stat(p: Program, path: bytes) -> tuple[int, ...]:
     """Return the fields of a file's struct stat."""
-    buf = p.room(STAT.size)
+    buf = p.zeros(STAT.size)
     p.ok("lstat", path, buf)
     return p.fields(STAT, buf)
 

@@ -8,7 +8,7 @@ from sentry_abi.fcntl import O_CREAT, O_PATH, O_RDWR
 
 def where(p: Program) -> bytes:
     """Return the working directory."""
-    buf = p.room(100)
+    buf = p.zeros(100)
     return p.get(buf, p.ok("getcwd", buf, 100))
 
 

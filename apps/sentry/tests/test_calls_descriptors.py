@@ -12,7 +12,7 @@ from sentry_abi.time import CLOCK_MONOTONIC, CLOCK_REALTIME_ALARM
 def test_timerfd(p: Program) -> None:
     """A read waits until the timer expires, and returns how often it has."""
     fd = p.ok("timerfd_create", CLOCK_MONOTONIC, 0)
-    old, buf = p.room(32), p.room(8)
+    old, buf = p.zeros(32), p.zeros(8)
     p.ok("timerfd_settime", fd, 0, ITIMERSPEC.pack(0, 0, 3, 5), 0)
     p.ok("timerfd_gettime", fd, old)
     assert p.fields(ITIMERSPEC, old)[2] <= 3
@@ -43,7 +43,7 @@ def test_signalfd(p: Program) -> None:
     p.t.blocked = 1 << SIGUSR1 - 1 | 1 << SIGTERM - 1
     mask = (1 << SIGUSR1 - 1).to_bytes(8, "little")
     fd = p.ok("signalfd4", -1, mask, 8, O_NONBLOCK)
-    buf = p.room(SIGNALFD_SIGINFO.size)
+    buf = p.zeros(SIGNALFD_SIGINFO.size)
     p.ok("kill", 1, SIGTERM)
     assert p.error("read", fd, buf, 128) is EAGAIN
     p.ok("kill", 1, SIGUSR1)

@@ -10,7 +10,7 @@ from sentry_abi.resource import RLIMIT_NOFILE
 
 def test_counts(p: Program) -> None:
     """The first count is 32 bits wide; a read takes all of it, or one with EFD_SEMAPHORE."""
-    buf = p.room(8)
+    buf = p.zeros(8)
     fd = p.ok("eventfd", 0xFFFF_FFFF_0000_0005)
     assert p.ok("read", fd, buf, 8) == 8
     assert p.number(buf, 8) == 5
@@ -23,7 +23,7 @@ def test_counts(p: Program) -> None:
 
 def test_waits(p: Program) -> None:
     """A read of nothing waits for a write."""
-    fd, buf = p.ok("eventfd", 0), p.room(8)
+    fd, buf = p.ok("eventfd", 0), p.zeros(8)
     p.wait("read", fd, buf, 8)
     assert not p.woken()
     p.ok("write", fd, (7).to_bytes(8, "little"), 8)

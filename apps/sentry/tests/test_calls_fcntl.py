@@ -73,7 +73,7 @@ def test_flags(p: Program) -> None:
 
 def test_more_commands(p: Program) -> None:
     """Owner, signal, lease, capacity of a pipe."""
-    fd, buf = p.open(b"/a", f.O_CREAT | f.O_RDWR), p.room(8)
+    fd, buf = p.open(b"/a", f.O_CREAT | f.O_RDWR), p.zeros(8)
     p.ok("fcntl", fd, f.F_SETOWN, -5)
     assert p.ok("fcntl", fd, f.F_GETOWN, 0) == -5
     p.ok("fcntl", fd, f.F_SETOWN_EX, F_OWNER_EX.pack(f.F_OWNER_PID, 6))
@@ -110,7 +110,7 @@ def test_fcntl_errors(p: Program) -> None:
 
 def test_bytes_left(p: Program) -> None:
     """FIONREAD of a file is what lies behind the position."""
-    fd, buf = p.open(b"/a", f.O_CREAT | f.O_RDWR), p.room(4)
+    fd, buf = p.open(b"/a", f.O_CREAT | f.O_RDWR), p.zeros(4)
     p.ok("write", fd, b"hello", 5)
     p.ok("lseek", fd, 2, 0)
     p.ok("ioctl", fd, FIONREAD, buf)

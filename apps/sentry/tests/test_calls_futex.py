@@ -41,7 +41,7 @@ def test_wait_and_wake(p: Program) -> None:
 
 def test_timeout(p: Program) -> None:
     """FUTEX_WAIT's time is relative, FUTEX_WAIT_BITSET's a time of the clock; both end in ETIMEDOUT."""
-    word = p.room(4)
+    word = p.zeros(4)
     now = p.box.host.now_ns
     pending = p.wait("futex", word, fx.FUTEX_WAIT, 0, TIMESPEC.pack(2, 0), 0, 0)
     assert pending.deadline is not None
@@ -56,7 +56,7 @@ def test_timeout(p: Program) -> None:
 
 def test_interrupted(p: Program) -> None:
     """A relative wait is restarted by a block, another one by the call; a wake that came first counts."""
-    word = p.room(4)
+    word = p.zeros(4)
     p.wait("futex", word, fx.FUTEX_WAIT, 0, TIMESPEC.pack(2, 0), 0, 0)
     assert p.interrupt() is ERESTART_RESTARTBLOCK
     p.wait("futex", word, fx.FUTEX_WAIT, 0, 0, 0, 0)
@@ -68,7 +68,7 @@ def test_interrupted(p: Program) -> None:
 
 def test_requeue(p: Program) -> None:
     """Waiters move to the other word, where they are woken."""
-    first, second = p.room(4), p.room(4)
+    first, second = p.zeros(4), p.zeros(4)
     other = thread(p)
     other.wait("futex", first, fx.FUTEX_WAIT, 0, 0, 0, 0)
     assert p.error("futex", first, fx.FUTEX_CMP_REQUEUE, 0, 1, second, 5) is EAGAIN
@@ -80,7 +80,7 @@ def test_requeue(p: Program) -> None:
 
 def test_lock_pi(p: Program) -> None:
     """The word names the owner; its unlock hands the lock to the waiter."""
-    word = p.room(4)
+    word = p.zeros(4)
     other = thread(p)
     assert p.ok("futex", word, fx.FUTEX_LOCK_PI, 0, 0, 0, 0) == 0
     assert p.number(word) == p.t.tid
@@ -97,7 +97,7 @@ def test_lock_pi(p: Program) -> None:
 
 def test_errors(p: Program) -> None:
     """The operation counts first, then the time, the address, its alignment, and the value."""
-    word = p.room(4)
+    word = p.zeros(4)
     assert p.error("futex", BAD, 99, 0, BAD, 0, 0) is ENOSYS
     assert p.error("futex", word, fx.FUTEX_WAKE | fx.FUTEX_CLOCK_REALTIME, 0, 0, 0, 0) is ENOSYS
     assert p.error("futex", BAD, fx.FUTEX_WAIT, 1, BAD, 0, 0) is EFAULT
@@ -111,7 +111,7 @@ def test_errors(p: Program) -> None:
 
 def test_robust_list(p: Program) -> None:
     """The head is kept for the exit; the size has to be right."""
-    head, size = p.room(8), p.room(8)
+    head, size = p.zeros(8), p.zeros(8)
     assert p.error("set_robust_list", BAD, 9) is EINVAL
     assert futex.set_robust_list(p.t, 0x5000, 24) == 0
     p.ok("get_robust_list", 0, head, size)

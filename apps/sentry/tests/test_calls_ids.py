@@ -12,7 +12,7 @@ V1, V3 = 0x19980330, 0x20080522
 
 def three(p: Program, call: str) -> tuple[int, ...]:
     """Return what getresuid or getresgid writes."""
-    where = p.room(12)
+    where = p.zeros(12)
     p.ok(call, where, where + 4, where + 8)
     return struct.unpack("<3I", p.get(where, 12))
 
@@ -42,7 +42,7 @@ def test_groups(p: Program) -> None:
     p.ok("setgid", 9)
     assert p.ok("setfsgid", 9) == 9
     p.ok("setgroups", 2, struct.pack("<2I", 8, 7))
-    buf = p.room(8)
+    buf = p.zeros(8)
     assert p.ok("getgroups", 0, BAD) == 2
     assert p.ok("getgroups", 2, buf) == 2
     assert sorted(struct.unpack("<2I", p.get(buf, 8))) == [7, 8]
@@ -71,7 +71,7 @@ def test_gaining_is_not_dumpable(p: Program) -> None:
 
 def test_capget(p: Program) -> None:
     """Two blocks of three sets; an unknown version is answered with ours."""
-    data = p.room(24)
+    data = p.zeros(24)
     p.ok("capget", CAP_HEADER.pack(V3, 0), data)
     assert p.fields(CAP_DATA, data)[0] & 1
     assert p.fields(CAP_DATA, data + 12)[0]

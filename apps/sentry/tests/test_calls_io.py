@@ -42,7 +42,7 @@ def vector(p: Program, *pieces: tuple[int, int]) -> int:
 
 def test_read_and_write(p: Program) -> None:
     """Bytes go to the position and come from it; positions of pread and pwrite are their own."""
-    fd, buf = p.open(b"/a", O_CREAT | O_RDWR), p.room(16)
+    fd, buf = p.open(b"/a", O_CREAT | O_RDWR), p.zeros(16)
     assert p.ok("write", fd, b"hello", 5) == 5
     assert p.ok("pwrite64", fd, b"J", 1, 0) == 1
     assert p.ok("lseek", fd, -4, SEEK_CUR) == 1
@@ -61,7 +61,7 @@ def test_vectors(p: Program) -> None:
     assert p.ok("writev", fd, vector(p, (buf, 2), (buf + 4, 2)), 2) == 4
     assert p.ok("pwritev", fd, vector(p, (buf + 2, 1)), 1, 1) == 1
     assert p.ok("pwritev2", fd, vector(p, (buf, 1)), 1, 0, 0, RWF_APPEND) == 1
-    out = p.room(8)
+    out = p.zeros(8)
     p.ok("lseek", fd, 0, 0)
     assert p.ok("readv", fd, vector(p, (out + 4, 2), (out, 4)), 2) == 5
     assert p.get(out, 6) == b"efa\0ac"
@@ -75,7 +75,7 @@ def test_vectors(p: Program) -> None:
 def test_read_waits(p: Program) -> None:
     """A pipe without bytes: the wait is for the pipe, without a deadline, and the retry reads what came."""
     r, w = p.pipe()
-    buf = p.room(8)
+    buf = p.zeros(8)
     pending = p.wait("read", r, buf, 8)
     assert pending.attempt is io.read_on
     assert [queue for queue, _ in pending.queues] == [p.t.files.get(r).queue]
@@ -106,7 +106,7 @@ def test_write_waits(p: Program) -> None:
 
 def test_nonblocking(p: Program) -> None:
     """O_NONBLOCK gives EAGAIN in place of a wait."""
-    fds = p.room(8)
+    fds = p.zeros(8)
     p.ok("pipe2", fds, O_NONBLOCK)
     r, w = p.number(fds), p.number(fds + 4)
     assert p.error("read", r, fds, 1) is EAGAIN
@@ -168,7 +168,7 @@ def test_order_of_errors_of_vectors(p: Program) -> None:
     ro, wo = p.open(b"/a", O_RDONLY), p.open(b"/a", O_WRONLY)
     p.ok("write", fd, b"x", 1)
     r, _ = p.pipe()
-    buf = p.room(8)
+    buf = p.zeros(8)
     assert p.error("readv", wo, BAD, 1) is EBADF
     assert p.error("writev", ro, BAD, 1) is EBADF
     assert p.error("readv", r, BAD, -1) is EINVAL

@@ -43,7 +43,7 @@ def test_map_of_file(p: Program) -> None:
     private = p.ok("mmap", 0, PAGE, RW, MAP_PRIVATE, fd, 0)
     p.t.mm.copy_out(private, b"J")
     p.t.mm.copy_out(shared, b"Y")
-    buf = p.room(5)
+    buf = p.zeros(5)
     p.ok("pread64", fd, buf, 5, 0)
     assert p.get(buf, 5) == b"Yello"
     assert p.get(private, 5) == b"Jello"
@@ -95,7 +95,7 @@ def test_other_errors(p: Program) -> None:
 
 def test_advice_and_residence(p: Program) -> None:
     """MADV_DONTNEED gives zeros again; mincore says what is there."""
-    addr, vector = p.ok("mmap", 0, PAGE, RW, ANON, -1, 0), p.room(8)
+    addr, vector = p.ok("mmap", 0, PAGE, RW, ANON, -1, 0), p.zeros(8)
     p.t.mm.copy_out(addr, b"x")
     p.ok("mincore", addr, PAGE, vector)
     assert p.get(vector, 1) == b"\1"

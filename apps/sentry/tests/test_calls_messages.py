@@ -41,16 +41,16 @@ from sentry_abi.structs import CMSGHDR, IOVEC, MMSGHDR, MSGHDR, TIMESPEC
 
 def pair(p: Program, kind: int = SOCK_STREAM) -> tuple[int, int]:
     """Return two connected unix sockets."""
-    fds = p.room(8)
+    fds = p.zeros(8)
     p.ok("socketpair", AF_UNIX, kind, 0, fds)
     return p.number(fds), p.number(fds + 4)
 
 
-def header(p: Program, data: int, size: int, control: bytes = b"", room: int = 0) -> int:
+def header(p: Program, data: int, size: int, control: bytes = b"", space: int = 0) -> int:
     """Put a msghdr of one piece into memory; return its address."""
     vector = p.put(IOVEC.pack(data, size))
-    where = p.put(control.ljust(room, b"\0")) if control or room else 0
-    return p.put(MSGHDR.pack(0, 0, vector, 1, where, max(room, len(control)), 0))
+    where = p.put(control.ljust(space, b"\0")) if control or space else 0
+    return p.put(MSGHDR.pack(0, 0, vector, 1, where, max(space, len(control)), 0))
 
 
 def rights(*numbers: int) -> bytes:
@@ -61,7 +61,7 @@ def rights(*numbers: int) -> bytes:
 def test_send_and_receive(p: Program) -> None:
     """Bytes of a stream; MSG_PEEK leaves them."""
     a, b = pair(p)
-    buf = p.room(16)
+    buf = p.zeros(16)
     assert p.ok("sendto", a, b"hello", 5, 0, 0, 0) == 5
     assert p.ok("recvfrom", b, buf, 16, MSG_PEEK, 0, 0) == 5
     assert p.ok("recvmsg", b, header(p, buf, 2), 0) == 2
@@ -73,7 +73,7 @@ def test_send_and_receive(p: Program) -> None:
 def test_receive_waits(p: Program) -> None:
     """A receive waits for bytes; with MSG_WAITALL for all, and a signal gives what came."""
     a, b = pair(p)
-    buf = p.room(16)
+    buf = p.zeros(16)
     pending = p.wait("recvfrom", b, buf, 4, 0, 0, 0)
     assert (pending.attempt, pending.restart) == (messages.receive_on, ERESTARTSYS)
     p.ok("sendto", a, b"xy", 2, 0, 0, 0)
@@ -102,20 +102,20 @@ def test_send_waits(p: Program) -> None:
 def test_datagrams(p: Program) -> None:
     """A message is cut to the space for it, and says so."""
     a, b = pair(p, SOCK_DGRAM)
-    buf = p.room(16)
+    buf = p.zeros(16)
     p.ok("sendto", a, b"hello", 5, 0, 0, 0)
     message = header(p, buf, 2)
     assert p.ok("recvmsg", b, message, 0) == 2
     assert p.fields(MSGHDR, message)[6] == MSG_TRUNC
-    assert p.error("sendto", a, p.room(300_000), 300_000, 0, 0, 0) is EMSGSIZE
+    assert p.error("sendto", a, p.zeros(300_000), 300_000, 0, 0, 0) is EMSGSIZE
 
 
 def test_descriptors(p: Program) -> None:
     """A descriptor is passed; without space for it it is closed, and the flags say so."""
     a, b = pair(p)
-    fd, buf = p.open(b"/a", O_CREAT | O_RDWR), p.room(16)
+    fd, buf = p.open(b"/a", O_CREAT | O_RDWR), p.zeros(16)
     p.ok("sendmsg", a, header(p, p.put(b"x"), 1, rights(fd)), 0)
-    message = header(p, buf, 1, room=24)
+    message = header(p, buf, 1, space=24)
     p.ok("recvmsg", b, message, 0)
     control = p.fields(MSGHDR, message)[4]
     number = p.number(control + 16)
@@ -163,7 +163,7 @@ def test_receive_errors(p: Program) -> None:
     file = p.open(b"/a", O_CREAT | O_RDWR)
     a, _ = pair(p)
     tcp, dgram = p.ok("socket", AF_INET, SOCK_STREAM, 0), p.ok("socket", AF_UNIX, SOCK_DGRAM, 0)
-    buf = p.room(8)
+    buf = p.zeros(8)
     assert p.error("recvfrom", NO_FD, buf, 1, MSG_OOB, 0, 0) is EBADF
     assert p.error("recvfrom", a, buf, 1, MSG_OOB, 0, 0) is EINVAL
     assert p.error("recvfrom", tcp, buf, 1, MSG_OOB, 0, 0) is EINVAL

@@ -28,12 +28,12 @@ def queue(p: Program, flags: int = 0) -> int:
 
 def test_send_and_receive(p: Program) -> None:
     """The message of the highest priority comes first."""
-    q, buf, priority = queue(p), p.room(8), p.room(4)
+    q, buf, priority = queue(p), p.zeros(8), p.zeros(4)
     p.ok("mq_timedsend", q, b"low", 3, 1, 0)
     p.ok("mq_timedsend", q, b"high", 4, 7, 0)
     assert p.ok("mq_timedreceive", q, buf, 8, priority, 0) == 4
     assert (p.get(buf, 4), p.number(priority)) == (b"high", 7)
-    attributes = p.room(MQ_ATTR.size)
+    attributes = p.zeros(MQ_ATTR.size)
     p.ok("mq_getsetattr", q, MQ_ATTR.pack(O_NONBLOCK, 0, 0, 0), attributes)
     assert p.fields(MQ_ATTR, attributes) == (0, 2, 8, 1)
     p.ok("mq_timedreceive", q, buf, 8, 0, 0)
@@ -44,7 +44,7 @@ def test_send_and_receive(p: Program) -> None:
 
 def test_receive_waits(p: Program) -> None:
     """A receive of an empty queue gets the message that is sent next; a signal restarts it."""
-    q, buf = queue(p), p.room(8)
+    q, buf = queue(p), p.zeros(8)
     pending = p.wait("mq_timedreceive", q, buf, 8, 0, 0)
     assert pending.attempt is mqueue.mq_wait
     p.ok("mq_timedsend", q, b"hello", 5, 0, 0)

@@ -30,7 +30,7 @@ def message(kind: int, text: bytes = b"") -> bytes:
 
 def test_send_and_receive(p: Program) -> None:
     """Messages come by kind; the text is cut only with MSG_NOERROR."""
-    q, buf = p.ok("msgget", IPC_PRIVATE, 0o600), p.room(32)
+    q, buf = p.ok("msgget", IPC_PRIVATE, 0o600), p.zeros(32)
     p.ok("msgsnd", q, message(5, b"five"), 4, 0)
     p.ok("msgsnd", q, message(2, b"two"), 3, 0)
     assert p.ok("msgrcv", q, buf, 16, 2, 0) == 3
@@ -42,7 +42,7 @@ def test_send_and_receive(p: Program) -> None:
 
 def test_waits(p: Program) -> None:
     """A receive waits for its kind; the end of the queue ends it."""
-    q, buf = p.ok("msgget", IPC_PRIVATE, 0o600), p.room(32)
+    q, buf = p.ok("msgget", IPC_PRIVATE, 0o600), p.zeros(32)
     pending = p.wait("msgrcv", q, buf, 16, 7, 0)
     assert (pending.attempt, pending.restart) == (msg.receive_on, ERESTARTNOHAND)
     p.ok("msgsnd", q, message(1, b"x"), 1, 0)
@@ -58,7 +58,7 @@ def test_waits(p: Program) -> None:
 
 def test_full_queue(p: Program) -> None:
     """A send waits for space, or not with IPC_NOWAIT."""
-    q, buf = p.ok("msgget", IPC_PRIVATE, 0o600), p.room(8300)
+    q, buf = p.ok("msgget", IPC_PRIVATE, 0o600), p.zeros(8300)
     for _ in range(2):
         p.ok("msgsnd", q, message(1, bytes(8192)), 8192, 0)
     assert p.error("msgsnd", q, message(1, b"x"), 1, IPC_NOWAIT) is EAGAIN
@@ -95,14 +95,14 @@ def test_errors(p: Program) -> None:
 
 def test_control(p: Program) -> None:
     """The structure is read before the queue is looked up; its owner may change it."""
-    q, buf = p.ok("msgget", IPC_PRIVATE, 0o600), p.room(MSQID_DS.size)
+    q, buf = p.ok("msgget", IPC_PRIVATE, 0o600), p.zeros(MSQID_DS.size)
     p.ok("msgctl", q, IPC_STAT, buf)
     fields = p.fields(MSQID_DS, buf)
     assert fields[5] & 0o777 == 0o600
     p.ok("msgctl", q, IPC_SET, MSQID_DS.pack(*fields[:5], 0o644, *fields[6:]))
     p.ok("msgctl", q, IPC_STAT, buf)
     assert p.fields(MSQID_DS, buf)[5] & 0o777 == 0o644
-    assert p.ok("msgctl", 0, IPC_INFO, p.room(64)) >= 0
+    assert p.ok("msgctl", 0, IPC_INFO, p.zeros(64)) >= 0
     assert p.error("msgctl", -1, 99, BAD) is EINVAL
     assert p.error("msgctl", GONE, IPC_SET, BAD) is EFAULT
     assert p.error("msgctl", GONE, IPC_STAT, BAD) is EINVAL

@@ -10,7 +10,7 @@ from sentry_abi.structs import INOTIFY_EVENT
 
 def test_events(p: Program) -> None:
     """A read waits for an event of a watched directory."""
-    fd, buf = p.ok("inotify_init"), p.room(64)
+    fd, buf = p.ok("inotify_init"), p.zeros(64)
     p.ok("mkdir", b"/d", 0o755)
     watch = p.ok("inotify_add_watch", fd, b"/d", IN_CREATE)
     p.wait("read", fd, buf, 64)

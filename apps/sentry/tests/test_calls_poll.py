@@ -67,7 +67,7 @@ def test_poll_errors(p: Program) -> None:
 def test_select(p: Program) -> None:
     """Three sets of bits; the time that is left is written back."""
     r, w = p.pipe()
-    reads, writes = p.room(8), p.room(8)
+    reads, writes = p.zeros(8), p.zeros(8)
     p.t.mm.copy_out(reads, bytes([1 << r]))
     p.t.mm.copy_out(writes, bytes([1 << w]))
     assert p.ok("select", 2, reads, writes, 0, 0) == 1
@@ -107,7 +107,7 @@ def test_select_errors(p: Program) -> None:
 def test_epoll(p: Program) -> None:
     """A wait ends with an event of a file, and returns its data."""
     r, w = p.pipe()
-    ep, events = p.ok("epoll_create", 1), p.room(24)
+    ep, events = p.ok("epoll_create", 1), p.zeros(24)
     p.ok("epoll_ctl", ep, EPOLL_CTL_ADD, r, EPOLL_EVENT.pack(EPOLLIN, 77))
     pending = p.wait("epoll_wait", ep, events, 2, -1)
     assert (pending.attempt, pending.restart) == (poll.epoll_on, EINTR)

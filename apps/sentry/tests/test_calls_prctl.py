@@ -9,7 +9,7 @@ from sentry_abi.memory import TASK_SIZE
 
 def test_segment_bases(p: Program) -> None:
     """Bases are registers, held until the task goes on; an address beyond user space is EPERM."""
-    where = p.room(8)
+    where = p.zeros(8)
     p.ok("arch_prctl", pr.ARCH_SET_FS, 0x1234_5678_9ABC)
     p.ok("arch_prctl", pr.ARCH_SET_GS, 0x42)
     p.ok("arch_prctl", pr.ARCH_GET_FS, where)
@@ -24,7 +24,7 @@ def test_segment_bases(p: Program) -> None:
 
 def test_name(p: Program) -> None:
     """Fifteen bytes are kept."""
-    where = p.room(16)
+    where = p.zeros(16)
     p.ok("prctl", pr.PR_SET_NAME, b"a name that is too long", 0, 0, 0)
     p.ok("prctl", pr.PR_GET_NAME, where, 0, 0, 0)
     assert p.get(where, 16) == b"a name that is \0"
@@ -34,7 +34,7 @@ def test_name(p: Program) -> None:
 
 def test_settings(p: Program) -> None:
     """What is set is what is read."""
-    where = p.room(4)
+    where = p.zeros(4)
     p.ok("prctl", pr.PR_SET_DUMPABLE, 0, 0, 0, 0)
     assert p.ok("prctl", pr.PR_GET_DUMPABLE, 0, 0, 0, 0) == 0
     p.ok("prctl", pr.PR_SET_PDEATHSIG, 9, 0, 0, 0)

@@ -50,7 +50,7 @@ def test_fork(p: Program) -> None:
 
 def test_thread(p: Program) -> None:
     """A thread shares what the flags say; its ids are stored, its stack and TLS set."""
-    parent_tid, child_tid = p.room(4), p.room(4)
+    parent_tid, child_tid = p.zeros(4), p.zeros(4)
     flags = CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD
     flags |= CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_SETTLS
     thread = p.forked(p.ok("clone", 0xFFFF_FFFF_0000_0000 | flags, 0x5000, parent_tid, child_tid, 0x7000))

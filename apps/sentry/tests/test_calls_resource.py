@@ -9,7 +9,7 @@ from sentry_abi.structs import RLIMIT, RUSAGE
 
 def test_limits(p: Program) -> None:
     """Set and get, of oneself and of a child."""
-    old, child = p.room(16), p.child()
+    old, child = p.zeros(16), p.child()
     p.ok("setrlimit", RLIMIT_NOFILE, RLIMIT.pack(5, 9))
     p.ok("getrlimit", RLIMIT_NOFILE, old)
     assert p.fields(RLIMIT, old) == (5, 9)
@@ -42,7 +42,7 @@ def test_errors(p: Program) -> None:
 
 def test_usage(p: Program) -> None:
     """CPU time of the process, its children and the thread."""
-    where = p.room(RUSAGE.size)
+    where = p.zeros(RUSAGE.size)
     p.context.cpu_ns = 3_000_004_000
     p.t.group.child_cpu_ns = 5_000_000_000
     for who, expected in ((0, (3, 4)), (1, (3, 4)), (-1, (5, 0))):

@@ -21,7 +21,7 @@ ZERO = SCHED_PARAM.pack(0)
 
 def test_affinity(p: Program) -> None:
     """A mask of the CPUs that there are."""
-    mask = p.room(8)
+    mask = p.zeros(8)
     assert p.ok("sched_getaffinity", 0, 8, mask) == 8
     assert p.number(mask, 8) == 3
     p.ok("sched_setaffinity", 0, 4, b"\2\0\0")
@@ -41,7 +41,7 @@ def test_affinity(p: Program) -> None:
 
 def test_policy(p: Program) -> None:
     """Only ordinary policies; a priority fits the policy, or the call is wrong before it is forbidden."""
-    where = p.room(4)
+    where = p.zeros(4)
     assert sched.sched_yield(p.t) == p.ok("sched_yield") == 0
     assert p.ok("sched_getscheduler", 0) == SCHED_NORMAL
     assert p.ok("sched_setscheduler", 0, SCHED_BATCH | SCHED_RESET_ON_FORK, ZERO) == 0
@@ -49,7 +49,7 @@ def test_policy(p: Program) -> None:
     p.ok("sched_getparam", 0, where)
     assert p.ok("sched_get_priority_max", SCHED_FIFO) == 99
     assert p.ok("sched_get_priority_min", SCHED_FIFO) == 1
-    time = p.room(16)
+    time = p.zeros(16)
     p.ok("sched_rr_get_interval", 0, time)
     assert p.fields(TIMESPEC, time) == (0, 4_000_000)
 

@@ -53,7 +53,7 @@ def test_values(p: Program) -> None:
     p.ok("semctl", s, 1, SETVAL, 0xFFFF_FFFF_0000_0007)
     assert p.ok("semctl", s, 1, GETVAL, 0) == 7
     p.ok("semctl", s, 0, SETALL, struct.pack("<2H", 3, 4))
-    buf = p.room(4)
+    buf = p.zeros(4)
     p.ok("semctl", s, 0, GETALL, buf)
     assert struct.unpack("<2H", p.get(buf, 4)) == (3, 4)
     p.ok("semop", s, DOWN, 1)
@@ -130,8 +130,8 @@ def test_control_errors(p: Program) -> None:
     assert p.error("semctl", s, 0, GETALL, BAD) is EFAULT
     assert p.error("semctl", s, 0, SETALL, struct.pack("<2H", 1, 65535)) is ERANGE
     assert p.error("semctl", s, 0, 99, 0) is EINVAL
-    assert p.ok("semctl", 0, 0, IPC_INFO, p.room(40)) >= 0
-    buf = p.room(SEMID_DS.size)
+    assert p.ok("semctl", 0, 0, IPC_INFO, p.zeros(40)) >= 0
+    buf = p.zeros(SEMID_DS.size)
     p.ok("semctl", s, 0, IPC_STAT, buf)
     p.ok("semctl", s, 0, IPC_SET, buf)
     p.become(1000)

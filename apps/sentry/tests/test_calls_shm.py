@@ -25,13 +25,13 @@ PAGE = 4096
 
 def attached(p: Program, segment: int) -> int:
     """Return how often a segment is attached."""
-    buf = p.room(SHMID_DS.size)
+    buf = p.zeros(SHMID_DS.size)
     p.ok("shmctl", segment, IPC_STAT, buf)
     return p.fields(SHMID_DS, buf)[-1]
 
 
 def test_attach(p: Program) -> None:
-    """Two places show the same memory; a removed segment lives until nobody has it."""
+    """Two places show the same memory; a removed segment lives until its last attachment ends."""
     s = p.ok("shmget", IPC_PRIVATE, 5000, 0o600)
     first, second = p.ok("shmat", s, 0, 0), p.ok("shmat", s, 0, SHM_RDONLY)
     p.t.mm.copy_out(first, b"hello")
@@ -72,14 +72,14 @@ def test_get(p: Program) -> None:
 
 def test_control(p: Program) -> None:
     """The structure is read before the segment is looked up."""
-    s, buf = p.ok("shmget", IPC_PRIVATE, PAGE, 0o600), p.room(SHMID_DS.size)
+    s, buf = p.ok("shmget", IPC_PRIVATE, PAGE, 0o600), p.zeros(SHMID_DS.size)
     p.ok("shmctl", s, IPC_STAT, buf)
     fields = p.fields(SHMID_DS, buf)
     assert (fields[5] & 0o777, fields[7]) == (0o600, PAGE)
     p.ok("shmctl", s, IPC_SET, SHMID_DS.pack(*fields[:5], 0o644, *fields[6:]))
     p.ok("shmctl", s, SHM_LOCK, 0)
     p.ok("shmctl", s, SHM_UNLOCK, 0)
-    assert p.ok("shmctl", 0, IPC_INFO, p.room(72)) >= 0
+    assert p.ok("shmctl", 0, IPC_INFO, p.zeros(72)) >= 0
     assert p.error("shmat", -1, 5, 0) is EINVAL
     assert p.error("shmctl", -1, 99, BAD) is EINVAL
     assert p.error("shmctl", GONE, IPC_SET, BAD) is EFAULT

@@ -111,7 +111,7 @@ def test_queue(p: Program) -> None:
 
 def test_actions(p: Program) -> None:
     """The old action is given back; SIGKILL and SIGSTOP out of the mask."""
-    old = p.room(32)
+    old = p.zeros(32)
     p.ok("rt_sigaction", SIGUSR1, SIGACTION.pack(0x1000, 0, 0x2000, ALL), 0, 8)
     p.ok("rt_sigaction", SIGUSR1, 0, old, 8)
     assert p.fields(SIGACTION, old) == (0x1000, 0, 0x2000, ALL & ~UNBLOCKABLE)
@@ -125,7 +125,7 @@ def test_actions(p: Program) -> None:
 
 def test_masks(p: Program) -> None:
     """Block, unblock, set; how counts only with a set, and after it is read."""
-    old = p.room(8)
+    old = p.zeros(8)
     p.ok("rt_sigprocmask", SIG_SETMASK, bits(SIGUSR1, SIGKILL), 0, 8)
     p.ok("rt_sigprocmask", SIG_BLOCK, bits(SIGTERM), 0, 8)
     p.ok("rt_sigprocmask", SIG_UNBLOCK, bits(SIGUSR1), old, 8)
@@ -144,7 +144,7 @@ def test_masks(p: Program) -> None:
 
 def test_alternate_stack(p: Program) -> None:
     """A stack is large enough, or SS_DISABLE; the one in use cannot be changed."""
-    old = p.room(STACK.size)
+    old = p.zeros(STACK.size)
     p.ok("sigaltstack", STACK.pack(0x10000, 0, 8192), 0)
     p.ok("sigaltstack", 0, old)
     assert p.fields(STACK, old) == (0x10000, 0, 8192)
@@ -173,7 +173,7 @@ def test_pause_and_suspend(p: Program) -> None:
 def test_timed_wait(p: Program) -> None:
     """A signal of the set ends it, then the time, then a handler of another one."""
     blocked(p)
-    where = p.room(128)
+    where = p.zeros(128)
     pending = p.wait("rt_sigtimedwait", bits(SIGUSR1), where, 0, 8)
     assert pending.attempt is signals.sigwait_again
     p.ok("kill", 1, SIGUSR1)

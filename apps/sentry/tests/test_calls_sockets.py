@@ -52,7 +52,7 @@ def test_socket(p: Program) -> None:
     """The flags of a socket are in its kind."""
     fd = p.ok("socket", AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
     assert p.t.files.cloexec(fd)
-    fds = p.room(8)
+    fds = p.zeros(8)
     p.ok("socketpair", AF_UNIX, SOCK_STREAM, 0, fds)
     a, b = p.number(fds), p.number(fds + 4)
     p.ok("write", a, b"hello", 5)
@@ -72,7 +72,7 @@ def test_socket_errors(p: Program) -> None:
     assert p.error("socket", AF_INET, SOCK_STREAM, 17) is EPROTONOSUPPORT
     assert p.error("socketpair", 99, 1 | 0x100, 0, BAD) is EINVAL
     assert p.error("socketpair", 99, SOCK_STREAM, 0, BAD) is EFAULT
-    assert p.error("socketpair", AF_INET, SOCK_STREAM, 0, p.room(8)) is EOPNOTSUPP
+    assert p.error("socketpair", AF_INET, SOCK_STREAM, 0, p.zeros(8)) is EOPNOTSUPP
     assert len(p.t.files) == 0
 
 
@@ -86,7 +86,7 @@ def test_accept(p: Program) -> None:
     accepted = p.resume()
     assert accepted == 1
     assert p.t.files.cloexec(1)
-    addr, length = p.room(32), p.put((32).to_bytes(4, "little"))
+    addr, length = p.zeros(32), p.put((32).to_bytes(4, "little"))
     p.ok("getsockname", 1, addr, length)
     assert p.get(addr, p.number(length)) == ABSTRACT
     other.ok("getpeername", client, other.put(bytes(32)), other.put((32).to_bytes(4, "little")))
@@ -99,7 +99,7 @@ def test_internet(p: Program) -> None:
     p.ok("listen", server, 5)
     assert p.error("bind", client, inet(7777), 16) is EADDRINUSE
     p.ok("connect", client, inet(7777), 16)
-    addr, length = p.room(16), p.put((16).to_bytes(4, "little"))
+    addr, length = p.zeros(16), p.put((16).to_bytes(4, "little"))
     accepted = p.ok("accept", server, addr, length)
     assert p.fields(SOCKADDR_IN, addr)[0] == AF_INET
     p.ok("getpeername", client, addr, length)
@@ -144,7 +144,7 @@ def test_name_errors(p: Program) -> None:
 def test_options(p: Program) -> None:
     """Values are cut to the space that there is for them; lengths are signed."""
     file, s = p.open(b"/a", O_CREAT | O_RDWR), p.ok("socket", AF_UNIX, SOCK_STREAM, 0)
-    value, length = p.room(8), p.put((2).to_bytes(4, "little"))
+    value, length = p.zeros(8), p.put((2).to_bytes(4, "little"))
     p.ok("getsockopt", s, SOL_SOCKET, SO_TYPE, value, length)
     assert (p.number(value), p.number(length)) == (SOCK_STREAM, 2)
     p.ok("setsockopt", s, SOL_SOCKET, SO_RCVBUF, (5000).to_bytes(4, "little"), 4)

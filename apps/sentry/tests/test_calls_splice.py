@@ -31,7 +31,7 @@ def filled(p: Program, path: bytes = b"/a", content: bytes = b"hello") -> int:
 
 def content(p: Program, fd: int) -> bytes:
     """Return what a file has."""
-    buf = p.room(64)
+    buf = p.zeros(64)
     return p.get(buf, p.ok("pread64", fd, buf, 64, 0))
 
 
@@ -45,7 +45,7 @@ def test_sendfile(p: Program) -> None:
     r, w = p.pipe()
     p.ok("lseek", source, 0, 0)
     assert p.ok("sendfile", w, source, 0, 100) == 5
-    assert p.ok("read", r, p.room(8), 8) == 5
+    assert p.ok("read", r, p.zeros(8), 8) == 5
 
 
 def test_sendfile_errors(p: Program) -> None:
@@ -144,7 +144,7 @@ def test_tee(p: Program) -> None:
     assert pending.attempt is splice.tee_on
     p.ok("write", w, b"xyz", 3)
     assert p.resume() == 3
-    buf = p.room(8)
+    buf = p.zeros(8)
     assert p.ok("read", r, buf, 8) == p.ok("read", other_r, buf, 8) == 3
     fd = filled(p)
     assert p.error("tee", NO_FD, NO_FD, 0, UNKNOWN) is EINVAL
@@ -162,7 +162,7 @@ def test_vmsplice(p: Program) -> None:
     buf = p.put(b"hello")
     vector = p.put(IOVEC.pack(buf, 5))
     assert p.ok("vmsplice", w, vector, 1, 0) == 5
-    out = p.room(8)
+    out = p.zeros(8)
     assert p.ok("vmsplice", r, IOVEC.pack(out, 8), 1, 0) == 5
     assert p.get(out, 5) == b"hello"
     p.ok("fcntl", r, F_SETFL, O_NONBLOCK)

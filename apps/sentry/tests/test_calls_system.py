@@ -8,7 +8,7 @@ from sentry_abi.structs import SYSINFO
 
 def test_sysinfo(p: Program) -> None:
     """Uptime is the kernel's clock, processes its tasks."""
-    where = p.room(SYSINFO.size)
+    where = p.zeros(SYSINFO.size)
     p.child()
     p.box.host.now_ns += 77_000_000_000
     p.ok("sysinfo", where)
@@ -20,7 +20,7 @@ def test_sysinfo(p: Program) -> None:
 
 def test_random(p: Program) -> None:
     """Bytes of the host's record, as far as memory goes; flags count first, and nothing is asked for nothing."""
-    where = p.room(32)
+    where = p.zeros(32)
     assert p.ok("getrandom", where, 16, 0) == 16
     first = p.get(where, 16)
     p.ok("getrandom", where, 16, 1)
@@ -36,7 +36,7 @@ def test_random(p: Program) -> None:
 
 def test_log(p: Program) -> None:
     """The end of the log; what would change it is not permitted."""
-    where = p.room(64)
+    where = p.zeros(64)
     size = p.ok("syslog", 10, 0, 0)
     assert size > 64
     assert p.ok("syslog", 3, where, 64) == 64

@@ -21,7 +21,7 @@ NEGATIVE = TIMESPEC.pack(-1, 0)
 
 def clock(p: Program, number: int) -> int:
     """Return the time of a clock in nanoseconds."""
-    where = p.room(16)
+    where = p.zeros(16)
     p.ok("clock_gettime", number, where)
     seconds, ns = p.fields(TIMESPEC, where)
     return seconds * SECOND + ns
@@ -36,7 +36,7 @@ def test_clocks(p: Program) -> None:
     own = ~p.t.tid << 3
     for number in (CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, own | 2, own | 4 | 2, ~0 << 3 | 2):
         assert clock(p, number) == 123
-    where = p.room(16)
+    where = p.zeros(16)
     p.ok("clock_getres", CLOCK_MONOTONIC, where)
     assert p.fields(TIMESPEC, where) == (0, 1)
     assert p.ok("clock_getres", CLOCK_MONOTONIC, 0) == 0
@@ -44,7 +44,7 @@ def test_clocks(p: Program) -> None:
     now = p.box.host.boot_ns + p.box.host.now_ns
     assert p.fields(TIMESPEC, where) == (now // SECOND, now % SECOND // 1000)
     assert p.ok("time", where) == p.number(where, 8) == now // SECOND
-    tms = p.room(TMS.size)
+    tms = p.zeros(TMS.size)
     assert p.ok("times", tms) == p.box.host.now_ns // 10_000_000
 
 
@@ -71,7 +71,7 @@ def test_clock_errors(p: Program) -> None:
 
 def test_sleep(p: Program) -> None:
     """A sleep is a deadline; a signal writes what is left, and a block restarts it."""
-    left = p.room(16)
+    left = p.zeros(16)
     pending = p.wait("nanosleep", TIMESPEC.pack(5, 7), left)
     assert (pending.attempt, pending.queues) == (time.sleep_again, ())
     p.pass_deadline()
@@ -110,7 +110,7 @@ def test_sleep_errors(p: Program) -> None:
 def test_interval_timer(p: Program) -> None:
     """ITIMER_REAL sends SIGALRM at its time, again at the interval; alarm rounds what is left."""
     p.t.blocked = 1 << SIGALRM - 1
-    old = p.room(ITIMERVAL.size)
+    old = p.zeros(ITIMERVAL.size)
     p.ok("setitimer", ITIMER_REAL, ITIMERVAL.pack(2, 0, 1, 500_000), 0)
     p.ok("getitimer", ITIMER_REAL, old)
     interval, _, seconds, micros = p.fields(ITIMERVAL, old)
@@ -131,7 +131,7 @@ def test_interval_timer(p: Program) -> None:
 def test_posix_timer(p: Program) -> None:
     """Create, set, read, expire, delete."""
     p.t.blocked = 1 << SIGUSR1 - 1
-    number, old = p.room(4), p.room(32)
+    number, old = p.zeros(4), p.zeros(32)
     p.ok("timer_create", CLOCK_MONOTONIC, SIGEVENT.pack(7, SIGUSR1, 0, 0), number)
     timer = p.number(number)
     p.ok("timer_settime", timer, 0, ITIMERSPEC.pack(0, 0, 3, 0), 0)
@@ -156,7 +156,7 @@ def test_posix_timer_errors(p: Program) -> None:
     assert p.error("timer_create", CLOCK_MONOTONIC, SIGEVENT.pack(0, 0, SIGEV_NONE, 0), BAD) is EFAULT
     assert p.error("timer_create", -1, wrong, BAD) is EINVAL
     assert p.error("timer_create", -1, 0, BAD) is EFAULT
-    assert p.error("timer_create", -1, 0, p.room(4)) is EINVAL
+    assert p.error("timer_create", -1, 0, p.zeros(4)) is EINVAL
     assert not p.t.group.posix_timers
     assert p.error("timer_settime", 99, 0, 0, 0) is EINVAL
     assert p.error("timer_settime", 99, 0, BAD, 0) is EFAULT

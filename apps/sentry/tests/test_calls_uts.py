@@ -8,7 +8,7 @@ from sentry_abi.structs import UTSNAME
 
 def test_names(p: Program) -> None:
     """The names of the task's namespace, each up to 64 bytes."""
-    where = p.room(UTSNAME.size)
+    where = p.zeros(UTSNAME.size)
     p.ok("sethostname", b"box", 3)
     assert uts.setdomainname(p.t, p.put(b"lan"), 3) == 0
     p.ok("setdomainname", b"lans", 3)

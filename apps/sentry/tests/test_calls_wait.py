@@ -11,7 +11,7 @@ from sentry_abi.wait import P_ALL, P_PGID, P_PID, P_PIDFD, WEXITED, WNOHANG, WNO
 
 def test_wait4(p: Program) -> None:
     """A wait ends with the end of a child, which is gone then."""
-    child, status, usage = p.child(), p.room(4), p.room(RUSAGE.size)
+    child, status, usage = p.child(), p.zeros(4), p.zeros(RUSAGE.size)
     child.context.cpu_ns = 2_000_000_000
     pending = p.wait("wait4", -1, status, 0, usage)
     assert (pending.attempt, pending.restart, pending.deadline) == (wait.wait_again, ERESTARTSYS, None)

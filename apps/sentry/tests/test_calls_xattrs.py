@@ -22,7 +22,7 @@ CREATE, REPLACE = 1, 2
 
 def test_values(p: Program) -> None:
     """Set, get, list and remove, by path, by link and by descriptor."""
-    fd, buf = p.open(b"/a", O_CREAT | O_RDWR), p.room(64)
+    fd, buf = p.open(b"/a", O_CREAT | O_RDWR), p.zeros(64)
     p.ok("symlink", b"/a", b"/link")
     p.ok("setxattr", b"/link", b"user.one", b"1", 1, CREATE)
     p.ok("fsetxattr", fd, b"user.two", b"22", 2, 0)
