@@ -22,6 +22,7 @@ from sentry_abi.errors import ENOTDIR, LinuxError
 from sentry_abi.mount import MS_NOEXEC, MS_NOSUID
 from sentry_auth import INITIAL, Credentials, user_credentials
 from sentry_fs import Devfs, Devpts, HostFile, HostFilesystem, mount_at, show_terminal
+from sentry_host import KeptDescriptors, keep_descriptors
 from sentry_pgalloc import MemoryFile
 from sentry_platform import PlatformError, UnknownPlatformError, open_platform, probe_platforms
 from sentry_vfs import FDTable, FSContext, d_path, filename_lookup
@@ -52,7 +53,17 @@ class Machine:
         self._spec = spec
         self._host = host
         self._credentials = _credentials()
-        self.kernel = kernel = _kernel(platform, host)
+        self.kernel = _kernel(platform, host)
+        self.console: Console | None = None
+        try:
+            self._furnish(cwd)
+        except BaseException:
+            self.close()
+            raise
+
+    def _furnish(self, cwd: bytes) -> None:
+        """Make mounts, descriptors and what watches the kernel. Raises: as `__init__`."""
+        spec, kernel = self._spec, self.kernel
         devfs = Devfs(kernel.vfs, kernel.memory)
         devfs.terminal = kernel.terminals
         self._mnt = mnt = make_tree(kernel.vfs, kernel.memory, cwd, spec.rootfs, devfs)
@@ -67,11 +78,19 @@ class Machine:
             kernel.state.torture = Torture()
         self.report = Report(kernel, spec)
         self._fs = _context(mnt, cwd, self._credentials)
-        self.console: Console | None = None
         if spec.tty:
             self.console, self._files = _console(kernel, self._fs)
         else:
             self._files = _standard_files(kernel, devfs, devpts, spec.closed)
+
+    def close(self) -> None:
+        """Restore the terminal, and close everything that the kernel has open; its platform too."""
+        if self.console is not None:
+            self.console.stop()
+        instrument = self.kernel.instrument
+        if instrument is not None:
+            instrument.close()
+        self.kernel.close()
 
     def create(self) -> "ThreadGroup":
         """Make the process that the spec asks for, which `Kernel.start` lets run.
@@ -114,7 +133,8 @@ def _console(kernel: Kernel, fs: FSContext) -> "tuple[Console, FDTable]":
 
 def _feature_set() -> "FeatureSet":
     """Return the host's CPU, since guest code runs on it."""
-    from sentry_cpuid import host_features  # noqa: PLC0415  (2 ms, and most programs do not ask)
+    with KeptDescriptors():
+        from sentry_cpuid import host_features  # noqa: PLC0415  (2 ms, and most programs do not ask)
 
     return host_features()
 
@@ -198,12 +218,22 @@ def working_directory() -> bytes:
         raise UsageFailure(message) from error
 
 
-def raise_host_limits() -> None:
-    """Raise the soft limits that stubs, descriptors and the memory file meet to the hard ones."""
-    for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_AS):
+def raise_host_limits() -> dict[int, tuple[int, int]]:
+    """Raise the soft limits that stubs, descriptors and the memory file meet to the hard ones; return those before."""
+    before = {resource.RLIMIT_NOFILE: resource.getrlimit(resource.RLIMIT_NOFILE)}
+    keep_descriptors()
+    for limit in (resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_AS):
         soft, hard = resource.getrlimit(limit)
         if soft != hard:
+            before[limit] = soft, hard
             resource.setrlimit(limit, (hard, hard))
+    return before
+
+
+def restore_host_limits(before: dict[int, tuple[int, int]]) -> None:
+    """Set limits as they were."""
+    for limit, values in before.items():
+        resource.setrlimit(limit, values)
 
 
 def _standard_files(kernel: Kernel, devfs: Devfs, devpts: Devpts, closed: int) -> FDTable:

@@ -8,6 +8,7 @@ from sentry.failures import UsageFailure
 from sentry.kernel.instrument import Instrument
 from sentry.kernel.instruments import add_instrument
 from sentry.syscalls.subjects import all_handlers
+from sentry_host import KeptDescriptors
 
 if TYPE_CHECKING:
     from sentry.kernel.events import Events
@@ -51,11 +52,14 @@ class Report(Instrument["Task"]):
                 os.write(self._log, text.encode(errors="replace"))
         self._missing[nr] += 1
 
+    def close(self) -> None:
+        """Close the debug log."""
+        log, self._log = self._log, -1
+        if log >= 0:
+            os.close(log)
+
     def finish(self) -> None:
-        """Print the unimplemented calls, and close the event channel."""
-        instrument = self._kernel.instrument
-        if instrument is not None:
-            instrument.close()
+        """Print the unimplemented calls."""
         if self._show and self._missing:
             names = ", ".join(f"{call_name(nr)} ({count})" for nr, count in sorted(self._missing.items()))
             sys.stderr.write(f"sentry: calls that are not implemented: {names}\n")
@@ -84,6 +88,7 @@ def open_events(path: str, host: "Host") -> "Events":
 
 def call_name(nr: int) -> str:
     """Return the name of a call's number."""
-    from sentry_abi.numbers import AMD64  # noqa: PLC0415  (reports alone)
+    with KeptDescriptors():
+        from sentry_abi.numbers import AMD64  # noqa: PLC0415  (reports alone)
 
     return AMD64.get(nr, f"number {nr}")

@@ -1,13 +1,14 @@
 """One command in a sandbox: build it from its spec, serve it, return its exit status.
 
-On every way out the platform kills and reaps its stubs first.
+On every way out the platform kills and reaps its stubs first, then what is open is closed. Limits, signals and garbage
+collector of the process are as before.
 """
 
 import gc
 import signal
 from typing import TYPE_CHECKING, Final
 
-from sentry.build import Machine, raise_host_limits, start_platform
+from sentry.build import Machine, raise_host_limits, restore_host_limits, start_platform
 from sentry_host import real_host
 
 if TYPE_CHECKING:
@@ -33,17 +34,19 @@ def run(spec: "SandboxSpec") -> int:
     Raises: UsageFailure, HostFailure, ProgramMissingFailure, ProgramUnusableFailure.
     """
     host = real_host()
-    raise_host_limits()
-    platform = start_platform(spec.platform)
+    limits = raise_host_limits()
     try:
-        machine = Machine(spec, platform, host)
+        platform = start_platform(spec.platform)
         try:
-            return serve(machine)
+            machine = Machine(spec, platform, host)
+            try:
+                return serve(machine)
+            finally:
+                machine.close()
         finally:
-            if machine.console is not None:
-                machine.console.stop()
+            platform.close()
     finally:
-        platform.close()
+        restore_host_limits(limits)
 
 
 def serve(machine: Machine) -> int:
@@ -55,11 +58,19 @@ def serve(machine: Machine) -> int:
             kernel.platform.catch(signo)
     if machine.console is not None:
         take_console(kernel, machine.console, group)
+    enabled, thresholds, frozen = gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()
     gc.freeze()  # modules, classes and the table live to the end
     gc.enable()
     gc.set_threshold(50_000, 50, 100)
-    kernel.start()
-    kernel.wait_exited()
+    try:
+        kernel.start()
+        kernel.wait_exited()
+    finally:
+        gc.set_threshold(*thresholds)
+        if not enabled:
+            gc.disable()
+        if not frozen:
+            gc.unfreeze()
     machine.report.finish()
     status = group.exit_status
     return SIGNALED + (status & 0x7F) if status & 0x7F else status >> 8

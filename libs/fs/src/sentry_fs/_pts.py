@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from sentry_abi.errors import ENOSPC
 from sentry_abi.stat import S_IFCHR, makedev
 from sentry_fs._generated import GeneratedDirectory
+from sentry_host import KeptDescriptors
 from sentry_vfs import Dentry, FileDescription, Filesystem, Inode, KernelWide, Path
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class MultiplexerInode(Inode):
 
     def open(self, where: Path, flags: int) -> FileDescription:
         """Make a pseudo terminal; return its master. Raises: ENOSPC."""
-        from sentry_tty import PtyMasterFile  # noqa: PLC0415  (most programs have no terminal)
+        with KeptDescriptors():
+            from sentry_tty import PtyMasterFile  # noqa: PLC0415  (most programs have no terminal)
 
         index = self.fs.free_index()
         master = PtyMasterFile(flags, where, self)
@@ -108,8 +110,9 @@ class Devpts(Filesystem):
         return self._make(self.free_index(), output, None, uid, gid)
 
     def _make(self, index: int, output: "Output", master: "PtyMasterFile | None", uid: int, gid: int) -> "SlaveInode":
-        from sentry_fs._slave import SlaveInode  # noqa: PLC0415  (most programs have no terminal)
-        from sentry_tty import Tty  # noqa: PLC0415  (as above)
+        with KeptDescriptors():
+            from sentry_fs._slave import SlaveInode  # noqa: PLC0415  (most programs have no terminal)
+            from sentry_tty import Tty  # noqa: PLC0415  (as above)
 
         tty = Tty(index, self.control, output)
         inode = self.slaves[index] = SlaveInode(self, tty, master, uid, gid)

@@ -5,6 +5,8 @@ The libraries behind IPC and sockets are imported on first use: most programs ne
 
 from typing import TYPE_CHECKING, Protocol
 
+from sentry_host import KeptDescriptors
+
 if TYPE_CHECKING:
     from sentry_auth import UserNamespace
     from sentry_pgalloc import MemoryFile
@@ -94,7 +96,8 @@ class IPCNamespace:
     def segments(self) -> "Segments":
         """Shared memory."""
         if self._segments is None:
-            from sentry_sysvipc import Segments  # noqa: PLC0415  (not at start-up)
+            with KeptDescriptors():
+                from sentry_sysvipc import Segments  # noqa: PLC0415  (not at start-up)
 
             self._segments = Segments(self.host.memory, self)
         return self._segments
@@ -103,7 +106,8 @@ class IPCNamespace:
     def semaphores(self) -> "Semaphores":
         """Semaphore sets."""
         if self._semaphores is None:
-            from sentry_sysvipc import Semaphores  # noqa: PLC0415  (not at start-up)
+            with KeptDescriptors():
+                from sentry_sysvipc import Semaphores  # noqa: PLC0415  (not at start-up)
 
             self._semaphores = Semaphores(self)
         return self._semaphores
@@ -112,7 +116,8 @@ class IPCNamespace:
     def queues(self) -> "Queues":
         """Message queues."""
         if self._queues is None:
-            from sentry_sysvipc import Queues  # noqa: PLC0415  (not at start-up)
+            with KeptDescriptors():
+                from sentry_sysvipc import Queues  # noqa: PLC0415  (not at start-up)
 
             self._queues = Queues(self)
         return self._queues
@@ -121,7 +126,8 @@ class IPCNamespace:
     def posix_queues(self) -> "MqFilesystem":
         """POSIX message queues."""
         if self._posix_queues is None:
-            from sentry_sysvipc import MqFilesystem  # noqa: PLC0415  (not at start-up)
+            with KeptDescriptors():
+                from sentry_sysvipc import MqFilesystem  # noqa: PLC0415  (not at start-up)
 
             self._posix_queues = MqFilesystem(self.host.vfs)
         return self._posix_queues
@@ -143,7 +149,8 @@ class NetNamespace:
     def stack(self) -> "Network":
         """The network."""
         if self._stack is None:
-            from sentry_sockets import Network  # noqa: PLC0415  (not at start-up)
+            with KeptDescriptors():
+                from sentry_sockets import Network  # noqa: PLC0415  (not at start-up)
 
             self._stack = Network(self.host.vfs, self, internet=self._internet)
         return self._stack
@@ -157,6 +164,7 @@ class NetNamespace:
 
     def ucred(self) -> "Ucred":
         """Return the credentials of a sender that names none: see `sentry_sockets.Network`."""
-        from sentry_sockets import Ucred  # noqa: PLC0415  (not at start-up)
+        with KeptDescriptors():
+            from sentry_sockets import Ucred  # noqa: PLC0415  (not at start-up)
 
         return Ucred(*self.host.current_ids())

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from sentry_abi.stat import DT_REG
 from sentry_fs import Fixed, Generated, GeneratedDirectory
+from sentry_host import KeptDescriptors
 from sentry_vfs import Filesystem, Inode
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class SocketTable(Generated):
         """Return the rows; without a socket nothing of the sockets is imported."""
         rows: list[bytes] = []
         if self.task.kernel.open_sockets():
-            from sentry.procfs._netrows import ROWS  # noqa: PLC0415  (most programs open no socket)
+            with KeptDescriptors():
+                from sentry.procfs._netrows import ROWS  # noqa: PLC0415  (most programs open no socket)
 
             rows = ROWS[self.name](self.task)
         return b"\n".join((TABLES[self.name], *rows, b""))

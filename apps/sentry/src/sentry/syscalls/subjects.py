@@ -8,6 +8,7 @@ from typing import Final
 
 from sentry.syscalls._index import SUBJECTS
 from sentry.syscalls.binder import Calls, Handler
+from sentry_host import KeptDescriptors
 
 NAMES: Final = {name: module for module, names in SUBJECTS.items() for name in names.split()}
 """The module of each call's handler."""
@@ -15,7 +16,8 @@ NAMES: Final = {name: module for module, names in SUBJECTS.items() for name in n
 
 def subject(module: str) -> Calls:
     """Import a module of handlers; return them."""
-    calls = import_module(f"sentry.syscalls.{module}").calls
+    with KeptDescriptors():
+        calls = import_module(f"sentry.syscalls.{module}").calls
     assert isinstance(calls, Calls)
     return calls
 

@@ -189,6 +189,8 @@ void ks_close(struct ks_core *core)
 	if (core->tick_made)
 		timer_delete(core->tick);
 	ks_loop_close(&core->loop);
+	if (core->self_pinned)
+		ks_unpin_self(core);
 	if (core->listener >= 0)
 		close(core->listener);
 	munmap(core->batch_pages, MAX_SPACES * KS_PAGE);

@@ -12,12 +12,16 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-// Written by the signal handler, which has nothing but these to reach: one word of flags, which signals and kicks came, and which
-// flag a signal raises.
+// Used by the signal handler, which has nothing but these to reach: one word of flags, which signals and kicks came, which flag a
+// signal raises, and the kernel thread.
 volatile uint32_t ks_flags;
 static volatile uint32_t kicks;
 static volatile uint64_t signals;
 static uint32_t flag_of[65];
+static volatile pid_t owner;
+// What ks_loop_close sets back: the actions of the signals that have ours, bit n - 1 of handled for signal n.
+static struct sigaction before[65];
+static uint64_t handled;
 extern const char ks_wait_start[], ks_wait_end[], ks_wait_abort[];
 
 // Make a host call of three arguments unless a flag of mask is up. Returns what it returns, -EINTR when a flag is up or a signal
@@ -47,6 +51,13 @@ static void on_signal(int signo, siginfo_t *info, void *where)
 	(void)info;
 	if (!flag_of[signo])
 		__atomic_or_fetch(&signals, 1UL << (signo - 1), __ATOMIC_SEQ_CST);
+	if (!flag_of[signo] && (pid_t)syscall(SYS_gettid) != owner) { // the host picked another thread: the kernel thread may be waiting
+		int error = errno;
+		__atomic_or_fetch(&ks_flags, KS_FLAG_SIGNAL, __ATOMIC_SEQ_CST);
+		syscall(SYS_tgkill, getpid(), owner, SIGRTMAX - 2);
+		errno = error;
+		return;
+	}
 	__atomic_or_fetch(&ks_flags, flag_of[signo] ? flag_of[signo] : KS_FLAG_SIGNAL, __ATOMIC_SEQ_CST);
 	greg_t *rip = &((ucontext_t *)where)->uc_mcontext.gregs[REG_RIP];
 	if (*rip >= (greg_t)ks_wait_start && *rip < (greg_t)ks_wait_end)
@@ -56,8 +67,14 @@ static void on_signal(int signo, siginfo_t *info, void *where)
 static int handle(int signo)
 {
 	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+	struct sigaction old;
 	sigfillset(&action.sa_mask);
-	return sigaction(signo, &action, NULL) ? -errno : 0;
+	if (sigaction(signo, &action, &old))
+		return -errno;
+	if (!(handled >> (signo - 1) & 1))
+		before[signo] = old;
+	handled |= 1UL << (signo - 1);
+	return 0;
 }
 
 // Raise flag when signo comes; the platform's own use of a signal, until ks_loop_close. Returns 0 or -errno.
@@ -87,7 +104,7 @@ int ks_loop_open(struct ks_loop *loop)
 {
 	loop->epoll_fd = -1;
 	loop->armed_ns = -1;
-	loop->owner = (pid_t)syscall(SYS_gettid);
+	owner = loop->owner = (pid_t)syscall(SYS_gettid);
 	int r = ks_timer(loop, SIGRTMAX, &loop->timer);
 	loop->timer_made = !r;
 	if (!r)
@@ -112,20 +129,22 @@ static void close_watcher(struct ks_loop *loop)
 	close(loop->epoll_fd);
 }
 
-// End the thread and the timer; every claimed signal has its default action again. GIL released: blocks until the thread has ended.
+// End the thread and the timer; every signal has the action again that it had. GIL released: blocks until the thread has ended.
 void ks_loop_close(struct ks_loop *loop)
 {
 	close_watcher(loop);
 	if (loop->timer_made)
 		timer_delete(loop->timer);
-	struct sigaction ignore = {.sa_handler = SIG_IGN}, normal = {.sa_handler = SIG_DFL};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
 	for (int signo = 1; signo <= 64; signo++) {
-		if (!flag_of[signo])
+		if (!(handled >> (signo - 1) & 1))
 			continue;
-		sigaction(signo, &ignore, NULL); // drops what is still pending
-		sigaction(signo, &normal, NULL);
+		if (flag_of[signo])
+			sigaction(signo, &ignore, NULL); // drops what is still pending
+		sigaction(signo, &before[signo], NULL);
 		flag_of[signo] = 0;
 	}
+	handled = 0;
 	ks_flags = kicks = 0;
 	signals = 0;
 }
