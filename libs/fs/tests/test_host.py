@@ -7,7 +7,7 @@ from pathlib import Path as HostPath
 import pytest
 
 from sentry_abi.errors import EACCES, EINVAL, ENOENT, ENXIO, LinuxError
-from sentry_fs import HostTree, Overlay, build_default_root, mount_at
+from sentry_fs import HostTree, HostVolume, Overlay, build_default_root, mount_at
 from sentry_fs._host import MAX_DIRS
 from sentry_fs._native._lib import ffi, lib
 from sentry_fs.testing import VFS, Creds, World
@@ -141,3 +141,15 @@ def test_mount_at_makes_what_is_missing(over: World, memory: MemoryFile) -> None
     mount_at(over.mnt, b"/a/b/c", (other, other.root))
     assert exists(over, b"/a/b/c/bin")
     assert exists(over, b"/a/b/c/../..")
+
+
+@pytest.mark.parametrize("name", ["nothing", "file"])
+def test_a_host_directory_that_cannot_be_opened(name: str, memory: MemoryFile, tmp_path: HostPath) -> None:
+    """No half-made file system stays in the kernel's list, which its end shuts down."""
+    (tmp_path / "file").touch()
+    before = list(VFS.super_blocks)
+    with pytest.raises(LinuxError):
+        Overlay(VFS, memory, bytes(tmp_path / name))
+    with pytest.raises(LinuxError):
+        HostVolume(VFS, bytes(tmp_path / name))
+    assert list(VFS.super_blocks) == before

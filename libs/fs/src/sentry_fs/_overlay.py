@@ -49,9 +49,10 @@ class Overlay(HostBacked, MemoryTree):
 
     def __init__(self, vfs: KernelWide, memory: Memory, path: bytes, *, source: bytes = b"overlay") -> None:
         """Begin with the contents of the host directory at path. Raises: LinuxError if it cannot be opened."""
+        tree = HostTree(path)
         super().__init__(vfs, memory, source=source)
         self.next_ino = _FIRST_OWN_INO
-        self.host = HostNames(HostTree(path), self.dev)
+        self.host = HostNames(tree, self.dev)
         self.kept: dict[tuple[int, int], OverlayRegular] = {}
         """Changed files that have several names on the host, by shown device and number."""
         self.root = Dentry(b"", None, OverlayDirectory(self, self.host.tree.root, self.root_raw()))

@@ -65,9 +65,10 @@ class HostVolume(HostBacked):
 
     def __init__(self, vfs: KernelWide, path: bytes, *, readonly: bool = False) -> None:
         """Show the host directory at path. Raises: LinuxError if it cannot be opened."""
+        tree = HostTree(path)
         super().__init__(vfs, path)
         self.readonly = readonly
-        self.host = HostNames(HostTree(path), self.dev)
+        self.host = HostNames(tree, self.dev)
         self._fresh: tuple[VolumeRegular, HostFd] | None = None
         self.root = Dentry(b"", None, VolumeDirectory(self, self.host.tree.root, self.root_raw()))
         self.root.pinned = True
