@@ -333,7 +333,7 @@ static void streams(void) {
     struct sigaction sa = {0};
     sa.sa_handler = note;
     sigaction(SIGALRM, &sa, NULL);
-    struct itimerval it = {{0, 0}, {0, 20000}};
+    struct itimerval it = {{0, 0}, {0, 50000}};
     setitimer(ITIMER_REAL, &it, NULL);
     CALL("interrupted", recv(p[0], b, 1, 0));
     write(p[1], "abc", 3);
@@ -783,6 +783,55 @@ static void several(void) {
     close(s);
 }
 
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int signo) { alarms += signo == SIGALRM; }
+
+/* A full listener, a connect with a time limit: the limit holds over signals, and a handler ends the call even with SA_RESTART. */
+static void limited_connect(void) {
+    struct sockaddr_un a;
+    socklen_t length = unix_address(&a, "@limited");
+    int s = socket(AF_UNIX, SOCK_STREAM, 0), c;
+    bind(s, (void *)&a, length);
+    listen(s, 0);
+    struct timeval tv = {0, 60000}, none = {0, 0};
+    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    struct itimerval soon = {{0, 0}, {0, 50000}};
+    sigaction(SIGALRM, &action, NULL);
+    signal(SIGCHLD, SIG_IGN);
+    while (c = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), !connect(c, (void *)&a, length)) continue;
+    fcntl(c, F_SETFL, 0);
+    setsockopt(c, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+    if (fork() == 0) {
+        sleep_ms(15);
+        kill(getppid(), SIGCHLD);
+        _exit(0);
+    }
+    int64_t before = now_ns(CLOCK_MONOTONIC);
+    CALL("connect with a limit", connect(c, (void *)&a, length));
+    int64_t took = now_ns(CLOCK_MONOTONIC) - before;
+    TRUTH("it took its time", took >= 59000000 && took < 2000000000);
+    close(c);
+    c = socket(AF_UNIX, SOCK_STREAM, 0);
+    tv.tv_sec = 20;
+    setsockopt(c, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    CALL("interrupted with a limit", connect(c, (void *)&a, length));
+    NUM("alarms", alarms);
+    close(c);
+    tv.tv_sec = 0;
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+    while (accept(s, NULL, NULL) >= 0) continue;
+    CALL("accept with a limit", accept(s, NULL, NULL));
+    tv.tv_sec = 20;
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    CALL("accept interrupted", accept(s, NULL, NULL));
+    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof none);
+    signal(SIGCHLD, SIG_DFL);
+    close(s);
+}
+
 int main(void) {
     making();
     streams();
@@ -790,5 +839,6 @@ int main(void) {
     datagrams();
     rights();
     several();
+    limited_connect();
     return 0;
 }

@@ -59,6 +59,8 @@ def test_run_in_a_thread(platform: str) -> None:
     thread = threading.Thread(target=lambda: statuses.append(run(spec)))
     thread.start()
     time.sleep(1)
+    with pytest.raises(UsageFailure, match="another sandbox is running"):
+        run(spec)
     since = time.monotonic()
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     thread.join(20)

@@ -6,9 +6,11 @@ collector of the process are as before.
 
 import gc
 import signal
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Final
 
 from sentry.build import Machine, raise_host_limits, restore_host_limits, start_platform
+from sentry.failures import UsageFailure
 from sentry_host import real_host
 
 if TYPE_CHECKING:
@@ -27,12 +29,26 @@ SIGNALS_PASSED_ON: Final = (
 )
 SIGNALED: Final = 128
 
+_one: Final = allocate_lock()
+"""Held while a sandbox runs: the signals of a process have one receiver."""
+
 
 def run(spec: "SandboxSpec") -> int:
     """Run a command; return its exit status, 128 + n if signal n ended it.
 
-    Raises: UsageFailure, HostFailure, ProgramMissingFailure, ProgramUnusableFailure.
+    Raises: UsageFailure, also while another sandbox runs in this process; HostFailure, ProgramMissingFailure,
+    ProgramUnusableFailure.
     """
+    if not _one.acquire(blocking=False):
+        message = "another sandbox is running in this process"
+        raise UsageFailure(message)
+    try:
+        return _run(spec)
+    finally:
+        _one.release()
+
+
+def _run(spec: "SandboxSpec") -> int:
     host = real_host()
     limits = raise_host_limits()
     try:

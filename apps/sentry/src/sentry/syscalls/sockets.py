@@ -20,12 +20,15 @@ from sentry_abi.errors import (
     EAGAIN,
     ECONNREFUSED,
     EEXIST,
+    EINPROGRESS,
+    EINTR,
     EINVAL,
     EMFILE,
     ENOTSOCK,
     EOPNOTSUPP,
     EPERM,
     EPROTONOSUPPORT,
+    ERESTARTSYS,
     ESOCKTNOSUPPORT,
     LinuxError,
 )
@@ -275,6 +278,8 @@ class Connect(NamedTuple):
 
     file: Socket
     target: UnixSocket | None
+    deadline: int | None
+    """The end of the socket's time limit (SO_SNDTIMEO)."""
 
 
 @calls.call
@@ -290,32 +295,43 @@ def connect(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
     if isinstance(file, UnixSocket):
         checked_name(raw)
         file.autobind()
-        return connect_on(t, Connect(file, unix_target(t, raw)))
+        return connect_on(t, Connect(file, unix_target(t, raw), _send_deadline(t, file)))
     assert isinstance(file, TcpSocket | UdpSocket)
     try:
         file.connect(raw, wait=not file.flags & O_NONBLOCK)
     except EAGAIN:
-        return connect_on(t, Connect(file, None))
+        return connect_on(t, Connect(file, None, _send_deadline(t, file)))
     return 0
+
+
+def _send_deadline(t: "Task", file: Socket) -> int | None:
+    limit = file.wait_limit(OUT)
+    return t.kernel.clock.monotonic_ns() + limit if limit else None
 
 
 @attempt
 def connect_on(t: "Task", state: Connect) -> Result:
-    """Connect, or wait for space in the listener's queue."""
-    file, target = state
+    """Connect, or wait for space in the listener's queue.
+
+    Raises: at the socket's time limit EINPROGRESS with TCP, which goes on connecting, and EAGAIN with a unix socket.
+    """
+    file, target, deadline = state
+    restart = ERESTARTSYS if deadline is None else EINTR
     if target is None:
         assert isinstance(file, TcpSocket)
         if file.target is not None:
-            return wait_io(t, connect_on, state, file, FOR_WRITE)
+            if t.timed_out:
+                raise EINPROGRESS
+            return Pending(connect_on, state, ((file.queue, FOR_WRITE),), deadline, restart)
         file.finish_connect()
         return 0
     assert isinstance(file, UnixSocket)
     try:
         file.connect(target, _peer_creds(t))
     except EAGAIN:
-        if file.flags & O_NONBLOCK:
+        if file.flags & O_NONBLOCK or t.timed_out:
             raise
-        return Pending(connect_on, state, ((target.queue, FOR_READ | OUT),))
+        return Pending(connect_on, state, ((target.queue, FOR_READ | OUT),), deadline, restart)
     return 0
 
 
