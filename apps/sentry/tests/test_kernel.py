@@ -599,15 +599,22 @@ def test_forget_events_of_an_exited_context(box: Box) -> None:
 
 
 def test_pauses_nest_across_threads(box: Box) -> None:
-    """Threads that pause and unpause at random leave a kernel that runs to its end."""
-    box.kernel.create_process(box.args("i=0; while [ $i -lt 300 ]; do i=$((i+1)); done; echo end"))
+    """Threads and the kernel thread pause and unpause at random: the output is as without."""
+    script = "i=0; while [ $i -lt 300 ]; do i=$((i+1)); done; for n in 1 2 3; do (echo $n | cat); done; exit 7"
+    box.kernel.create_process(box.args(f"sh -c '{script}'; echo $?; echo end"))
     box.kernel.start()
+
+    def inside() -> None:
+        box.kernel.pause()
+        box.kernel.unpause()
 
     def work() -> None:
         def several() -> None:
-            for _ in range(40):
-                box.kernel.pause()
-                box.kernel.unpause()
+            for turn in range(60):
+                if turn % 3 == 2:
+                    box.kernel.loop.call_soon(inside)
+                else:
+                    inside()
 
         threads = [threading.Thread(target=several) for _ in range(3)]
         for thread in threads:
@@ -617,7 +624,7 @@ def test_pauses_nest_across_threads(box: Box) -> None:
         assert not any(thread.is_alive() for thread in threads)
 
     beside(box.kernel, work)
-    assert box.said() == "end\n"
+    assert box.said().split() == ["1", "2", "3", "7", "end"]
 
 
 @pytest.mark.parametrize("how", ["pid", "context"])
