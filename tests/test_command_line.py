@@ -155,7 +155,13 @@ def test_missing_program(sandbox: Sandbox, tmp_path: Path) -> None:
     for name in ("no-such-program", "/no/such/program", "./missing"):
         ended = sandbox.run([name], tmp_path)
         assert ended.status == 127
-        assert name in one_line(ended)
+        assert one_line(ended) == f"sentry: {name}: not found"
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    ended = sandbox.run([script], tmp_path)
+    assert ended.status == 127
+    assert one_line(ended) == f"sentry: {script}: its interpreter is not found"
 
 
 @pytest.mark.guest

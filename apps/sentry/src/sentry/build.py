@@ -115,7 +115,7 @@ class Machine:
         try:
             group, _ = self.kernel.create_process(args)
         except LinuxError as error:
-            raise unusable(argv[0], error) from error
+            raise unusable(argv[0], error, found=True) from error
         self._files.release()
         group.leader.nice = os.getpriority(os.PRIO_PROCESS, 0)
         return group

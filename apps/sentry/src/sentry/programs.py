@@ -40,10 +40,12 @@ def find_program(fs: "FSContext", creds: "Credentials", name: bytes, path: bytes
     raise unusable(name, denied or ENOENT())
 
 
-def unusable(name: bytes, error: LinuxError) -> Failure:
-    """Return the failure of a program that execve(2) refuses."""
+def unusable(name: bytes, error: LinuxError, *, found: bool = False) -> Failure:
+    """Return the failure of a program that execve(2) refuses; `found`: if a file is missing, it is its interpreter."""
     text = os.fsdecode(name)
     if isinstance(error, ENOENT | ENOTDIR):
+        if found:
+            return ProgramMissingFailure(f"{text}: its interpreter is not found")
         return ProgramMissingFailure(f"{text}: not found")
     if isinstance(error, EACCES):
         return ProgramUnusableFailure(f"{text}: permission denied")
