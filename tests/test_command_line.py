@@ -301,6 +301,23 @@ def test_interrupt_reaches_the_guest(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 @pytest.mark.guest
+def test_many_interrupts(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Interrupts while the sandbox ends say nothing and change no status but to that of an interrupt."""
+    argv = [str(SENTRY), "do", "--platform", sandbox.platform, "--", "/bin/sh", "-c", "echo started; exec sleep 1000"]
+    for _ in range(10):
+        with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"started\n"
+            deadline = time.monotonic() + 20
+            while process.poll() is None and time.monotonic() < deadline:
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.0002)
+            process.kill()
+            _, err = process.communicate()
+        assert (process.returncode, err) == (128 + signal.SIGINT, b"")
+
+
+@pytest.mark.guest
 def test_interrupt_reaches_the_command_of_a_waiting_shell(sandbox: Sandbox, tmp_path: Path) -> None:
     """Control-C goes to the whole process group: a shell that catches it waits until its command has died of it."""
     script = "trap : INT; sh -c 'echo started; exec sleep 1000'; echo after $?"
