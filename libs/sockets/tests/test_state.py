@@ -41,7 +41,7 @@ class Caller:
 
     __slots__ = ()
 
-    def ucred(self) -> Ucred:
+    def current_ids(self) -> tuple[int, int, int]:
         """Return the same credentials."""
         return ME
 

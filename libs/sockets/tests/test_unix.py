@@ -65,7 +65,7 @@ ME = Ucred(7, 8, 9)
 class Caller:
     """The maker of all calls."""
 
-    def ucred(self) -> Ucred:
+    def current_ids(self) -> tuple[int, int, int]:
         """Return the same credentials."""
         return ME
 

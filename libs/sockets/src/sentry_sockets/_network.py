@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Caller(Protocol):
     """The caller of the call under way, for a receiver that wants credentials where the sender named none."""
 
-    def ucred(self) -> Ucred:
-        """Return process, effective user and group."""
+    def current_ids(self) -> tuple[int, int, int]:
+        """Return process, real user and real group."""
         ...
 
 
@@ -58,4 +58,4 @@ class Network:
 
     def ucred(self) -> Ucred:
         """Return the credentials of the maker of the call under way."""
-        return UNKNOWN if self.caller is None else self.caller.ucred()
+        return UNKNOWN if self.caller is None else Ucred(*self.caller.current_ids())

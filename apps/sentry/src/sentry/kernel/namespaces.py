@@ -10,7 +10,7 @@ from sentry_host import KeptDescriptors
 if TYPE_CHECKING:
     from sentry_auth import UserNamespace
     from sentry_pgalloc import MemoryFile
-    from sentry_sockets import AbstractSocketNamespace, Network, Ucred
+    from sentry_sockets import AbstractSocketNamespace, Network
     from sentry_sysvipc import MqFilesystem, Queues, Segments, Semaphores, UndoList
     from sentry_vfs import VirtualFilesystem
 
@@ -152,7 +152,7 @@ class NetNamespace:
             with KeptDescriptors():
                 from sentry_sockets import Network  # noqa: PLC0415  (not at start-up)
 
-            self._stack = Network(self.host.vfs, self, internet=self._internet)
+            self._stack = Network(self.host.vfs, self.host, internet=self._internet)
         return self._stack
 
     def sharing(self, abstract: "AbstractSocketNamespace") -> "NetNamespace":
@@ -161,10 +161,3 @@ class NetNamespace:
         other.host = self.host
         other._stack = self.stack.sharing(abstract)
         return other
-
-    def ucred(self) -> "Ucred":
-        """Return the credentials of a sender that names none: see `sentry_sockets.Network`."""
-        with KeptDescriptors():
-            from sentry_sockets import Ucred  # noqa: PLC0415  (not at start-up)
-
-        return Ucred(*self.host.current_ids())
