@@ -44,7 +44,7 @@ from sentry_abi.socket import (
     SOCK_STREAM,
     SOL_SOCKET,
 )
-from sentry_sockets import NOTHING, Control, Received, Socket, TcpSocket, Ucred, UnixSocket
+from sentry_sockets import NOTHING, Control, Received, Socket, Ucred, UnixSocket
 from sentry_usermem import gather, import_iovec, scatter
 from sentry_vfs import FileDescription
 
@@ -141,7 +141,7 @@ def send_on(t: "Task", state: Send) -> Result:
 
 def _destination(t: "Task", file: Socket, raw: bytes, length: int, flags: int) -> Socket | bytes | None:
     """Return the destination in an address, for a message of length bytes; None where it is ignored."""
-    if not raw or isinstance(file, TcpSocket):
+    if not raw:
         return None
     if isinstance(file, UnixSocket):
         if file.kind == SOCK_SEQPACKET:
@@ -155,7 +155,7 @@ def _destination(t: "Task", file: Socket, raw: bytes, length: int, flags: int) -
             _broken(t, file, flags)
             raise
         return unix_target(t, raw)
-    return raw
+    return None if file.kind == SOCK_STREAM else raw
 
 
 def _check_send(flags: int) -> None:

@@ -6,8 +6,10 @@ has no references to the descriptions in it: one that is closed meanwhile makes 
 Sources: Linux net/socket.c, net/core/scm.c, net/compat.c.
 """
 
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import sentry_sockets
 from sentry.kernel.pending import Pending, Result, attempt
 from sentry.syscalls.binder import Calls, FdNum, Int, Ptr
 from sentry.syscalls.files import put, put_pair
@@ -53,24 +55,26 @@ from sentry_abi.socket import (
     SOL_SOCKET,
 )
 from sentry_abi.stat import S_IFMT, S_IFSOCK
+from sentry_host import KeptDescriptors
 from sentry_sockets import (
     KINDS,
     Socket,
-    TcpSocket,
     Ucred,
-    UdpSocket,
     UnixDatagram,
     UnixSocket,
     family_of,
     new_inode,
-    open_inet,
     unix_name,
 )
 from sentry_vfs import WRITE, do_mknodat, do_unlinkat, filename_lookup, may
 from sentry_waiter import OUT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sentry.kernel.state import Task
+    from sentry_sockets import Network
+    from sentry_vfs import Inode
 
 calls = Calls("sockets")
 
@@ -91,6 +95,13 @@ def socket_of(t: "Task", fd: int) -> Socket:
 
 def _peer_creds(t: "Task") -> Ucred:
     return Ucred(t.group.tgid, t.creds.euid, t.creds.egid)
+
+
+@cache
+def _inet() -> "Callable[[Network, Inode, int, int, int, int], Socket]":
+    """Import the internet's sockets, at the first of them; return what makes one."""
+    with KeptDescriptors():
+        return sentry_sockets.open_inet
 
 
 def _open(t: "Task", family: int, kind: int, protocol: int) -> Socket:
@@ -122,7 +133,7 @@ def _open(t: "Task", family: int, kind: int, protocol: int) -> Socket:
         raise ESOCKTNOSUPPORT if kind != SOCK_RAW else EPROTONOSUPPORT
     if protocol not in {0, IPPROTO_TCP if kind == SOCK_STREAM else IPPROTO_UDP}:
         raise EPERM if kind == SOCK_DGRAM and protocol == IPPROTO_ICMP else EPROTONOSUPPORT
-    return open_inet(network, inode, family, kind, flags, protocol)
+    return _inet()(network, inode, family, kind, flags, protocol)
 
 
 @calls.call
@@ -215,7 +226,7 @@ def bind(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
             do_unlinkat(None, name, t.fs, t.creds)
             raise EINVAL
         file.bind_bsd(name, dentry.positive())
-    elif isinstance(file, TcpSocket | UdpSocket):
+    elif isinstance(file, sentry_sockets.InetSocket):
         file.bind(raw)
     return 0
 
@@ -289,14 +300,17 @@ def connect(t: "Task", fd: FdNum, addr: Ptr, length: Int) -> Result:
     raw = address_in(t, addr, length)
     file = socket_of(t, fd)
     family = family_of(raw)
-    if family == AF_UNSPEC and isinstance(file, TcpSocket | UdpSocket | UnixDatagram):
-        file.disconnect()
-        return 0
     if isinstance(file, UnixSocket):
+        if family == AF_UNSPEC and isinstance(file, UnixDatagram):
+            file.disconnect()
+            return 0
         checked_name(raw)
         file.autobind()
         return connect_on(t, Connect(file, unix_target(t, raw), _send_deadline(t, file)))
-    assert isinstance(file, TcpSocket | UdpSocket)
+    assert isinstance(file, sentry_sockets.TcpSocket | sentry_sockets.UdpSocket)
+    if family == AF_UNSPEC:
+        file.disconnect()
+        return 0
     try:
         file.connect(raw, wait=not file.flags & O_NONBLOCK)
     except EAGAIN:
@@ -318,7 +332,7 @@ def connect_on(t: "Task", state: Connect) -> Result:
     file, target, deadline = state
     restart = ERESTARTSYS if deadline is None else EINTR
     if target is None:
-        assert isinstance(file, TcpSocket)
+        assert isinstance(file, sentry_sockets.TcpSocket)
         if file.target is not None:
             if t.timed_out:
                 raise EINPROGRESS
