@@ -27,9 +27,12 @@ from sentry_abi.mman import (
     MADV_DONTFORK,
     MADV_DONTNEED,
     MADV_FREE,
+    MADV_NORMAL,
     MADV_POPULATE_READ,
     MADV_POPULATE_WRITE,
+    MADV_RANDOM,
     MADV_REMOVE,
+    MADV_SEQUENTIAL,
     MADV_WILLNEED,
     MADV_WIPEONFORK,
     MAP_32BIT,
@@ -1043,6 +1046,23 @@ def test_advice_is_checked(w: World) -> None:
     assert w.load(shared) == 4
     w.mm.madvise(shared, PAGE, MADV_REMOVE)
     assert w.load(shared) == 0
+
+
+def test_advice_on_reading_divides_a_vma(w: World) -> None:
+    """RANDOM and SEQUENTIAL exclude each other and are flags of a VMA, so mremap sees two; NORMAL takes both back."""
+    w.anon(2, BASE)
+    for advice in (MADV_RANDOM, MADV_SEQUENTIAL):
+        w.mm.madvise(BASE + PAGE, PAGE, advice)
+        assert [vma.start for vma in w.mm.vmas.within(BASE, BASE + 2 * PAGE)] == [BASE, BASE + PAGE]
+        with pytest.raises(EFAULT):
+            w.mm.mremap(BASE, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE)
+    w.mm.madvise(BASE, PAGE, MADV_SEQUENTIAL)
+    assert [vma.start for vma in w.mm.vmas.within(BASE, BASE + 2 * PAGE)] == [BASE]
+    w.mm.madvise(BASE, 2 * PAGE, MADV_RANDOM)
+    w.mm.madvise(BASE, PAGE, MADV_NORMAL)
+    assert [vma.start for vma in w.mm.vmas.within(BASE, BASE + 2 * PAGE)] == [BASE, BASE + PAGE]
+    w.mm.madvise(BASE + PAGE, PAGE, MADV_NORMAL)
+    assert [vma.start for vma in w.mm.vmas.within(BASE, BASE + 2 * PAGE)] == [BASE]
 
 
 def test_advice_for_forks(w: World) -> None:

@@ -12,7 +12,16 @@ from sentry_mm._backing import file_pmas
 from sentry_mm._cow import break_cow
 from sentry_mm._lists import flush_translations, gap_in_vmas, set_vm_flags
 from sentry_mm._pma import COW, OWNED, Pma
-from sentry_mm._vma import VM_DONTDUMP, VM_DONTFORK, VM_LOCKED, VM_SHARED, VM_WIPEONFORK, Vma
+from sentry_mm._vma import (
+    VM_DONTDUMP,
+    VM_DONTFORK,
+    VM_LOCKED,
+    VM_RAND_READ,
+    VM_SEQ_READ,
+    VM_SHARED,
+    VM_WIPEONFORK,
+    Vma,
+)
 from sentry_pgalloc import MemoryKind
 
 if TYPE_CHECKING:
@@ -21,6 +30,9 @@ if TYPE_CHECKING:
 _PUNCH: Final = 2 << 20
 """Private memory up to here is punched in place (437 us if all of it is in use), above it gets a new range."""
 _FLAGS: Final = {
+    c.MADV_NORMAL: (0, VM_RAND_READ | VM_SEQ_READ),
+    c.MADV_RANDOM: (VM_RAND_READ, VM_SEQ_READ),
+    c.MADV_SEQUENTIAL: (VM_SEQ_READ, VM_RAND_READ),
     c.MADV_DONTFORK: (VM_DONTFORK, 0),
     c.MADV_DOFORK: (0, VM_DONTFORK),
     c.MADV_WIPEONFORK: (VM_WIPEONFORK, 0),
@@ -29,7 +41,7 @@ _FLAGS: Final = {
     c.MADV_DODUMP: (0, VM_DONTDUMP),
 }
 _NOTHING: Final = frozenset({
-    c.MADV_NORMAL, c.MADV_RANDOM, c.MADV_SEQUENTIAL, c.MADV_WILLNEED, c.MADV_FREE, c.MADV_MERGEABLE, c.MADV_UNMERGEABLE,
+    c.MADV_WILLNEED, c.MADV_FREE, c.MADV_MERGEABLE, c.MADV_UNMERGEABLE,
     c.MADV_HUGEPAGE, c.MADV_NOHUGEPAGE, c.MADV_COLD, c.MADV_PAGEOUT, c.MADV_COLLAPSE,
 })  # fmt: skip
 

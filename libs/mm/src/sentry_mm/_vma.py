@@ -17,6 +17,8 @@ VM_WIPEONFORK: Final = 32
 VM_NORESERVE: Final = 64
 VM_DONTDUMP: Final = 128
 VM_STACK: Final = 256
+VM_SEQ_READ: Final = 512
+VM_RAND_READ: Final = 1024
 
 
 class Vma:
