@@ -4,11 +4,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from apps.sentry.tests.beside import beside
 from sentry.kernel.exit import do_exit
 from sentry.kernel.instrument import Instrument
 from sentry.kernel.instruments import add_instrument
@@ -60,25 +61,6 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Box]:
     made = Box(request.param, tmp_path)
     yield made
     made.close()
-
-
-def beside(kernel: Kernel, work: Callable[[], None]) -> None:
-    """Serve the kernel here while work runs in another thread."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  (shown by the main thread)
-            failures.append(error)
-            kernel.kill(9)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    kernel.wait_exited()
-    thread.join()
-    if failures:
-        raise failures[0]
 
 
 def test_create_process(box: Box) -> None:
@@ -497,6 +479,30 @@ def test_pause_and_unpause_within_one_event(box: Box) -> None:
     beside(box.kernel, work)
     assert any(frozen), "no guest was stopped"
     assert box.said() == "end\n"
+
+
+class Unimplemented(Instrument[Task]):
+    """Notes the calls that do not exist here."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self) -> None:
+        """Have seen none."""
+        self.seen: list[tuple[int, int]] = []
+
+    def unimplemented(self, task: Task, nr: int) -> None:
+        """Note it."""
+        self.seen.append((task.tid, nr))
+
+
+def test_emit_unimplemented_event(box: Box) -> None:
+    """The event goes to the instrument; without one nothing happens."""
+    group, _ = box.kernel.create_process(box.args("exit 0"))
+    box.kernel.emit_unimplemented_event(group.leader, 1000)
+    instrument = Unimplemented()
+    add_instrument(box.kernel.state, instrument)
+    box.kernel.emit_unimplemented_event(group.leader, 1001)
+    assert instrument.seen == [(1, 1001)]
 
 
 class Pauser(Instrument[Task]):

@@ -4,12 +4,13 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from apps.sentry.tests.beside import beside
 from sentry.kernel.kernel import Kernel
 from sentry.testing import new_kernel, process_args
 from sentry_fs import HostFile, HostFilesystem
@@ -158,27 +159,6 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
     made.close()
 
 
-def beside(shell: Shell, work: Callable[[], None]) -> None:
-    """Serve the kernel here while work runs in another thread; then the shell's input ends."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  (shown by the main thread)
-            failures.append(error)
-        finally:
-            shell.kernel.kill(9)
-
-    thread = threading.Thread(target=run)
-    shell.kernel.start()
-    thread.start()
-    shell.kernel.wait_exited()
-    thread.join()
-    if failures:
-        raise failures[0]
-
-
 def python(code: str, folder: Path) -> str:
     """Return a script that runs Python code."""
     path = folder / "code.py"
@@ -204,7 +184,8 @@ def test_nothing_is_left_behind(shell: Shell) -> None:
         shell.do(BURST)
         assert usage(shell.kernel) == before
 
-    beside(shell, work)
+    shell.kernel.start()
+    beside(shell.kernel, work, end=True)
 
 
 KILLED = r"""
@@ -245,7 +226,8 @@ for how in ("kill", "stop", "exec"):
 
 def test_an_open_that_ends_with_its_thread(shell: Shell) -> None:
     """A FIFO has no reader after the process or thread that was opening it was killed."""
-    beside(shell, lambda: shell.do(python(KILLED, shell.folder)))
+    shell.kernel.start()
+    beside(shell.kernel, lambda: shell.do(python(KILLED, shell.folder)), end=True)
 
 
 @pytest.mark.parametrize("platform", ["notify", "ptrace"])

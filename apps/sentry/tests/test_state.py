@@ -2,12 +2,12 @@
 
 import io
 import os
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from apps.sentry.tests.beside import beside
 from sentry._state import LIBRARIES, externals, register_all
 from sentry.kernel.pending import name_of
 from sentry.kernel.state import KernelState, Task
@@ -92,28 +92,14 @@ def test_a_busy_kernel(platform: str, tmp_path: Path) -> None:
         reader.finish()
         graphs.extend((shown(kernel.state), shown(loaded)))
 
-    def work() -> None:
-        try:
-            save_and_load()
-        except BaseException as error:  # noqa: BLE001  (shown by the main thread)
-            failures.append(error)
-        finally:
-            kernel.kill(9)
-
-    failures: list[BaseException] = []
     end = time.monotonic() + 20
     try:
         kernel.create_process(process_args(kernel, mnt, [b"/usr/bin/python3", b"-c", SCRIPT], output))
         kernel.start()
-        thread = threading.Thread(target=work)
-        thread.start()
-        kernel.wait_exited()
-        thread.join()
+        beside(kernel, save_and_load, end=True)
     finally:
         kernel.close()
         os.close(output)
-    if failures:
-        raise failures[0]
     before, after = graphs
     assert before == after
     assert len(before) == 4 + 5, "three threads of python3 and a child"
