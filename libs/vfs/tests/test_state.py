@@ -224,7 +224,7 @@ def test_watches_and_locks() -> None:
     assert root.children is not None
     folder = root.children[b"d"]
     inode = folder.positive()
-    assert [watch.number for watch in instance.all_watches()] == [1, 2]
+    assert [watch.number for watch in instance._by_number.values()] == [1, 2]
     assert len(inode.fs.watched) == 2
     fsnotify_dentry(folder, inode, IN_MODIFY | IN_CREATE)
     assert instance.clamp(1000) == 16 + 16 + 32

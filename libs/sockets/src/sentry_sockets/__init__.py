@@ -32,9 +32,9 @@ else:
             message = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(message)
         from sentry_sockets._inet import InetSocket  # noqa: PLC0415  (see above)
-        from sentry_sockets._open import open_inet  # noqa: PLC0415
-        from sentry_sockets._tcp import TcpSocket  # noqa: PLC0415
-        from sentry_sockets._udp import UdpSocket  # noqa: PLC0415
+        from sentry_sockets._open import open_inet  # noqa: PLC0415  (as above)
+        from sentry_sockets._tcp import TcpSocket  # noqa: PLC0415  (as above)
+        from sentry_sockets._udp import UdpSocket  # noqa: PLC0415  (as above)
 
         globals().update(InetSocket=InetSocket, TcpSocket=TcpSocket, UdpSocket=UdpSocket, open_inet=open_inet)
         return globals()[name]

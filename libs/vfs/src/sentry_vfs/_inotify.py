@@ -156,10 +156,6 @@ class InotifyFile(FileDescription):
         del self._by_number[watch.number]
         del self._by_inode[watch.inode]
 
-    def all_watches(self) -> list[Watch]:
-        """Return all watches, for /proc/PID/fdinfo."""
-        return list(self._by_number.values())
-
     # events
 
     def put(self, number: int, mask: int, cookie: int, name: bytes) -> None:

@@ -354,7 +354,6 @@ class ThreadGroup:
         "kernel",
         "leader",
         "limits",
-        "max_rss",
         "parent",
         "pending",
         "pgrp",
@@ -414,7 +413,6 @@ class ThreadGroup:
         self.cpu_timers: dict[int, CpuTimer] = {}
         self.cpu_warned = 0
         self.child_cpu_ns = 0
-        self.max_rss = 0
         self.interval_timer: RealTimer | None = None
         self.posix_timers: dict[int, PosixTimer] = {}
 
