@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sentry_abi.capability import CAP_SETUID
 from sentry_abi.errors import EPERM
+from sentry_abi.stat import S_ISGID, S_ISUID, S_IXGRP
 from sentry_auth._filecaps import FileCapabilities
 from sentry_auth._ids import KGID, KUID, NO_ID, ROOT_KGID, ROOT_KUID
 from sentry_auth._securebits import KEEP_CAPS, NOROOT
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from sentry_auth._credentials import Credentials
     from sentry_auth._namespace import UserNamespace
 
-_S_ISUID: Final = 0o4000
-_S_ISGID: Final = 0o2000
-_S_ISGID_X: Final = 0o2010
+
+_SETGID: Final = S_ISGID | S_IXGRP
+"""Without S_IXGRP, S_ISGID once meant mandatory locks."""
 
 
 class FilePrivileges(NamedTuple):
@@ -105,12 +106,12 @@ def exec_credentials(
 def _set_ids(old: "Credentials", file: FilePrivileges) -> tuple[KUID, KGID]:
     """Return the effective ids by set-id bits, which count only if both owners have a number in the namespace."""
     mode, uid, gid, _ = file
-    if not mode & (_S_ISUID | _S_ISGID):
+    if not mode & (S_ISUID | S_ISGID):
         return old.euid, old.egid
     namespace = old.user_ns
     if NO_ID in (namespace.uid(uid), namespace.gid(gid)):
         return old.euid, old.egid
-    return uid if mode & _S_ISUID else old.euid, gid if mode & _S_ISGID_X == _S_ISGID_X else old.egid
+    return uid if mode & S_ISUID else old.euid, gid if mode & _SETGID == _SETGID else old.egid
 
 
 def _file_capabilities(old: "Credentials", file: FileCapabilities) -> tuple[int, bool, bool]:

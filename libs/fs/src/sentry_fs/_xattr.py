@@ -1,12 +1,8 @@
 """Extended attributes in memory. As Linux's tmpfs has them since 6.6: user.*, trusted.*, security.*."""
 
-from typing import Final
-
 from sentry_abi.errors import EEXIST, ENODATA, ENOSPC
+from sentry_abi.fcntl import XATTR_CREATE, XATTR_REPLACE
 from sentry_vfs import Dentry, Filesystem, Inode
-
-XATTR_CREATE: Final = 1
-XATTR_REPLACE: Final = 2
 
 
 class XattrInode(Inode):

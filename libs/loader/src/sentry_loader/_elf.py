@@ -9,7 +9,9 @@ Sources: Linux fs/binfmt_elf.c (6.1), include/uapi/linux/elf.h, elf(5).
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sentry_abi.elf import EM_X86_64, ET_DYN, ET_EXEC, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR
 from sentry_abi.errors import ELIBBAD, ENOEXEC, LinuxError
+from sentry_abi.fcntl import PATH_MAX
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_down, page_up
 
 if TYPE_CHECKING:
@@ -18,16 +20,7 @@ if TYPE_CHECKING:
 _HEADER: Final = struct.Struct("<4sBBBB8xHHIQQQIHHHHHH")
 _SEGMENT: Final = struct.Struct("<IIQQQQQQ")
 _MAGIC: Final = b"\x7fELF"
-_ET_EXEC: Final = 2
-_ET_DYN: Final = 3
-_EM_X86_64: Final = 62
-_PT_LOAD: Final = 1
-_PT_INTERP: Final = 3
-_PT_PHDR: Final = 6
-_PT_GNU_STACK: Final = 0x6474E551
-_PF_X: Final = 1
 _MAX_SEGMENT_TABLE: Final = 65536
-_PATH_MAX: Final = 4096
 _CACHE: Final = 512
 
 
@@ -95,12 +88,12 @@ def _parse(file: "ExecFile", head: bytes) -> Elf:
     )
     if magic != _MAGIC or bits != 2 or order != 1 or version != 1 or version2 != 1:
         raise ENOEXEC
-    if kind not in {_ET_EXEC, _ET_DYN} or machine != _EM_X86_64 or entry_size != _SEGMENT.size:
+    if kind not in {ET_EXEC, ET_DYN} or machine != EM_X86_64 or entry_size != _SEGMENT.size:
         raise ENOEXEC
     size = count * _SEGMENT.size
     if not 0 < size <= _MAX_SEGMENT_TABLE:
         raise ENOEXEC
-    return _read_table(file, _pread(file, size, table), entry, table, fixed=kind == _ET_EXEC)
+    return _read_table(file, _pread(file, size, table), entry, table, fixed=kind == ET_EXEC)
 
 
 def _pread(file: "ExecFile", size: int, offset: int) -> bytes:
@@ -123,7 +116,7 @@ def _read_table(file: "ExecFile", table: bytes, entry: int, table_offset: int, *
     table_addr = -1
     executable_stack = False
     for kind, flags, offset, addr, _, file_size, size, segment_align in _SEGMENT.iter_unpack(table):
-        if kind == _PT_LOAD:
+        if kind == PT_LOAD:
             segment = _segment(flags, offset, addr, file_size, size)
             if segments and addr < segments[-1].addr + segments[-1].size:
                 raise ENOEXEC
@@ -132,12 +125,12 @@ def _read_table(file: "ExecFile", table: bytes, entry: int, table_offset: int, *
                 align = max(align, segment_align)
             if table_addr < 0 and offset <= table_offset < offset + file_size:
                 table_addr = table_offset - offset + addr
-        elif kind == _PT_INTERP and not interpreter:
+        elif kind == PT_INTERP and not interpreter:
             interpreter = _interpreter(file, offset, file_size)
-        elif kind == _PT_PHDR:
+        elif kind == PT_PHDR:
             table_addr = addr
-        elif kind == _PT_GNU_STACK:
-            executable_stack = bool(flags & _PF_X)
+        elif kind == PT_GNU_STACK:
+            executable_stack = bool(flags & PF_X)
     segments = [s for s in segments if s.size]
     if not segments:
         raise ENOEXEC
@@ -173,7 +166,7 @@ def _segment(flags: int, offset: int, addr: int, file_size: int, size: int) -> S
 
 
 def _interpreter(file: "ExecFile", offset: int, size: int) -> bytes:
-    if not 2 <= size <= _PATH_MAX:
+    if not 2 <= size <= PATH_MAX:
         raise ENOEXEC
     path = _pread(file, size, offset)
     if path[-1]:

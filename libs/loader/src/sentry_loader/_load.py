@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sentry_abi import elf as abi
 from sentry_abi.errors import ELIBBAD, ELOOP, ENOENT, ENOEXEC, ENOMEM
 from sentry_abi.memory import PAGE_SIZE, TASK_SIZE, page_down, page_up
+from sentry_abi.mman import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from sentry_loader._elf import Elf, read_elf, read_interpreter
 from sentry_loader._script import LINE, parse_script
 from sentry_loader._stack import build_stack, check_arguments
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH: Final = 5
 _PIE_BASE: Final = page_down(TASK_SIZE // 3 * 2)
-_FIXED_PRIVATE: Final = 0x12
-_FIXED_SHARED: Final = 0x11
-_ANONYMOUS: Final = 0x20
-_WRITE: Final = 2
 _COMM: Final = 15
 _MASK: Final = (1 << 64) - 1
 
@@ -171,19 +168,27 @@ class Image:
             end = page_up(addr + bias + size)
             middle = page_up(file_end) if file_size else start
             if middle > start:
-                mm.mmap(start, middle - start, prot, _FIXED_PRIVATE, mappable, page_down(offset), name=name)
-                if prot & _WRITE and file_end < middle and size > file_size:
+                mm.mmap(start, middle - start, prot, MAP_FIXED | MAP_PRIVATE, mappable, page_down(offset), name=name)
+                if prot & PROT_WRITE and file_end < middle and size > file_size:
                     mm.zero_out(file_end, middle - file_end)
             if end > middle:
-                mm.mmap(middle, end - middle, prot, _FIXED_PRIVATE | _ANONYMOUS)
+                mm.mmap(middle, end - middle, prot, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS)
 
     def _map_vdso(self, mm: "MemoryManager") -> int:
         """Map parameter page and vDSO; return the address of the vDSO, 0 without one."""
         if self.vdso is None:
             return 0
         start = mm.find_free(2 * PAGE_SIZE)
-        mm.mmap(start, PAGE_SIZE, 1, _FIXED_SHARED, self.vdso, 0, max_prot=1, name=b"[vvar]")
-        mm.mmap(start + PAGE_SIZE, PAGE_SIZE, 5, _FIXED_PRIVATE, self.vdso, PAGE_SIZE, name=b"[vdso]")
+        mm.mmap(start, PAGE_SIZE, PROT_READ, MAP_FIXED | MAP_SHARED, self.vdso, 0, max_prot=PROT_READ, name=b"[vvar]")
+        mm.mmap(
+            start + PAGE_SIZE,
+            PAGE_SIZE,
+            PROT_READ | PROT_EXEC,
+            MAP_FIXED | MAP_PRIVATE,
+            self.vdso,
+            PAGE_SIZE,
+            name=b"[vdso]",
+        )
         return start + PAGE_SIZE
 
     def _set_brk(self, mm: "MemoryManager", bias: int) -> None:

@@ -12,6 +12,7 @@ from struct import Struct
 from typing import Final, cast
 
 from sentry_abi import errors
+from sentry_abi.mman import MAP_FIXED, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED
 from sentry_arch import USER_REGS, Regs
 from sentry_platform._interface import AddressSpace, Context, MapError, Op, PlatformError, ProbeResult
 from sentry_platform._loop import HostLoop
@@ -20,12 +21,6 @@ from sentry_platform._native._lib import ffi, lib
 SYS_MMAP: Final = 9
 SYS_MPROTECT: Final = 10
 SYS_MUNMAP: Final = 11
-MAP_SHARED: Final = 0x01
-MAP_PRIVATE: Final = 0x02
-MAP_FIXED: Final = 0x10
-MAP_NORESERVE: Final = 0x4000
-MAP_POPULATE: Final = 0x8000
-PROT_WRITE: Final = 2
 
 CALL: Final = Struct("=8Q")
 BATCH_MAX: Final = lib.KS_BATCH_MAX
